@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The world's faults: one table gives number, name, sentence and Kafka error code.
+ *
+ * Functions return 0 or one of these negative numbers. No other file translates to Kafka codes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(number, name, Kafka code, sentence) */
+#define TERN_ERRORS(X)                                                                             \
+    X(1, EIO, 56, "reading or writing the disk failed")                                            \
+    X(2, ENOSPC, 56, "the disk is full or below its reserve")                                      \
+    X(3, ENOENT, 3, "there is no such thing")                                                      \
+    X(4, EEXIST, 36, "it exists already")                                                          \
+    X(5, EDAMAGED, 56, "stored bytes are damaged")                                                 \
+    X(6, EFORMAT, 35, "the format version is not known to this build")                             \
+    X(7, ETOOBIG, 10, "it is larger than the limit")                                               \
+    X(8, EMALFORMED, 42, "the bytes do not follow the format")                                     \
+    X(9, ENOTLEADER, 6, "this node does not lead the partition")                                   \
+    X(10, ENOTCONTROLLER, 41, "this node is not the controller")                                   \
+    X(11, ENOQUORUM, 19, "too few regions can acknowledge")                                        \
+    X(12, ETIMEDOUT, 7, "it took longer than allowed")                                             \
+    X(13, ECANCELED, -1, "the node is stopping")                                                   \
+    X(14, EBUSY, 7, "too much is waiting already")                                                 \
+    X(15, EREFUSED, 42, "the request is not acceptable in the present state")                      \
+    X(16, EAMNESIA, 56, "this disk has forgotten what it promised")                                \
+    X(17, EUNSUPPORTED, 35, "this is not supported")                                               \
+    X(18, ECORRUPTBATCH, 2, "the record batch has a wrong length or checksum")                     \
+    X(19, EOUTOFORDER, 45, "the producer's sequence number is out of order")                       \
+    X(20, EPRODUCERFENCED, 47, "the producer's epoch is an old one")                               \
+    X(21, EOUTOFRANGE, 1, "the offset is not in the log")                                          \
+    X(22, EFENCEDEPOCH, 74, "the leader epoch is an old one")                                      \
+    X(23, EUNKNOWNEPOCH, 75, "the leader epoch is newer than this node knows")                     \
+    X(24, ENOTAVAILABLE, 78, "the offset is not known to be committed yet")                        \
+    X(25, ELEADERUNKNOWN, 5, "the partition has no leader at the moment")                          \
+    X(26, EINVALIDRECORD, 87, "the record batch breaks a rule")                                    \
+    X(27, EINVALIDTOPIC, 17, "the topic name is not allowed")                                      \
+    X(28, EINVALIDPARTITIONS, 37, "the number of partitions is not allowed")                       \
+    X(29, EINVALIDREPLICATION, 38, "the replication factor cannot be satisfied")                   \
+    X(30, EPOLICY, 44, "the policy cannot be satisfied")                                           \
+    X(31, EINVALIDCONFIG, 40, "the configuration is not valid")                                    \
+    X(32, EACKS, 21, "required acks must be 0, 1 or -1")                                           \
+    X(33, ETIMESTAMP, 32, "the timestamp is out of range")                                         \
+    X(34, ELOCKED, 56, "another process uses this directory")                                      \
+    X(35, EIDENTITY, 31, "the peer is not who it should be")                                       \
+    X(36, EUNKNOWNTOPICID, 100, "there is no topic with this id")                                  \
+    X(37, EAPPENDEDUNKNOWN, 20, "the records were appended but may not be committed")
+
+enum tern_error {
+    TERN_OK = 0,
+#define TERN_ERROR_ENUM(number, name, kafka, sentence) TERN_##name = -(number),
+    TERN_ERRORS(TERN_ERROR_ENUM)
+#undef TERN_ERROR_ENUM
+};
+
+/* "EIO"; "OK" for 0; "E?" for a number that is not in the table. Static strings. */
+const char *error_name(int error);
+/* A sentence for people. Static string. */
+const char *error_sentence(int error);
+/* The Kafka error code, 0 for 0, -1 (UNKNOWN_SERVER_ERROR) for what is not in the table. */
+int16_t error_kafka(int error);
