@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Durable state of all partitions of one node: one journal, one segment log per partition.
+ *
+ * Every write goes to the journal, in the order of the calls, many per fsync; `req->done` follows
+ * the fsync that covers it, in that same order. The same bytes go unsynced to the partition's
+ * segment file afterwards; checkpoints sync segments and free journal space. Replaying the journal
+ * from the last checkpoint is the only recovery.
+ *
+ * The world is reached through base/disk.h and base/clock.h only. Loop thread only. */
+#pragma once
+
+#include "base/blob.h"
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/disk.h"
+#include "base/queue.h"
+#include "base/uuid.h"
+
+struct store;
+struct store_log; /* one partition's log; valid until its delete is done or the store is closed */
+
+struct store_options {
+    uint64_t journal_file_bytes; /* each preallocated and recycled; default 32 MiB */
+    uint32_t journal_files_max;  /* at least 2; when all are in use appends wait; default 8 */
+    uint64_t segment_bytes;      /* a segment is rolled at this size; default 64 MiB */
+    uint64_t reserve_bytes;      /* below this much free space appends are refused */
+    uint64_t cache_bytes;        /* recent batches kept in memory for readers; default 16 MiB */
+    uint32_t idle_marker_ms;     /* how soon an idle journal records its last sync; default 100 */
+    uint32_t checkpoint_ms;      /* at most so long between checkpoints; default 10000 */
+    /* A failed write or fsync, or damage where none may be: the process must end, nothing more is
+     * acknowledged. Called once. */
+    void (*fatal)(void *ctx, int error, const char *what);
+    void *fatal_ctx;
+};
+struct store_options store_defaults(void);
+
+/* The start of an epoch in a log. A log's history ascends in both. */
+struct epoch_start {
+    int32_t epoch;
+    int64_t start_offset;
+};
+
+/* What a log holds. The struct belongs to the store and is what has been *called for* (its writes
+ * may still be on their way to disk); durable_leo is what has been fsynced. */
+struct store_log_state {
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t promised; /* see replication.md; >= synced; 0: none */
+    int32_t synced;
+    int64_t log_start;
+    int64_t leo;         /* log end offset */
+    int64_t durable_leo; /* <= leo */
+    uint64_t bytes;      /* from log start to leo, as stored */
+    const struct epoch_start *history;
+    size_t history_count;
+    bool truncating; /* a store_truncate is under way: no append until it is done */
+    bool damaged;    /* a bad frame below the synced mark was found: repair before serving */
+};
+
+/* One write that waits for its fsync, embedded in its owner. */
+struct store_req {
+    void (*done)(struct store_req *req, int status);
+    struct link link; /* owned by the store while waiting */
+    uint64_t group;   /* owned by the store */
+};
+
+/* Replays; afterwards every log is listed. EFORMAT, EDAMAGED, EIO; `why` gets a sentence that names
+ * file and position. Synchronous. */
+int store_open(struct disk *disk, struct clock *clock, const struct store_options *options,
+               struct store **out_store, char why[256]) TERN_MUST_USE;
+/* Gives everything back without further I/O (as a crash would); waiting reqs are not called.
+ * No disk op may be under way any more: the caller has stopped the disk. */
+void store_close(struct store *store);
+/* Syncs what waits, writes a checkpoint, then calls done: for a clean stop. */
+void store_flush(struct store *store, struct store_req *req);
+
+void store_each(struct store *store, void (*each)(void *ctx, struct store_log *log), void *ctx);
+/* NULL if there is no such log. */
+struct store_log *store_find(struct store *store, struct uuid topic_id, int32_t partition);
+const struct store_log_state *store_state(const struct store_log *log);
+/* False while the disk is below its reserve; appends are then refused by the caller. */
+bool store_writable(const struct store *store);
+
+/* ---- writes ------------------------------------------------------------------------------- */
+/* All of these may pass req = NULL ("nobody waits"). */
+
+/* A new, empty log starting at log_start. The log may be used at once. */
+struct store_log *store_create(struct store *store, struct uuid topic_id, int32_t partition,
+                               struct store_req *req);
+/* One whole record batch, base offset (== leo) and leader epoch already patched in. Keeps a
+ * reference of its own. */
+void store_append(struct store_log *log, struct chunk batch, struct store_req *req);
+/* Raises `promised`; lower or equal values are allowed and change nothing (req is still called). */
+void store_promise(struct store_log *log, int32_t epoch, struct store_req *req);
+/* Sets `synced` (and raises promised to it). Ordered after every write called before. */
+void store_synced(struct store_log *log, int32_t epoch, struct store_req *req);
+/* Cuts the log to `offset` (a batch boundary, >= log_start, <= leo). Unless `committed_elsewhere`
+ * the bytes are first written durably to a quarantine file named by partition, epochs and offsets.
+ * No append until req is called. */
+void store_truncate(struct store_log *log, int64_t offset, bool committed_elsewhere,
+                    struct store_req *req);
+/* Everything is dropped and the log begins anew at `offset` (a follower behind the log start).
+ * Quarantines like truncate. */
+void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhere,
+                   struct store_req *req);
+/* Raises the log start; whole segments below it are deleted later. */
+void store_log_start(struct store_log *log, int64_t offset, struct store_req *req);
+/* Removes log and files; `promised` stays as a tombstone of the topic id (store_tombstone). The
+ * pointer dies when req is called (req must not be NULL). */
+void store_delete(struct store_log *log, struct store_req *req);
+/* The promise of a deleted log of this topic id and partition; 0 if there is none. */
+int32_t store_tombstone(const struct store *store, struct uuid topic_id, int32_t partition);
+
+/* Small durable values of the node itself (at most 64 keys of 16 KiB): local ledger and the like.
+ * Journaled like everything else; an empty value removes the key. */
+void store_note_put(struct store *store, uint32_t key, struct slice value, struct store_req *req);
+struct slice store_note_get(const struct store *store, uint32_t key);
+
+/* ---- reads -------------------------------------------------------------------------------- */
+
+/* Whole batches from the one that contains `offset` up to, not including, the first batch whose
+ * base offset is >= `limit`; at most max_bytes, but at least one batch if there is one. Reads see
+ * everything below leo, also what is not durable yet: the caller chooses `limit`. */
+struct store_read {
+    struct store_log *log;
+    int64_t offset;
+    int64_t limit;
+    size_t max_bytes;
+    void (*done)(struct store_read *read);
+    /* Results. EOUTOFRANGE below log_start or above leo; EDAMAGED for a bad checksum; EIO. */
+    int status;
+    struct chunk *chunks; /* each holds one or more whole batches; in order, no gaps */
+    size_t chunk_count;
+    size_t bytes;
+    void *impl; /* owned by the store while under way */
+};
+/* True: finished already (`done` is not called). False: `done` will be called. If the log is
+ * truncated or deleted meanwhile, status is ECANCELED. */
+bool store_read(struct store_read *read);
+void store_read_fini(struct store_read *read); /* drops the chunks */
+
+/* First batch whose max timestamp is >= timestamp_ms: its base offset and max timestamp, or
+ * offset -1 if there is none. Synchronous (index, then one batch scan). */
+int store_find_time(struct store_log *log, int64_t timestamp_ms, int64_t *out_offset,
+                    int64_t *out_timestamp_ms) TERN_MUST_USE;
+
+/* The log start that retention by time and size asks for; never above `limit` (the HW), only at
+ * segment boundaries. -1 disables a rule. */
+int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t retention_ms,
+                              int64_t retention_bytes, int64_t limit);
+
+/* Producer state, opaque here: saved now and then beside the segments, so that it need not be
+ * rebuilt from the log's start. A truncation removes snapshots above the cut. Unsynced: a missing
+ * or damaged one is just not found. */
+void store_producers_save(struct store_log *log, int64_t offset, struct slice bytes);
+/* Newest snapshot with offset <= `at_most`; true and its offset and bytes (appended to out). */
+bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_offset,
+                          struct buf *out);
+
+/* ---- what people ask ------------------------------------------------------------------------ */
+
+struct store_counters {
+    uint64_t fsyncs; /* journal groups made durable */
+    uint64_t frames; /* journal records written */
+    uint64_t bytes;  /* journal bytes written */
+    uint64_t checkpoints;
+    uint64_t fsync_us_sum;
+    uint64_t quarantined_bytes;
+    uint64_t journal_used_bytes;
+};
+void store_counters(const struct store *store, struct store_counters *out);
+
+struct store_quarantined {
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t first_epoch;
+    int32_t last_epoch;
+    int64_t first_offset; /* of records */
+    int64_t end_offset;
+    uint64_t records;
+    uint64_t bytes;
+    int64_t wall_ms;
+    char path[256];
+};
+void store_quarantine_each(struct store *store,
+                           void (*each)(void *ctx, const struct store_quarantined *q), void *ctx);
