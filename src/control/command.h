@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Builds commands and reads their results, so that protobuf-c stays inside this room.
+ *
+ * Each builder appends one packed Command. The dedup key (client, seq) makes a retry harmless: a
+ * client numbers its commands, one at a time or several, never reusing a number. */
+#pragma once
+
+#include "control/control.h"
+
+struct command_key {
+    struct uuid client; /* chosen at random at every process start */
+    uint64_t seq;
+};
+
+struct command_founder {
+    uint32_t node_id;
+    uint64_t raft_id;
+    char region[WIRE_NAME_MAX];
+    bool witness;
+};
+
+struct command_registration {
+    uint32_t node_id;
+    char region[WIRE_NAME_MAX];
+    bool witness;
+    char rack[WIRE_NAME_MAX];
+    char kafka_host[WIRE_ADDRESS_MAX];
+    uint16_t kafka_port;
+    char mesh_address[WIRE_ADDRESS_MAX];
+    char admin_address[WIRE_ADDRESS_MAX];
+    uint32_t incarnation; /* as stored on its disk; 0: empty disk */
+    uint64_t start_number; /* the pending one */
+    uint64_t raft_id;      /* as stored on its disk; 0: none */
+    bool new_incarnation;  /* the operator says that this disk is an old copy */
+};
+
+struct command_assignment {
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t if_epoch; /* compare-and-set: only while this is the newest epoch */
+    uint32_t leader;  /* 0: let control choose */
+    bool has_config;  /* else the config stays (or goes back to the last activated one) */
+    struct control_config config;
+    bool back_to_active; /* drop a config that was not activated in time */
+    bool lossy;
+    node_set avoid; /* nodes that cannot be reached; never chosen */
+};
+
+void command_found(struct buf *out, struct command_key key, struct uuid cluster_id,
+                   const char *cluster_name, const struct command_founder *founders, size_t count);
+void command_register(struct buf *out, struct command_key key,
+                      const struct command_registration *registration);
+/* Moves everything that `node` leads and that can recover without its region; the node leads
+ * nothing until it is unfenced. */
+void command_fence(struct buf *out, struct command_key key, uint32_t node);
+void command_unfence(struct buf *out, struct command_key key, uint32_t node);
+void command_node_full(struct buf *out, struct command_key key, uint32_t node, bool full);
+void command_create_topic(struct buf *out, struct command_key key, const char *name,
+                          struct uuid topic_id, int32_t partitions /* -1: the policy's */,
+                          const char *policy /* NULL: by name patterns */, int64_t retention_ms,
+                          int64_t retention_bytes /* INT64_MIN: the policy's */);
+void command_delete_topic(struct buf *out, struct command_key key, const char *name);
+void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,
+                        const char *author, int64_t wall_ms, bool weaken_confirmed);
+void command_remove_policy(struct buf *out, struct command_key key, const char *name);
+void command_assign(struct buf *out, struct command_key key,
+                    const struct command_assignment *assignments, size_t count);
+/* start_offset: of a lossy epoch; -1 otherwise. The ledger entry of a lossy epoch goes with it. */
+void command_activated(struct buf *out, struct command_key key, struct uuid topic_id,
+                       int32_t partition, int32_t epoch, int64_t start_offset,
+                       const struct control_ledger_entry *ledger /* or NULL */);
+void command_producer_ids(struct buf *out, struct command_key key, uint32_t node);
+void command_ledger(struct buf *out, struct command_key key,
+                    const struct control_ledger_entry *entry);
+
+struct command_result {
+    int error; /* 0 or TERN_E* */
+    char why[256];
+    uint32_t incarnation; /* register */
+    uint64_t raft_id;     /* register: the id to use from now on */
+    bool rolled_back;     /* register: the disk is an old copy, or wiped */
+    uint64_t old_raft_id; /* register: retired by this registration; 0: none */
+    int64_t producer_id;  /* producer_ids: first of CONTROL_PRODUCER_BLOCK */
+    struct uuid topic_id; /* create_topic */
+    uint32_t partitions;  /* create_topic */
+};
+int command_result_read(struct slice bytes, struct command_result *out) TERN_MUST_USE;
+/* For logs: a short name of a packed command ("fence", "create_topic"); static string. */
+const char *command_name(struct slice command);

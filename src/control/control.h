@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The replicated control state: nodes, topics, policies, epochs and configs, ledger.
+ *
+ * A pure state machine: the same commands in the same order give the same state on every node.
+ * Commands come out of the quorum's log (proto/control.proto, message Command, with a dedup key).
+ * Everybody else reads the structs below; only control_apply and control_restore change them. */
+#pragma once
+
+#include <uthash.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/uuid.h"
+#include "base/wire.h"
+#include "policy/policy.h"
+
+#define CONTROL_REGIONS_MAX 8
+#define CONTROL_REPLICAS_MAX 12 /* voters and learners of old and new config together */
+#define CONTROL_TOPIC_NAME_MAX 250
+#define CONTROL_PARTITIONS_MAX 10000 /* per topic */
+#define CONTROL_LEDGER_PER_TOPIC 1000
+#define CONTROL_PRODUCER_BLOCK 1000 /* ids handed out at once */
+
+/* A set of node ids: bit n is node n. */
+typedef uint64_t node_set;
+#define NODE_BIT(node) ((node_set)1 << (node))
+
+struct control_region {
+    char name[WIRE_NAME_MAX];
+    bool witness; /* a voter, no data */
+};
+
+struct control_node {
+    uint32_t id; /* 0: this slot is empty; a node's slot is its id */
+    uint32_t region; /* index into regions */
+    char rack[WIRE_NAME_MAX];
+    char kafka_host[WIRE_ADDRESS_MAX]; /* advertised */
+    uint16_t kafka_port;
+    char mesh_address[WIRE_ADDRESS_MAX];
+    char admin_address[WIRE_ADDRESS_MAX];
+    uint32_t incarnation;  /* counts its disks; 1 is the first */
+    uint64_t start_number; /* last registered */
+    uint64_t raft_id;      /* of this incarnation */
+    bool fenced;           /* suspected: leads nothing until it is unfenced */
+    bool full;             /* below its disk reserve: leads nothing */
+    uint64_t registered_index; /* log index of the registration of this incarnation */
+};
+
+/* Which replicas count how. */
+struct control_config {
+    node_set voters;
+    node_set learners; /* follow and acknowledge, count nowhere */
+    uint8_t w;         /* regions that must hold a record (sync); 1 for async */
+    int8_t home;       /* region index that must hold it (async); -1: any w */
+};
+
+struct control_replica {
+    uint32_t node;
+    uint32_t incarnation; /* pinned when the epoch was assigned */
+    int32_t since;        /* counts in recovery only with synced >= since */
+};
+
+/* One partition's newest epoch. */
+struct control_partition {
+    int32_t epoch;          /* never goes back for a topic name */
+    uint32_t leader;        /* node id; 0: none can be had at the moment */
+    uint64_t leader_start;  /* start number of the leader that the epoch was assigned to */
+    struct control_config config;  /* of this epoch */
+    struct control_config recover; /* last activated one: recovery reads this */
+    bool lossy;             /* an epoch that may skip the recovery rule */
+    bool activated;         /* config is effective (true at once where config equals recover) */
+    int64_t lossy_start;    /* first offset of an activated lossy epoch; -1 */
+    uint64_t assigned_index; /* log index of the assignment */
+    uint32_t replica_count; /* members of config and recover */
+    struct control_replica replicas[CONTROL_REPLICAS_MAX];
+};
+
+struct control_topic {
+    struct uuid id;
+    char name[CONTROL_TOPIC_NAME_MAX];
+    struct policy policy; /* effective: the policy document as applied to this topic */
+    uint32_t partition_count;
+    struct control_partition *partitions;
+    uint64_t created_index;
+    UT_hash_handle by_name;
+    UT_hash_handle by_id;
+};
+
+enum control_ledger_kind {
+    LEDGER_DEGRADED,     /* fewer regions than the policy says acknowledged */
+    LEDGER_RPO_BREACHED, /* the bound was passed */
+    LEDGER_EXPOSED,      /* acknowledged records that a lossy epoch cut off */
+    LEDGER_RECORDED_LATE /* told by a node after it was cut off */
+};
+
+struct control_ledger_entry {
+    enum control_ledger_kind kind;
+    char topic[CONTROL_TOPIC_NAME_MAX];
+    int32_t partition;
+    int64_t first_offset; /* -1: not about offsets */
+    int64_t end_offset;
+    uint64_t bytes;
+    uint64_t millis;      /* time span of the records, where known */
+    int64_t since_wall_ms;
+    int64_t until_wall_ms; /* 0: still open */
+    char decided_by[96];   /* "policy clicks", "operator alice" */
+    char note[160];
+    uint64_t index; /* log index: identity */
+};
+
+struct control_policy {
+    struct policy policy;
+    uint64_t revision;
+    char author[96];
+    int64_t wall_ms;
+};
+
+struct control {
+    struct uuid cluster_id; /* zero: not founded */
+    char cluster_name[WIRE_NAME_MAX];
+    uint64_t applied_index;
+    uint64_t next_raft_id;
+    int64_t next_producer_id;
+    uint64_t policy_revision;
+    uint32_t feature_level;
+    uint32_t region_count;
+    struct control_region regions[CONTROL_REGIONS_MAX];
+    struct control_node nodes[WIRE_NODES_MAX];
+    struct control_topic *by_name; /* uthash */
+    struct control_topic *by_id;   /* uthash */
+    struct control_policy *policies;
+    uint32_t policy_count;
+    struct control_ledger_entry *ledger; /* oldest first */
+    uint32_t ledger_count;
+    void *private_state; /* dedup table, epochs of deleted names */
+};
+
+/* What an applied command changed, for the agent. */
+enum control_change_kind {
+    CONTROL_TOPIC_CREATED,
+    CONTROL_TOPIC_DELETED, /* topic_id only: the struct is gone */
+    CONTROL_ASSIGNED,      /* a new epoch of one partition */
+    CONTROL_ACTIVATED,
+    CONTROL_NODE,
+    CONTROL_POLICY,
+    CONTROL_LEDGER,
+    CONTROL_FOUNDED,
+    CONTROL_EVERYTHING /* a snapshot was restored: look at all of it */
+};
+struct control_change {
+    enum control_change_kind kind;
+    struct uuid topic_id;
+    int32_t partition;
+    uint32_t node;
+};
+struct control_changes {
+    struct control_change *items;
+    size_t count;
+    size_t cap;
+};
+
+struct control *control_new(void);
+void control_free(struct control *control);
+
+/* Applies one command. Never fails: a command that can't be done leaves the state and says so in
+ * the result (message CommandResult, appended to out_result). A repeated dedup key gives the
+ * result of the first time. Changes are appended. */
+void control_apply(struct control *control, uint64_t index, struct slice command,
+                   struct buf *out_result, struct control_changes *changes);
+void control_snapshot(const struct control *control, struct buf *out);
+/* EFORMAT, EMALFORMED: then the state is unchanged. */
+int control_restore(struct control *control, struct slice snapshot) TERN_MUST_USE;
+/* Equal on all nodes at an equal applied index. */
+uint64_t control_hash(const struct control *control);
+
+struct control_topic *control_topic_named(const struct control *control, const char *name);
+struct control_topic *control_topic_by_id(const struct control *control, struct uuid id);
+/* NULL if the topic or the partition is not there. */
+struct control_partition *control_partition(const struct control *control, struct uuid topic_id,
+                                            int32_t partition);
+int32_t control_region_named(const struct control *control, const char *name); /* -1: none */
+bool control_config_equal(const struct control_config *a, const struct control_config *b);
+node_set control_members(const struct control_config *config); /* voters and learners */
+const struct control_replica *control_replica_of(const struct control_partition *partition,
+                                                 uint32_t node);
