@@ -16,7 +16,6 @@ enum kafka_kind {
     KAFKA_U16,
     KAFKA_I32,
     KAFKA_I64,
-    KAFKA_F64,
     KAFKA_UUID,
     KAFKA_STRING,  /* struct slice */
     KAFKA_BYTES,   /* struct slice */

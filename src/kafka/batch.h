@@ -114,14 +114,13 @@ struct batch_builder {
     int32_t count;
 };
 
-/* A zeroed builder is ready to be initialised. */
 void batch_builder_init(struct batch_builder *builder);
 void batch_builder_fini(struct batch_builder *builder);
 /* A slice with base NULL is a null key or value. The first record's timestamp is the base. */
 void batch_builder_add(struct batch_builder *builder, struct slice key, struct slice value,
                        int64_t timestamp);
 /* Writes header and checksum; pass -1, -1, -1 without idempotence. Base offset 0, leader epoch -1.
- * The bytes are the builder's until the next init. At least one record was added. */
+ * The bytes are the builder's until the next reset. At least one record was added. */
 struct slice batch_builder_finish(struct batch_builder *builder, int64_t producer_id,
                                   int16_t producer_epoch, int32_t base_sequence);
 /* Empties it for the next batch, keeping memory. */
