@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules 5, 10 and 11: a follower cuts to the common point, copies, then only ever extends. */
+#include "replica/inner.h"
+
+/* Rule 10: only an HW of the epoch whose initial log is held, never beyond what is durable here. */
+static void show(struct replica *r, struct replica_out *out)
+{
+    if (r->leader_hw < 0 || r->synced_durable != r->promised) {
+        return; /* M hw-unsynced */
+    }
+    int64_t hw = r->leader_hw < r->leo_durable ? r->leader_hw : r->leo_durable;
+    if (hw > r->hw) {
+        r->hw = hw;
+        (void)effect_add(out, EFFECT_HW);
+    }
+}
+
+/* The check is made when the ack is sent (M late-ack): `promised` is the newest called for. */
+void follow_durable(struct replica *r, struct replica_out *out)
+{
+    if (r->synced_durable == r->promised && r->promised > 0 && r->leader != 0 && !r->truncating &&
+        r->start_number != 0) {
+        struct replica_effect *effect = effect_add(out, EFFECT_ACK);
+        effect->node = r->leader;
+        effect->epoch = r->promised;
+        effect->offset = r->leo_durable;
+    }
+    show(r, out);
+}
+
+static void note_hw(struct replica *r, int64_t hw, int64_t log_start, struct replica_out *out)
+{
+    if (hw > r->leader_hw) {
+        r->leader_hw = hw;
+    }
+    show(r, out);
+    if (r->synced == r->promised && log_start > r->log_start && log_start <= r->leo_durable) {
+        r->log_start = log_start;
+        effect_add(out, EFFECT_LOG_START)->offset = log_start;
+    }
+}
+
+/* The initial log is complete: `synced` follows it through the journal, and whatever extends it
+ * comes after both. */
+static void maybe_synced(struct replica *r, const struct replica_push *push,
+                         struct replica_out *out)
+{
+    if (r->synced < push->epoch && r->leo == push->initial_end) {
+        replica_set_synced(r, push->epoch, out);
+    }
+}
+
+static void cut_to(struct replica *r, uint32_t from, const struct replica_push *push,
+                   struct replica_out *out)
+{
+    bool restart = push->restart && (r->leo != push->base || r->log_start != push->base);
+
+    if (r->synced == push->epoch) {
+        replica_owe_answer(r, from, true, out); /* it asks on stale knowledge */
+        return;
+    }
+    if (restart || (push->base < r->leo && push->base >= r->log_start)) {
+        replica_cut(r, push->base, restart, out);
+    }
+    replica_owe_answer(r, from, true, out);
+}
+
+void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
+                     const struct replica_push *push, struct replica_out *out)
+{
+    if (push->epoch < r->promised || from == r->self) {
+        return;
+    }
+    if (push->epoch > r->promised) {
+        replica_promise(r, now_ms, push->epoch, out); /* rule 5: it is a promise */
+    }
+    if (r->role != REPLICA_FOLLOWING || r->truncating) {
+        return; /* after the cut an answer follows, and the stream begins anew */
+    }
+    r->leader = from;
+    if (push->truncate || push->restart) {
+        cut_to(r, from, push, out);
+        return;
+    }
+    bool fits = push->base >= r->log_start && push->base <= r->leo &&
+                (push->prev_epoch == 0 || push->base == r->log_start ||
+                 history_epoch_before(&r->history, push->base) == push->prev_epoch);
+    if (!fits) {
+        replica_owe_answer(r, from, true, out);
+        return;
+    }
+    maybe_synced(r, push, out);
+    for (size_t i = 0; i < push->batch_count; i++) {
+        const struct batch_info *batch = &push->batches[i];
+        bool overlap = batch->base_offset < r->leo;
+        if (overlap &&
+            history_epoch_before(&r->history, batch->base_offset + 1) == batch->leader_epoch) {
+            continue; /* the same records, after a new start of the stream */
+        }
+        bool beyond = r->synced < push->epoch && batch->last_offset >= push->initial_end;
+        if (overlap || batch->base_offset > r->leo || batch->leader_epoch > push->epoch || beyond) {
+            replica_owe_answer(r, from, true, out);
+            return;
+        }
+        replica_take_batch(r, batch, i, out);
+        maybe_synced(r, push, out);
+    }
+    note_hw(r, push->hw, push->log_start, out);
+    if (push->batch_count == 0) {
+        follow_durable(r, out);
+    }
+}
+
+void replica_on_mark(struct replica *r, uint32_t from, int32_t epoch, int64_t hw, int64_t log_start,
+                     struct replica_out *out)
+{
+    if (r->role == REPLICA_FOLLOWING && epoch == r->promised && from == r->leader &&
+        !r->truncating) {
+        note_hw(r, hw, log_start, out);
+    }
+}

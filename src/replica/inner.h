@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the replica machine; nobody else includes it. */
+#pragma once
+
+#include "replica/replica.h"
+
+struct replica_effect *effect_add(struct replica_out *out, enum replica_effect_kind kind);
+
+/* replica.c */
+void replica_set_role(struct replica *r, uint64_t now_ms, enum replica_role role,
+                      struct replica_out *out);
+/* Stores a promise of a higher epoch and drops whatever role there was. */
+void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct replica_out *out);
+void replica_owe_answer(struct replica *r, uint32_t to, bool complaint, struct replica_out *out);
+/* Notes batch as appended at our end and gives the APPEND effect. */
+void replica_take_batch(struct replica *r, const struct batch_info *batch, size_t index,
+                        struct replica_out *out);
+void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out);
+void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *out);
+
+/* recover.c */
+void recover_begin(struct replica *r, uint64_t now_ms, struct replica_out *out);
+void recover_answer(struct replica *r, uint64_t now_ms, uint32_t from,
+                    const struct replica_answer *answer, struct replica_out *out);
+void recover_choose(struct replica *r, uint64_t now_ms, struct replica_out *out);
+/* The own log may be complete now. */
+void recover_built(struct replica *r, uint64_t now_ms, struct replica_out *out);
+void recover_tick(struct replica *r, uint64_t now_ms, struct replica_out *out);
+void recover_drop(struct replica *r);
+
+/* lead.c */
+struct replica_peer *lead_peer(const struct replica *r, uint32_t node);
+void lead_begin(struct replica *r, uint64_t now_ms, struct replica_out *out);
+void lead_prepare(struct replica *r, uint64_t now_ms, struct replica_out *out);
+void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *answer,
+                 struct replica_out *out);
+void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out);
+void lead_drop(struct replica *r);
+
+/* follow.c */
+void follow_durable(struct replica *r, struct replica_out *out);

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules 4, 6, 8, 9 and 12: the leader appends, pushes, counts and activates. */
+#include "base/error.h"
+#include "replica/inner.h"
+
+struct replica_peer *lead_peer(const struct replica *r, uint32_t node)
+{
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].node == node) {
+            return &r->peers[i];
+        }
+    }
+    return NULL;
+}
+
+void lead_drop(struct replica *r)
+{
+    free(r->peers);
+    r->peers = NULL;
+    r->peer_count = 0;
+}
+
+static void fence_peer(struct replica *r, struct replica_peer *peer, uint64_t now_ms,
+                       struct replica_out *out)
+{
+    struct replica_effect *effect = effect_add(out, EFFECT_FENCE);
+
+    peer->asked_ms = now_ms;
+    effect->node = peer->node;
+    effect->epoch = r->spec.epoch;
+}
+
+/* A lossy epoch waits here, invisible, until the control quorum has activated it. */
+void lead_prepare(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    r->initial_end = r->leo;
+    replica_set_role(r, now_ms, REPLICA_PREPARED, out);
+    lead_commit(r, now_ms, out);
+}
+
+static void make_peers(struct replica *r)
+{
+    r->peers = mem_grow(NULL, r->spec.member_count, sizeof *r->peers);
+    r->peer_count = 0;
+    for (uint32_t i = 0; i < r->spec.member_count; i++) {
+        uint64_t bit = (uint64_t)1 << r->spec.members[i].node;
+        uint64_t members = r->spec.config.voters | r->spec.config.learners;
+        if (r->spec.members[i].node != r->self && (members & bit) != 0) {
+            r->peers[r->peer_count++] = (struct replica_peer){.node = r->spec.members[i].node,
+                                                              .acked = -1,
+                                                              .held = 0,
+                                                              .hw_told = -1,
+                                                              .up = (r->connected & bit) != 0};
+        }
+    }
+}
+
+/* The answers of the fencing are as good as new ones: nothing has changed those logs since. */
+static void use_kept_answers(struct replica *r, struct replica_out *out)
+{
+    for (size_t i = 0; i < r->answer_count; i++) {
+        const struct replica_kept_answer *k = &r->answers[i];
+        struct replica_answer answer = {.epoch = r->promised,
+                                        .incarnation = k->incarnation,
+                                        .synced = k->synced,
+                                        .leo = k->leo,
+                                        .log_start = k->log_start,
+                                        .history = k->history.entries,
+                                        .history_count = k->history.count};
+        if (k->node != r->self) {
+            lead_answer(r, k->node, &answer, out);
+        }
+    }
+    recover_drop(r);
+}
+
+void lead_begin(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    bool from_prepared = r->role == REPLICA_PREPARED;
+
+    r->initial_end = r->leo;
+    r->activation_asked_ms = 0;
+    make_peers(r);
+    replica_set_role(r, now_ms, REPLICA_SERVING, out);
+    if (from_prepared) {
+        CHECK(r->synced < r->spec.epoch);
+        replica_set_synced(r, r->spec.epoch, out);
+    }
+    r->leader_hw = -1;
+    use_kept_answers(r, out);
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].state == PEER_UNKNOWN) {
+            fence_peer(r, &r->peers[i], now_ms, out);
+        }
+    }
+    lead_commit(r, now_ms, out);
+}
+
+static void stream_from(struct replica_peer *peer, int64_t offset, struct replica_out *out)
+{
+    peer->state = PEER_STREAMING;
+    peer->next = offset;
+    peer->hw_told = -1;
+    /* Also with nothing to send: the push tells where the initial log ends, and the HW. */
+    effect_add(out, EFFECT_PUSH)->node = peer->node;
+}
+
+void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *answer,
+                 struct replica_out *out)
+{
+    struct replica_peer *peer = lead_peer(r, from);
+
+    if (peer == NULL || (peer->state == PEER_STREAMING && !answer->complaint)) {
+        return; /* the second of two answers to repeated fences */
+    }
+    if (answer->synced == r->spec.epoch) {
+        if (answer->leo <= r->leo) {
+            stream_from(peer, answer->leo, out);
+        }
+        return;
+    }
+    int64_t common = history_agree(r->history.entries, r->history.count, r->leo, answer->history,
+                                   answer->history_count, answer->leo);
+    if (common == answer->leo && common >= r->log_start) {
+        stream_from(peer, common, out);
+        return;
+    }
+    struct replica_effect *effect = effect_add(out, EFFECT_BEGIN);
+    effect->node = from;
+    effect->epoch = r->spec.epoch;
+    effect->flag = common < r->log_start || common < answer->log_start;
+    effect->offset = effect->flag ? r->log_start : common;
+    peer->state = PEER_BEGINNING;
+}
+
+static int64_t held_by_rule(const struct replica *r)
+{
+    int64_t held[64] = {0};
+    const struct replica_member *self = spec_member(&r->spec, r->self);
+
+    for (size_t i = 0; i < r->peer_count; i++) {
+        held[r->peers[i].node] = r->peers[i].held;
+    }
+    /* Itself only after its own fsync, and like everybody only as the pinned incarnation. A
+     * prepared leader has not stored synced = e; its activation rests on its durable log. */
+    bool counts = r->synced_durable == r->spec.epoch || r->role == REPLICA_PREPARED;
+    if (self != NULL && self->incarnation == r->incarnation && counts) {
+        held[r->self] = r->leo_durable;
+    }
+    return rule_held(&r->spec.config, &r->spec, held);
+}
+
+void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    if (r->role < REPLICA_PREPARED) {
+        return;
+    }
+    int64_t held = held_by_rule(r);
+    if (held < r->initial_end) {
+        return;
+    }
+    if (spec_needs_activation(&r->spec)) {
+        if (r->activation_asked_ms == 0 ||
+            now_ms - r->activation_asked_ms >= 5 * (uint64_t)REPLICA_RETRY_MS) {
+            r->activation_asked_ms = now_ms > 0 ? now_ms : 1;
+            struct replica_effect *effect = effect_add(out, EFFECT_ACTIVATED);
+            effect->epoch = r->spec.epoch;
+            effect->offset = r->spec.lossy ? r->initial_end : -1;
+            effect->flag = r->missing_region;
+        }
+        return; /* M skip-activation, show-initial */
+    }
+    if (r->role != REPLICA_SERVING) {
+        return;
+    }
+    CHECK(held <= r->leo);
+    if (held <= r->leader_hw) {
+        return;
+    }
+    r->leader_hw = held;
+    r->progress_ms = now_ms;
+    if (held > r->hw) {
+        r->hw = held;
+    }
+    (void)effect_add(out, EFFECT_HW);
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].state == PEER_STREAMING) {
+            effect_add(out, EFFECT_MARK)->node = r->peers[i].node;
+        }
+    }
+}
+
+bool replica_hw_known(const struct replica *r)
+{
+    return r->role == REPLICA_SERVING && r->leader_hw >= r->initial_end;
+}
+
+void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
+                    const struct replica_ack *ack, struct replica_out *out)
+{
+    if (r->role != REPLICA_SERVING || ack->epoch != r->spec.epoch) {
+        return;
+    }
+    struct replica_peer *peer = lead_peer(r, from);
+    const struct replica_member *member = spec_member(&r->spec, from);
+    if (peer == NULL || member == NULL || ack->leo > r->leo) {
+        return;
+    }
+    if (ack->leo > peer->acked) {
+        peer->acked = ack->leo;
+    }
+    if (ack->incarnation == member->incarnation && ack->leo > peer->held) { /* M wiped-acks */
+        peer->held = ack->leo;
+        lead_commit(r, now_ms, out);
+    }
+    bool waits = ((r->spec.config.learners >> from) & 1) != 0 || member->since > r->spec.epoch ||
+                 ack->incarnation != member->incarnation;
+    if (waits && !peer->caught_up_told && peer->acked >= r->leader_hw && replica_hw_known(r)) {
+        peer->caught_up_told = true;
+        struct replica_effect *effect = effect_add(out, EFFECT_CAUGHT_UP);
+        effect->node = from;
+        effect->epoch = r->spec.epoch;
+    }
+}
+
+void replica_peer_up(struct replica *r, uint64_t now_ms, uint32_t node, struct replica_out *out)
+{
+    struct replica_peer *peer = lead_peer(r, node);
+
+    r->connected |= (uint64_t)1 << node;
+    if (peer != NULL && r->role == REPLICA_SERVING) {
+        peer->up = true;
+        peer->state = PEER_UNKNOWN;
+        fence_peer(r, peer, now_ms, out);
+    } else if (r->role == REPLICA_FENCING && spec_member(&r->spec, node) != NULL) {
+        struct replica_effect *effect = effect_add(out, EFFECT_FENCE);
+        effect->node = node;
+        effect->epoch = r->spec.epoch;
+    }
+}
+
+void replica_peer_down(struct replica *r, uint32_t node)
+{
+    struct replica_peer *peer = lead_peer(r, node);
+
+    r->connected &= ~((uint64_t)1 << node);
+    if (peer != NULL) {
+        peer->up = false;
+        peer->state = PEER_UNKNOWN;
+    }
+}
+
+int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch,
+                    bool *out_duplicate, struct replica_out *out)
+{
+    int error = 0;
+    int64_t base = 0;
+    int64_t last = 0;
+
+    if (r->role != REPLICA_SERVING || r->producers_at != r->leo) {
+        return TERN_ENOTLEADER;
+    }
+    switch (producers_check(r->producers, batch, &base, &last, &error)) {
+    case PRODUCERS_REFUSE:
+        return error;
+    case PRODUCERS_DUPLICATE:
+        batch->base_offset = base;
+        batch->last_offset = last;
+        *out_duplicate = true;
+        return 0;
+    case PRODUCERS_APPEND:
+        break;
+    }
+    if (!rule_can_commit(&r->spec.config, &r->spec, r->reachable)) {
+        return TERN_ENOQUORUM;
+    }
+    if (r->leader_hw == r->leo) {
+        r->progress_ms = now_ms; /* nothing waited until now */
+    }
+    *out_duplicate = false;
+    batch->base_offset = r->leo;
+    batch->last_offset = r->leo + batch->count - 1;
+    batch->leader_epoch = r->spec.epoch;
+    replica_take_batch(r, batch, 0, out);
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].state == PEER_STREAMING) {
+            effect_add(out, EFFECT_PUSH)->node = r->peers[i].node;
+        }
+    }
+    return 0;
+}
+
+bool replica_push_head(const struct replica *r, uint32_t node, struct replica_push *out)
+{
+    const struct replica_peer *peer = lead_peer(r, node);
+
+    if (r->role != REPLICA_SERVING || peer == NULL || peer->state != PEER_STREAMING) {
+        return false;
+    }
+    *out = (struct replica_push){
+        .epoch = r->spec.epoch,
+        .prev_epoch = history_epoch_before(&r->history, peer->next),
+        .base = peer->next,
+        .initial_end = r->initial_end,
+        .hw = r->leader_hw,
+        .log_start = r->log_start,
+    };
+    return true;
+}
+
+void replica_pushed(struct replica *r, uint32_t node, int64_t next, int64_t hw)
+{
+    struct replica_peer *peer = lead_peer(r, node);
+
+    if (peer == NULL || peer->state != PEER_STREAMING) {
+        return;
+    }
+    CHECK(next >= peer->next && next <= r->leo);
+    peer->next = next;
+    peer->hw_told = hw;
+}
+
+void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_out *out)
+{
+    if (r->role != REPLICA_SERVING || offset > r->leader_hw || offset <= r->log_start) {
+        return; /* rule 11: only below the HW of the running epoch */
+    }
+    r->log_start = offset;
+    effect_add(out, EFFECT_LOG_START)->offset = offset;
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].state == PEER_STREAMING) {
+            effect_add(out, EFFECT_MARK)->node = r->peers[i].node;
+        }
+    }
+}
+
+bool replica_wants_tick(const struct replica *r)
+{
+    if (r->role == REPLICA_FOLLOWING) {
+        return false;
+    }
+    if (r->role != REPLICA_SERVING || r->leader_hw < r->leo) {
+        return true;
+    }
+    for (size_t i = 0; i < r->peer_count; i++) {
+        const struct replica_peer *peer = &r->peers[i];
+        if (peer->up && (peer->state == PEER_UNKNOWN || peer->state == PEER_BEGINNING)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void replica_tick(struct replica *r, uint64_t now_ms, uint64_t patience_ms, struct replica_out *out)
+{
+    if (r->role == REPLICA_FOLLOWING) {
+        return;
+    }
+    if (r->role == REPLICA_FENCING || r->role == REPLICA_BUILDING) {
+        recover_tick(r, now_ms, out);
+    }
+    if (r->role >= REPLICA_PREPARED) {
+        lead_commit(r, now_ms, out);
+    }
+    for (size_t i = 0; i < r->peer_count; i++) {
+        struct replica_peer *peer = &r->peers[i];
+        if (peer->up && peer->state != PEER_STREAMING &&
+            now_ms - peer->asked_ms >= REPLICA_RETRY_MS) {
+            fence_peer(r, peer, now_ms, out);
+        }
+    }
+    /* Rule 12: what does not get its quorum in time is told to the controller, again and again. */
+    bool waits = r->role != REPLICA_SERVING || r->leader_hw < r->leo;
+    if (waits && now_ms - r->progress_ms >= patience_ms && now_ms - r->reported_ms >= patience_ms) {
+        r->reported_ms = now_ms;
+        effect_add(out, EFFECT_NO_QUORUM)->epoch = r->spec.epoch;
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Idempotent producers of one partition (KIP-98; rule 7): a function of the log, so that failover,
+ * truncation and restart rebuild it by noting the log's batches again.
+ *
+ * Checked against the state after the last *appended* batch, committed or not, because producers
+ * keep up to five batches in flight. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "kafka/batch.h"
+
+#define PRODUCER_BATCHES 5
+#define PRODUCERS_MAX    100000 /* per partition; then the longest silent one is forgotten */
+
+struct producers; /* table by producer id */
+
+struct producers *producers_new(void);
+void producers_free(struct producers *p);
+void producers_clear(struct producers *p);
+size_t producers_count(const struct producers *p);
+
+enum producers_verdict { PRODUCERS_APPEND, PRODUCERS_DUPLICATE, PRODUCERS_REFUSE };
+/* What to do with a client's batch. DUPLICATE: the original's offsets. REFUSE: error is
+ * TERN_EOUTOFORDER or TERN_EPRODUCERFENCED. Batches without a producer id are always appended. */
+enum producers_verdict producers_check(const struct producers *p, const struct batch_info *batch,
+                                       int64_t *out_base, int64_t *out_last, int *out_error);
+/* The batch is in the log now (appended here, pushed by the leader, or read back). */
+void producers_note(struct producers *p, const struct batch_info *batch);
+/* Forgets producers whose newest batch is older than `before_ms` (batch timestamps). */
+void producers_expire(struct producers *p, int64_t before_ms);
+
+void producers_pack(const struct producers *p, struct buf *out);
+/* EMALFORMED, EFORMAT: then the table is empty. */
+int producers_unpack(struct producers *p, struct slice bytes) TERN_MUST_USE;

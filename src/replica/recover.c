@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules 2 and 3: fence the replicas, choose the log with the largest (synced, LEO), make it ours.
+ */
+#include <string.h>
+
+#include "replica/inner.h"
+
+static const struct replica_member *self_member(const struct replica *r)
+{
+    return spec_member(&r->spec, r->self);
+}
+
+void recover_drop(struct replica *r)
+{
+    for (size_t i = 0; i < r->answer_count; i++) {
+        history_fini(&r->answers[i].history);
+    }
+    free(r->answers);
+    r->answers = NULL;
+    r->answer_count = 0;
+}
+
+static void fence_all(struct replica *r, struct replica_out *out)
+{
+    for (uint32_t i = 0; i < r->spec.member_count; i++) {
+        uint32_t node = r->spec.members[i].node;
+        bool known = node == r->self;
+        for (size_t k = 0; k < r->answer_count; k++) {
+            known = known || r->answers[k].node == node;
+        }
+        if (!known) {
+            struct replica_effect *effect = effect_add(out, EFFECT_FENCE);
+            effect->node = node;
+            effect->epoch = r->spec.epoch;
+        }
+    }
+}
+
+void recover_begin(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    CHECK(r->answer_count == 0);
+    CHECK(self_member(r) != NULL);
+    r->leader = r->self;
+    r->missing_region = false;
+    replica_set_role(r, now_ms, REPLICA_FENCING, out);
+    r->reported_ms = now_ms;
+    fence_all(r, out);
+    recover_choose(r, now_ms, out);
+}
+
+static void keep(struct replica *r, uint32_t node, const struct replica_answer *answer)
+{
+    struct replica_kept_answer *kept = NULL;
+
+    for (size_t i = 0; i < r->answer_count; i++) {
+        if (r->answers[i].node == node) {
+            kept = &r->answers[i];
+        }
+    }
+    if (kept == NULL) {
+        r->answers = mem_grow(r->answers, r->answer_count + 1, sizeof *r->answers);
+        kept = &r->answers[r->answer_count++];
+        *kept = (struct replica_kept_answer){.node = node};
+    }
+    kept->incarnation = answer->incarnation;
+    kept->synced = answer->synced;
+    kept->leo = answer->leo;
+    kept->log_start = answer->log_start;
+    history_copy(&kept->history, answer->history, answer->history_count);
+}
+
+void recover_answer(struct replica *r, uint64_t now_ms, uint32_t from,
+                    const struct replica_answer *answer, struct replica_out *out)
+{
+    const struct replica_member *member = spec_member(&r->spec, from);
+
+    if (member == NULL || member->incarnation != answer->incarnation) {
+        return; /* M wiped-recovers: another incarnation than the assignment pinned */
+    }
+    keep(r, from, answer);
+    recover_choose(r, now_ms, out);
+}
+
+/* Whose answers count: of the pinned incarnation, and not of one that has forgotten. */
+static uint64_t counted(const struct replica *r)
+{
+    uint64_t nodes = 0;
+
+    for (size_t i = 0; i < r->answer_count; i++) {
+        const struct replica_member *m = spec_member(&r->spec, r->answers[i].node);
+        if (r->answers[i].synced >= m->since) {
+            nodes |= (uint64_t)1 << m->node;
+        }
+    }
+    return nodes;
+}
+
+static bool enough(struct replica *r, uint64_t now_ms)
+{
+    const struct replica_rule *rule = &r->spec.recover;
+    uint64_t nodes = counted(r);
+
+    if (!r->spec.lossy) {
+        return rule_can_recover(rule, &r->spec, nodes);
+    }
+    if (rule_can_recover(rule, &r->spec, nodes) || rule_covers_regions(rule, &r->spec, nodes)) {
+        return true;
+    }
+    /* Rule 9: whoever does not answer in time is left out, and the ledger says so. */
+    r->missing_region = now_ms - r->role_since_ms >= r->spec.wait_ms;
+    return r->missing_region;
+}
+
+static bool better(const struct replica_kept_answer *a, const struct replica_kept_answer *b,
+                   uint32_t self)
+{
+    if (a->synced != b->synced) {
+        return a->synced > b->synced;
+    }
+    if (a->leo != b->leo) {
+        return a->leo > b->leo;
+    }
+    return a->node == self; /* no copy needed */
+}
+
+/* Rule 3: the largest (synced, LEO) of the voters that were read, and of ourselves. */
+static const struct replica_kept_answer *best_of(const struct replica *r)
+{
+    uint64_t eligible = r->spec.recover.voters | (uint64_t)1 << r->self;
+    const struct replica_kept_answer *best = NULL;
+
+    for (size_t i = 0; i < r->answer_count; i++) {
+        const struct replica_kept_answer *a = &r->answers[i];
+        if ((eligible >> a->node & 1) != 0 && (best == NULL || better(a, best, r->self))) {
+            best = a;
+        }
+    }
+    return best;
+}
+
+static void ask_copy(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    struct replica_effect *effect = effect_add(out, EFFECT_COPY);
+
+    r->copy_asked_ms = now_ms;
+    effect->node = r->source;
+    effect->epoch = r->spec.epoch;
+    effect->offset = r->leo;
+}
+
+/* Makes the chosen log ours: cut to the common point, then copy the rest. */
+static void build(struct replica *r, uint64_t now_ms, const struct replica_kept_answer *chosen,
+                  struct replica_out *out)
+{
+    r->target_leo = chosen->leo;
+    r->target_synced = chosen->synced;
+    r->source = chosen->node;
+    r->copy_asked_ms = 0;
+    replica_set_role(r, now_ms, REPLICA_BUILDING, out);
+    if (chosen->node != r->self) {
+        int64_t common = history_agree(r->history.entries, r->history.count, r->leo,
+                                       chosen->history.entries, chosen->history.count, chosen->leo);
+        if (common < chosen->log_start) {
+            replica_cut(r, chosen->log_start, true, out);
+        } else if (common < r->leo) {
+            replica_cut(r, common > r->log_start ? common : r->log_start, false, out);
+        }
+    }
+    recover_built(r, now_ms, out);
+}
+
+void recover_choose(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    if (r->promised_durable < r->promised || r->truncating || r->leo_durable < r->leo) {
+        return; /* our own answer is not durable yet */
+    }
+    struct replica_answer own = replica_answer_now(r);
+    if (own.incarnation == self_member(r)->incarnation) {
+        keep(r, r->self, &own);
+    }
+    if (!enough(r, now_ms)) {
+        return;
+    }
+    const struct replica_kept_answer *best = best_of(r);
+    if (best == NULL) {
+        return;
+    }
+    build(r, now_ms, best, out);
+}
+
+void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
+                       const struct batch_info *batches, size_t count, struct replica_out *out)
+{
+    if (r->role != REPLICA_BUILDING || epoch != r->promised || from != r->source || r->truncating) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (batches[i].base_offset < r->leo) {
+            continue; /* a repeated request was answered twice */
+        }
+        if (batches[i].base_offset > r->leo || batches[i].last_offset >= r->target_leo) {
+            break;
+        }
+        replica_take_batch(r, &batches[i], i, out);
+        r->progress_ms = now_ms;
+    }
+    if (r->leo < r->target_leo && count > 0) {
+        ask_copy(r, now_ms, out);
+    }
+}
+
+/* Rule 3, end: `synced = e` never overtakes the log, because both go through one ordered journal
+ * and the log was called for first. */
+void recover_built(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    if (r->truncating) {
+        return;
+    }
+    if (r->leo < r->target_leo) {
+        if (r->copy_asked_ms == 0 || now_ms - r->copy_asked_ms >= REPLICA_COPY_RETRY_MS) {
+            ask_copy(r, now_ms, out);
+        }
+        return;
+    }
+    CHECK(r->leo == r->target_leo);
+    if (r->leo_durable < r->leo) {
+        return;
+    }
+    if (r->spec.lossy && !r->spec.activated) {
+        /* Leaves no trace until it is activated (M lossy-early). */
+        if (r->synced < r->target_synced) {
+            replica_set_synced(r, r->target_synced, out);
+        } else if (r->synced_durable == r->synced) {
+            lead_prepare(r, now_ms, out);
+        }
+        return;
+    }
+    if (r->synced < r->spec.epoch) {
+        replica_set_synced(r, r->spec.epoch, out);
+    } else if (r->synced_durable == r->spec.epoch) {
+        lead_begin(r, now_ms, out);
+    }
+}
+
+void recover_tick(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    if (r->role == REPLICA_FENCING) {
+        fence_all(r, out);
+        recover_choose(r, now_ms, out);
+    } else {
+        recover_built(r, now_ms, out);
+    }
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The common part: assignments, promises, what our own disk has told. */
+#include "replica/replica.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "replica/inner.h"
+
+struct replica_effect *effect_add(struct replica_out *out, enum replica_effect_kind kind)
+{
+    if (out->count == out->cap) {
+        out->cap = out->cap > 0 ? out->cap * 2 : 16;
+        out->effects = mem_grow(out->effects, out->cap, sizeof *out->effects);
+    }
+    struct replica_effect *effect = &out->effects[out->count++];
+    *effect = (struct replica_effect){.kind = kind};
+    return effect;
+}
+
+void replica_out_fini(struct replica_out *out)
+{
+    free(out->effects);
+    *out = (struct replica_out){0};
+}
+
+void replica_init(struct replica *r, const struct replica_load *load)
+{
+    CHECK(load->promised >= load->synced);
+    *r = (struct replica){
+        .self = load->self,
+        .incarnation = load->incarnation,
+        .start_number = load->start_number,
+        .reachable = (uint64_t)1 << load->self,
+        .connected = load->connected,
+        .promised = load->promised,
+        .promised_durable = load->promised,
+        .synced = load->synced,
+        .synced_durable = load->synced,
+        .leo = load->leo,
+        .leo_durable = load->leo,
+        .log_start = load->log_start,
+        .hw = -1,
+        .leader_hw = -1,
+        .producers = producers_new(),
+        .producers_at = load->log_start,
+    };
+    history_copy(&r->history, load->history, load->history_count);
+}
+
+void replica_fini(struct replica *r)
+{
+    recover_drop(r);
+    lead_drop(r);
+    history_fini(&r->history);
+    producers_free(r->producers);
+    *r = (struct replica){0};
+}
+
+const char *replica_role_name(enum replica_role role)
+{
+    static const char *const names[] = {"following", "fencing", "building", "prepared", "serving"};
+
+    CHECK((size_t)role < ARRAY_COUNT(names));
+    return names[role];
+}
+
+void replica_set_role(struct replica *r, uint64_t now_ms, enum replica_role role,
+                      struct replica_out *out)
+{
+    /* Rows: from; bits: to. */
+    static const uint8_t legal[] = {
+        [REPLICA_FOLLOWING] = 1 << REPLICA_FENCING,
+        [REPLICA_FENCING] = 1 << REPLICA_FOLLOWING | 1 << REPLICA_BUILDING,
+        [REPLICA_BUILDING] = 1 << REPLICA_FOLLOWING | 1 << REPLICA_PREPARED | 1 << REPLICA_SERVING,
+        [REPLICA_PREPARED] = 1 << REPLICA_FOLLOWING | 1 << REPLICA_SERVING,
+        [REPLICA_SERVING] = 1 << REPLICA_FOLLOWING,
+    };
+
+    CHECK((legal[r->role] & (1 << role)) != 0);
+    r->role = role;
+    r->role_since_ms = now_ms;
+    r->progress_ms = now_ms;
+    r->reported_ms = now_ms;
+    (void)effect_add(out, EFFECT_ROLE);
+}
+
+static void stand_down(struct replica *r, uint64_t now_ms, int32_t epoch, struct replica_out *out)
+{
+    if (r->role == REPLICA_FOLLOWING) {
+        return;
+    }
+    if (epoch > r->given_up) {
+        r->given_up = epoch; /* rule 2: never again in this epoch */
+    }
+    recover_drop(r);
+    lead_drop(r);
+    replica_set_role(r, now_ms, REPLICA_FOLLOWING, out);
+}
+
+void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct replica_out *out)
+{
+    CHECK(epoch > r->promised);
+    stand_down(r, now_ms, r->promised, out);
+    r->promised = epoch;
+    r->leader = 0;
+    r->leader_hw = -1;
+    effect_add(out, EFFECT_PROMISE)->epoch = epoch;
+}
+
+/* The answer leaves only when what it says is durable (M volatile-promise) and the log is not
+ * being cut. */
+static void pay_answer(struct replica *r, struct replica_out *out)
+{
+    if (!r->answer_owed || r->truncating || r->promised_durable < r->promised ||
+        r->start_number == 0) {
+        return;
+    }
+    struct replica_effect *effect = effect_add(out, EFFECT_ANSWER);
+    effect->node = r->answer_to;
+    effect->flag = r->answer_complaint;
+    r->answer_owed = false;
+    r->answer_complaint = false;
+}
+
+void replica_owe_answer(struct replica *r, uint32_t to, bool complaint, struct replica_out *out)
+{
+    r->answer_owed = true;
+    r->answer_to = to;
+    r->answer_complaint = r->answer_complaint || complaint;
+    pay_answer(r, out);
+}
+
+struct replica_answer replica_answer_now(const struct replica *r)
+{
+    return (struct replica_answer){
+        .epoch = r->promised_durable,
+        .incarnation = r->incarnation,
+        .synced = r->synced_durable,
+        .leo = r->leo_durable,
+        .log_start = r->log_start,
+        .history = r->history.entries,
+        .history_count = r->history.count,
+    };
+}
+
+void replica_take_batch(struct replica *r, const struct batch_info *batch, size_t index,
+                        struct replica_out *out)
+{
+    CHECK(!r->truncating);
+    CHECK(batch->base_offset == r->leo);
+    CHECK(batch->leader_epoch <= r->promised);
+    history_note(&r->history, batch->leader_epoch, batch->base_offset);
+    if (r->producers_at == batch->base_offset) {
+        producers_note(r->producers, batch);
+        r->producers_at = batch->last_offset + 1;
+    }
+    r->leo = batch->last_offset + 1;
+    struct replica_effect *effect = effect_add(out, EFFECT_APPEND);
+    effect->index = index;
+    effect->offset = r->leo;
+}
+
+void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out)
+{
+    CHECK(!r->truncating);
+    CHECK(restart || (offset >= r->log_start && offset < r->leo));
+    /* Invariant: what was shown as committed is cut only behind a lossy epoch, which a sync topic
+     * gets by no automatic means. */
+    CHECK(restart || offset >= r->hw || r->spec.config.home >= 0 || r->spec.recover.home >= 0 ||
+          r->spec.lossy);
+    r->truncating = true;
+    r->leo = offset;
+    if (restart) {
+        r->log_start = offset;
+        r->history.count = 0;
+    } else {
+        history_cut(&r->history, offset);
+    }
+    if (r->hw > offset) {
+        r->hw = offset;
+    }
+    if (r->producers_at > offset || restart) {
+        producers_clear(r->producers);
+        r->producers_at = -1; /* nothing until the rebuild begins */
+    }
+    effect_add(out, restart ? EFFECT_RESTART : EFFECT_TRUNCATE)->offset = offset;
+}
+
+void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *out)
+{
+    CHECK(epoch >= r->synced);
+    CHECK(epoch <= r->promised);
+    r->synced = epoch;
+    effect_add(out, EFFECT_SYNCED)->epoch = epoch;
+}
+
+static bool may_lead(const struct replica *r)
+{
+    return r->spec.leader == r->self && r->spec.epoch == r->promised && r->start_number != 0 &&
+           r->spec.leader_start == r->start_number && r->spec.epoch > r->given_up &&
+           r->synced < r->spec.epoch && !(r->spec.lossy && r->spec.activated);
+}
+
+static void try_to_lead(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    if (r->role != REPLICA_FOLLOWING || !may_lead(r)) {
+        return;
+    }
+    recover_begin(r, now_ms, out);
+}
+
+void replica_assign(struct replica *r, uint64_t now_ms, const struct replica_spec *spec,
+                    struct replica_out *out)
+{
+    if (spec->epoch < r->spec.epoch) {
+        return;
+    }
+    bool is_new = spec->epoch > r->spec.epoch;
+    bool activated_now = !is_new && spec->activated && !r->spec.activated;
+    r->spec = *spec;
+    if (activated_now && r->role >= REPLICA_PREPARED) {
+        if (r->role == REPLICA_PREPARED) {
+            lead_begin(r, now_ms, out);
+        } else {
+            lead_commit(r, now_ms, out);
+        }
+    }
+    if (!is_new) {
+        return;
+    }
+    if (spec->epoch > r->promised) {
+        replica_promise(r, now_ms, spec->epoch, out); /* rule 1: applying it is a promise */
+    }
+    if (spec->epoch != r->promised) {
+        return; /* a leader of a newer epoch was here before the control log */
+    }
+    (void)effect_add(out, EFFECT_ROLE);
+    if (spec->leader == r->self) {
+        try_to_lead(r, now_ms, out);
+    } else if (spec->leader != 0) {
+        r->leader = spec->leader;
+        replica_owe_answer(r, spec->leader, false, out);
+    }
+}
+
+void replica_registered(struct replica *r, uint64_t now_ms, uint32_t incarnation,
+                        uint64_t start_number, struct replica_out *out)
+{
+    r->incarnation = incarnation;
+    r->start_number = start_number;
+    pay_answer(r, out);
+    try_to_lead(r, now_ms, out);
+}
+
+void replica_on_fence(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
+                      struct replica_out *out)
+{
+    if (epoch < r->promised || from == r->self) {
+        return;
+    }
+    if (epoch > r->promised) {
+        replica_promise(r, now_ms, epoch, out);
+    }
+    if (r->role != REPLICA_FOLLOWING) {
+        return; /* two leaders of one epoch: the control log knows of one only, and it is us */
+    }
+    r->leader = from;
+    replica_owe_answer(r, from, false, out);
+}
+
+void replica_on_answer(struct replica *r, uint64_t now_ms, uint32_t from,
+                       const struct replica_answer *answer, struct replica_out *out)
+{
+    if (answer->epoch != r->promised || r->role == REPLICA_FOLLOWING) {
+        return;
+    }
+    if (r->role == REPLICA_FENCING) {
+        recover_answer(r, now_ms, from, answer, out);
+    } else if (r->role == REPLICA_SERVING) {
+        lead_answer(r, from, answer, out);
+    }
+}
+
+void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kind kind,
+                     int64_t value, struct replica_out *out)
+{
+    switch (kind) {
+    case EFFECT_PROMISE:
+        CHECK(value > r->promised_durable);
+        r->promised_durable = (int32_t)value;
+        break;
+    case EFFECT_SYNCED:
+        CHECK(value >= r->synced_durable);
+        r->synced_durable = (int32_t)value;
+        break;
+    case EFFECT_APPEND:
+        /* Appends that a later cut has removed complete before the cut does. */
+        CHECK(value > r->leo_durable || r->truncating);
+        r->leo_durable = value;
+        break;
+    case EFFECT_TRUNCATE:
+    case EFFECT_RESTART:
+        CHECK(r->truncating);
+        r->truncating = false;
+        r->leo_durable = value;
+        if (r->producers_at < 0) {
+            (void)effect_add(out, EFFECT_REBUILD);
+        }
+        break;
+    case EFFECT_LOG_START:
+        break;
+    case EFFECT_FENCE:
+    case EFFECT_ANSWER:
+    case EFFECT_BEGIN:
+    case EFFECT_PUSH:
+    case EFFECT_ACK:
+    case EFFECT_MARK:
+    case EFFECT_COPY:
+    case EFFECT_HW:
+    case EFFECT_ROLE:
+    case EFFECT_ACTIVATED:
+    case EFFECT_NO_QUORUM:
+    case EFFECT_REBUILD:
+    case EFFECT_CAUGHT_UP:
+        CHECK(false);
+    }
+    pay_answer(r, out);
+    if (r->role == REPLICA_FENCING) {
+        recover_choose(r, now_ms, out);
+    } else if (r->role == REPLICA_BUILDING) {
+        recover_built(r, now_ms, out);
+    } else if (r->role == REPLICA_FOLLOWING) {
+        follow_durable(r, out);
+    } else {
+        lead_commit(r, now_ms, out);
+    }
+}
+
+void replica_reach(struct replica *r, uint64_t reachable)
+{
+    r->reachable = reachable | (uint64_t)1 << r->self;
+}
+
+bool replica_may_copy(const struct replica *r, int32_t epoch)
+{
+    return r->role == REPLICA_FOLLOWING && r->promised == epoch && r->promised_durable == epoch &&
+           !r->truncating;
+}
+
+void replica_producers_restart(struct replica *r, int64_t at)
+{
+    r->producers_at = at;
+}
+
+void replica_producers_feed(struct replica *r, const struct batch_info *batch)
+{
+    CHECK(batch->base_offset <= r->producers_at || r->producers_at <= r->log_start);
+    if (batch->last_offset >= r->producers_at) {
+        producers_note(r->producers, batch);
+        r->producers_at = batch->last_offset + 1;
+    }
+}
