@@ -30,6 +30,15 @@ struct blob *blob_ref(struct blob *blob)
     return blob;
 }
 
+struct blob *blob_resize(struct blob *blob, size_t len)
+{
+    CHECK(blob->refs == 1);
+    struct blob *resized = realloc(blob, sizeof *blob + len);
+    CHECK(resized != NULL);
+    resized->len = len;
+    return resized;
+}
+
 void blob_unref(struct blob *blob)
 {
     if (blob == NULL) {

@@ -2,7 +2,8 @@
 /* Reference-counted bytes: record batches, because disk, regions and clients read the same ones.
  *
  * A blob is one allocation (usually a whole received frame); a chunk is a run of bytes inside it
- * that keeps it alive. Not thread-safe: references are taken and dropped on the loop thread only. */
+ * that keeps it alive. Not thread-safe: references are taken and dropped on the loop thread only.
+ */
 #pragma once
 
 #include "base/slice.h"
@@ -24,6 +25,8 @@ struct chunk {
 struct blob *blob_new(size_t len);
 struct blob *blob_copy(struct slice bytes);
 struct blob *blob_ref(struct blob *blob);
+/* Another length, contents kept; only while there is one reference and no chunk. */
+struct blob *blob_resize(struct blob *blob, size_t len) __attribute__((warn_unused_result));
 /* Drops one reference; NULL is allowed. */
 void blob_unref(struct blob *blob);
 

@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 
-#define TERN_MUST_USE __attribute__((warn_unused_result))
+#define TERN_MUST_USE                   __attribute__((warn_unused_result))
 #define TERN_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
-#define TERN_UNUSED __attribute__((unused))
+#define TERN_UNUSED                     __attribute__((unused))
 
 /* Tests of CHECK itself define their own check_failed and do not link check.c. */
 _Noreturn void check_failed(const char *expression, const char *file, int line, const char *where);
@@ -31,7 +31,7 @@ _Noreturn void check_failed(const char *expression, const char *file, int line, 
 
 /* The struct that embeds `member`, from a pointer to that member. */
 #define CONTAINER_OF(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

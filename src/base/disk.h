@@ -25,7 +25,7 @@ struct disk_extent {
 };
 
 enum disk_op_kind {
-    DISK_READ,  /* fill `into` from file at pos; status = bytes read (may be short at end of file) */
+    DISK_READ, /* fill `into` from file at pos; status = bytes read (may be short at end of file) */
     DISK_WRITE, /* write all extents, in their order; then fdatasync `sync` if it is not NULL */
     DISK_SYNC,  /* fdatasync every file of `files` */
 };
@@ -35,10 +35,10 @@ enum disk_op_kind {
  * from inside submit(). */
 struct disk_op {
     enum disk_op_kind kind;
-    struct disk_file *file; /* DISK_READ */
-    uint64_t pos;           /* DISK_READ */
-    uint8_t *into;          /* DISK_READ; borrowed until done */
-    size_t len;             /* DISK_READ */
+    struct disk_file *file;            /* DISK_READ */
+    uint64_t pos;                      /* DISK_READ */
+    uint8_t *into;                     /* DISK_READ; borrowed until done */
+    size_t len;                        /* DISK_READ */
     const struct disk_extent *extents; /* DISK_WRITE; borrowed until done */
     size_t extent_count;
     struct disk_file *sync;         /* DISK_WRITE: or NULL */
@@ -69,9 +69,9 @@ struct disk_ops {
     /* Makes the file at least `size` long with written zeros (not only reserved extents). */
     int (*preallocate)(struct disk *disk, struct disk_file *file, uint64_t size);
     int (*stat)(struct disk *disk, const char *path, struct disk_stat *out_stat);
-    int (*mkdir)(struct disk *disk, const char *path); /* EEXIST is 0 */
+    int (*mkdir)(struct disk *disk, const char *path);                  /* EEXIST is 0 */
     int (*rename)(struct disk *disk, const char *from, const char *to); /* replaces `to` */
-    int (*remove)(struct disk *disk, const char *path); /* file or empty directory */
+    int (*remove)(struct disk *disk, const char *path);   /* file or empty directory */
     int (*sync_dir)(struct disk *disk, const char *path); /* "" is the root */
     /* Calls `each` once per name in the directory, in no order, not for "." and "..". */
     int (*list)(struct disk *disk, const char *path, void (*each)(void *ctx, const char *name),

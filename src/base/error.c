@@ -12,10 +12,9 @@ struct error_row {
     const char *sentence;
 };
 
-static const struct error_row rows[] = {
-    {0, 0, "OK", "no error"},
+static const struct error_row rows[] = {{0, 0, "OK", "no error"},
 #define TERN_ERROR_ROW(number, name, kafka, sentence) {-(number), kafka, #name, sentence},
-    TERN_ERRORS(TERN_ERROR_ROW)
+                                        TERN_ERRORS(TERN_ERROR_ROW)
 #undef TERN_ERROR_ROW
 };
 

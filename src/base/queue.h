@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intrusive doubly-linked list with a sentinel. A zeroed link is "in no list" (see link_in_list). */
+/* Intrusive doubly-linked list with a sentinel. A zeroed link is "in no list" (see link_in_list).
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Binary heap of timers, used by both clocks. Equal times fire in the order in which they were set. */
+/* Binary heap of timers, used by both clocks. Equal times fire in the order in which they were set.
+ */
 #pragma once
 
 #include "base/clock.h"

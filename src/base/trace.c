@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define TRACE_LINE_MAX 320
-#define TRACE_RING 128
+#define TRACE_RING     128
 
 static char ring[TRACE_RING][TRACE_LINE_MAX];
 static unsigned long ring_next;

@@ -23,6 +23,6 @@ void trace(enum trace_level level, const char *format, ...) TERN_PRINTF(2, 3);
 void trace_dump_tail(void);
 
 #define trace_error(...) trace(TRACE_ERROR, __VA_ARGS__)
-#define trace_warn(...) trace(TRACE_WARN, __VA_ARGS__)
-#define trace_info(...) trace(TRACE_INFO, __VA_ARGS__)
+#define trace_warn(...)  trace(TRACE_WARN, __VA_ARGS__)
+#define trace_info(...)  trace(TRACE_INFO, __VA_ARGS__)
 #define trace_debug(...) trace(TRACE_DEBUG, __VA_ARGS__)

@@ -6,15 +6,16 @@
  * of one channel arrive in order and at most once while it is up; going down loses what was
  * queued. Both ends may send on a channel, whoever dialled it.
  * Clients: whole request frames in, whole responses out; the order of responses is the agent's
- * business. Everything is called on the loop thread; handlers are never called from inside a send. */
+ * business. Everything is called on the loop thread; handlers are never called from inside a send.
+ */
 #pragma once
 
 #include "base/blob.h"
 #include "base/uuid.h"
 
-#define WIRE_NODES_MAX 64       /* node ids are 1..63 and index small arrays */
-#define WIRE_NAME_MAX 64        /* region and cluster names, with the NUL */
-#define WIRE_ADDRESS_MAX 128    /* "host:port", with the NUL */
+#define WIRE_NODES_MAX      64  /* node ids are 1..63 and index small arrays */
+#define WIRE_NAME_MAX       64  /* region and cluster names, with the NUL */
+#define WIRE_ADDRESS_MAX    128 /* "host:port", with the NUL */
 #define WIRE_FORMAT_VERSION 1   /* of hello and frames; another one is refused, both named */
 
 enum wire_channel { WIRE_CONTROL, WIRE_DATA, WIRE_CHANNELS };

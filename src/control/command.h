@@ -28,7 +28,7 @@ struct command_registration {
     uint16_t kafka_port;
     char mesh_address[WIRE_ADDRESS_MAX];
     char admin_address[WIRE_ADDRESS_MAX];
-    uint32_t incarnation; /* as stored on its disk; 0: empty disk */
+    uint32_t incarnation;  /* as stored on its disk; 0: empty disk */
     uint64_t start_number; /* the pending one */
     uint64_t raft_id;      /* as stored on its disk; 0: none */
     bool new_incarnation;  /* the operator says that this disk is an old copy */
@@ -44,6 +44,9 @@ struct command_assignment {
     bool back_to_active; /* drop a config that was not activated in time */
     bool lossy;
     node_set avoid; /* nodes that cannot be reached; never chosen */
+    /* Who decided, e.g. "operator alice"; empty: the controller by policy. A lossy epoch of a sync
+     * topic, or of one with failover: manual, is refused without it. */
+    char decided_by[96];
 };
 
 void command_found(struct buf *out, struct command_key key, struct uuid cluster_id,
@@ -63,6 +66,9 @@ void command_delete_topic(struct buf *out, struct command_key key, const char *n
 void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,
                         const char *author, int64_t wall_ms, bool weaken_confirmed);
 void command_remove_policy(struct buf *out, struct command_key key, const char *name);
+/* Each assignment stands alone: those that can be done are; the result names the first that could
+ * not (EREFUSED: not the newest epoch, or the config or leader breaks a rule; ENOQUORUM: no leader
+ * reaches its quorums; ENOENT). New voters must be members of the present configs. */
 void command_assign(struct buf *out, struct command_key key,
                     const struct command_assignment *assignments, size_t count);
 /* start_offset: of a lossy epoch; -1 otherwise. The ledger entry of a lossy epoch goes with it. */
@@ -70,8 +76,12 @@ void command_activated(struct buf *out, struct command_key key, struct uuid topi
                        int32_t partition, int32_t epoch, int64_t start_offset,
                        const struct control_ledger_entry *ledger /* or NULL */);
 void command_producer_ids(struct buf *out, struct command_key key, uint32_t node);
+/* An entry with until_wall_ms closes the open one of its topic, partition and kind, if there is
+ * one; else it is added, or merged into one that ended less than 1 s before. */
 void command_ledger(struct buf *out, struct command_key key,
                     const struct control_ledger_entry *entry);
+void command_ledger_entries(struct buf *out, struct command_key key,
+                            const struct control_ledger_entry *entries, size_t count);
 
 struct command_result {
     int error; /* 0 or TERN_E* */
@@ -80,6 +90,9 @@ struct command_result {
     uint64_t raft_id;     /* register: the id to use from now on */
     bool rolled_back;     /* register: the disk is an old copy, or wiped */
     uint64_t old_raft_id; /* register: retired by this registration; 0: none */
+    /* register: the number that is registered now; the node stores it as final. Above the pending
+     * one that it sent when its disk had forgotten how far it had counted. */
+    uint64_t start_number;
     int64_t producer_id;  /* producer_ids: first of CONTROL_PRODUCER_BLOCK */
     struct uuid topic_id; /* create_topic */
     uint32_t partitions;  /* create_topic */

@@ -14,12 +14,13 @@
 #include "base/wire.h"
 #include "policy/policy.h"
 
-#define CONTROL_REGIONS_MAX 8
-#define CONTROL_REPLICAS_MAX 12 /* voters and learners of old and new config together */
-#define CONTROL_TOPIC_NAME_MAX 250
-#define CONTROL_PARTITIONS_MAX 10000 /* per topic */
+#define CONTROL_REGIONS_MAX      8
+#define CONTROL_REPLICAS_MAX     12 /* voters and learners of old and new config together */
+#define CONTROL_TOPIC_NAME_MAX   250
+#define CONTROL_PARTITIONS_MAX   10000 /* per topic */
 #define CONTROL_LEDGER_PER_TOPIC 1000
-#define CONTROL_PRODUCER_BLOCK 1000 /* ids handed out at once */
+#define CONTROL_PRODUCER_BLOCK   1000 /* ids handed out at once */
+#define CONTROL_FORMAT_VERSION   1    /* of snapshots */
 
 /* A set of node ids: bit n is node n. */
 typedef uint64_t node_set;
@@ -31,22 +32,23 @@ struct control_region {
 };
 
 struct control_node {
-    uint32_t id; /* 0: this slot is empty; a node's slot is its id */
+    uint32_t id;     /* 0: this slot is empty; a node's slot is its id */
     uint32_t region; /* index into regions */
     char rack[WIRE_NAME_MAX];
     char kafka_host[WIRE_ADDRESS_MAX]; /* advertised */
     uint16_t kafka_port;
     char mesh_address[WIRE_ADDRESS_MAX];
     char admin_address[WIRE_ADDRESS_MAX];
-    uint32_t incarnation;  /* counts its disks; 1 is the first */
-    uint64_t start_number; /* last registered */
-    uint64_t raft_id;      /* of this incarnation */
-    bool fenced;           /* suspected: leads nothing until it is unfenced */
-    bool full;             /* below its disk reserve: leads nothing */
+    uint32_t incarnation;      /* counts its disks; 1 is the first */
+    uint64_t start_number;     /* last registered, ever rising; 0: founder that has not yet */
+    uint64_t raft_id;          /* of this incarnation */
+    bool fenced;               /* suspected: leads nothing until it is unfenced */
+    bool full;                 /* below its disk reserve: leads nothing */
     uint64_t registered_index; /* log index of the registration of this incarnation */
 };
 
-/* Which replicas count how. */
+/* Which replicas count how. Voters and learners are disjoint; the regions of the commit rule are
+ * those that have a voter. */
 struct control_config {
     node_set voters;
     node_set learners; /* follow and acknowledge, count nowhere */
@@ -57,28 +59,35 @@ struct control_config {
 struct control_replica {
     uint32_t node;
     uint32_t incarnation; /* pinned when the epoch was assigned */
-    int32_t since;        /* counts in recovery only with synced >= since */
+    /* Counts in recovery only with synced >= since. 0: a replica since the topic was made. A node
+     * that registers a new incarnation, or becomes a member later, counts from the next epoch. */
+    int32_t since;
 };
 
 /* One partition's newest epoch. */
 struct control_partition {
-    int32_t epoch;          /* never goes back for a topic name */
-    uint32_t leader;        /* node id; 0: none can be had at the moment */
-    uint64_t leader_start;  /* start number of the leader that the epoch was assigned to */
+    int32_t epoch;                 /* never goes back for a topic name */
+    uint32_t leader;               /* node id; 0: none can be had at the moment */
+    uint64_t leader_start;         /* start number of the leader that the epoch was assigned to */
     struct control_config config;  /* of this epoch */
     struct control_config recover; /* last activated one: recovery reads this */
-    bool lossy;             /* an epoch that may skip the recovery rule */
-    bool activated;         /* config is effective (true at once where config equals recover) */
-    int64_t lossy_start;    /* first offset of an activated lossy epoch; -1 */
+    bool lossy;                    /* an epoch that may skip the recovery rule */
+    bool activated;          /* config is effective (true at once where config equals recover) */
+    int32_t lossy_epoch;     /* newest activated lossy epoch of this partition; 0: none */
+    int64_t lossy_start;     /* its first offset; -1 */
     uint64_t assigned_index; /* log index of the assignment */
-    uint32_t replica_count; /* members of config and recover */
+    uint32_t replica_count;  /* members of config and recover */
     struct control_replica replicas[CONTROL_REPLICAS_MAX];
 };
 
 struct control_topic {
     struct uuid id;
     char name[CONTROL_TOPIC_NAME_MAX];
-    struct policy policy; /* effective: the policy document as applied to this topic */
+    struct policy policy; /* effective: the policy document as applied to this topic, with its own
+                             retention where it was made with one */
+    bool policy_named;    /* made with the name of a policy; else name patterns decide */
+    int64_t own_retention_ms;    /* INT64_MIN: the policy's */
+    int64_t own_retention_bytes; /* INT64_MIN: the policy's */
     uint32_t partition_count;
     struct control_partition *partitions;
     uint64_t created_index;
@@ -100,7 +109,7 @@ struct control_ledger_entry {
     int64_t first_offset; /* -1: not about offsets */
     int64_t end_offset;
     uint64_t bytes;
-    uint64_t millis;      /* time span of the records, where known */
+    uint64_t millis; /* time span of the records, where known */
     int64_t since_wall_ms;
     int64_t until_wall_ms; /* 0: still open */
     char decided_by[96];   /* "policy clicks", "operator alice" */
@@ -126,8 +135,8 @@ struct control {
     uint32_t region_count;
     struct control_region regions[CONTROL_REGIONS_MAX];
     struct control_node nodes[WIRE_NODES_MAX];
-    struct control_topic *by_name; /* uthash */
-    struct control_topic *by_id;   /* uthash */
+    struct control_topic *by_name; /* uthash; iterating gives the order in which they were made */
+    struct control_topic *by_id;   /* uthash; the same order */
     struct control_policy *policies;
     uint32_t policy_count;
     struct control_ledger_entry *ledger; /* oldest first */
@@ -167,10 +176,14 @@ void control_free(struct control *control);
  * result of the first time. Changes are appended. */
 void control_apply(struct control *control, uint64_t index, struct slice command,
                    struct buf *out_result, struct control_changes *changes);
+/* A format version (see control_snapshot_version), then proto/control.proto, message Snapshot. */
 void control_snapshot(const struct control *control, struct buf *out);
-/* EFORMAT, EMALFORMED: then the state is unchanged. */
+/* EFORMAT, EMALFORMED: then the state is unchanged. All pointers into the old state are dead. */
 int control_restore(struct control *control, struct slice snapshot) TERN_MUST_USE;
-/* Equal on all nodes at an equal applied index. */
+/* The version that a snapshot claims, to be named beside CONTROL_FORMAT_VERSION; 0: too short. */
+uint32_t control_snapshot_version(struct slice snapshot);
+/* Equal on all nodes at an equal applied index, whether they got there by commands or by a
+ * snapshot. Walks the whole state: call it now and then, not per command. */
 uint64_t control_hash(const struct control *control);
 
 struct control_topic *control_topic_named(const struct control *control, const char *name);
@@ -180,6 +193,15 @@ struct control_partition *control_partition(const struct control *control, struc
                                             int32_t partition);
 int32_t control_region_named(const struct control *control, const char *name); /* -1: none */
 bool control_config_equal(const struct control_config *a, const struct control_config *b);
+/* Do they count the same replicas by the same rule? Learners may differ: such a change needs a new
+ * epoch, but no activation. */
+bool control_config_same_rule(const struct control_config *a, const struct control_config *b);
+/* The commit rule with only the replicas in `alive`: could a record be committed? */
+bool control_can_commit(const struct control *control, const struct control_config *config,
+                        node_set alive);
+/* The recovery rule: do the replicas in `alive` meet every commit quorum of the config? */
+bool control_can_recover(const struct control *control, const struct control_config *config,
+                         node_set alive);
 node_set control_members(const struct control_config *config); /* voters and learners */
 const struct control_replica *control_replica_of(const struct control_partition *partition,
                                                  uint32_t node);

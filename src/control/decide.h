@@ -10,14 +10,14 @@
 
 /* What the controller knows about one node now. */
 struct decide_node {
-    bool reachable;      /* heard within its suspicion time */
-    uint64_t silent_ms;  /* since it was last heard */
-    bool registered;     /* its present start is registered: it may lead */
-    bool full;           /* told below its disk reserve */
+    bool reachable;     /* heard within its suspicion time */
+    uint64_t silent_ms; /* since it was last heard */
+    bool registered;    /* its present start is registered: it may lead */
+    bool full;          /* told below its disk reserve */
 };
 
 enum decide_report_kind {
-    REPORT_NO_QUORUM, /* a candidate or leader lacks its quorum; `reaches` says whom it hears */
+    REPORT_NO_QUORUM,     /* a candidate or leader lacks its quorum; `reaches` says whom it hears */
     REPORT_REGION_SILENT, /* a region has not acknowledged a sync ack-3 topic for `millis` */
     REPORT_LEARNER_READY, /* a learner is within 1 s and 8 MiB of the leader's end */
     REPORT_AMNESIA        /* the leader sees less than was acknowledged to it */

@@ -9,10 +9,11 @@
 #include "base/check.h"
 #include "base/wire.h"
 
-#define POLICY_NAME_MAX 64
-#define POLICY_PATTERN_MAX 128
-#define POLICY_PATTERNS_MAX 16
-#define POLICY_REGIONS_MAX 8
+#define POLICY_NAME_MAX       64
+#define POLICY_PATTERN_MAX    128
+#define POLICY_PATTERNS_MAX   16
+#define POLICY_REGIONS_MAX    8
+#define POLICY_FORMAT_VERSION 1 /* of the packed form; another one is EFORMAT */
 
 enum policy_mode { POLICY_SYNC, POLICY_ASYNC };
 enum policy_region_loss { POLICY_LOSS_REFUSE, POLICY_LOSS_DEGRADE };
@@ -45,9 +46,9 @@ struct policy {
     uint64_t failover_after_ms;
     uint64_t failover_wait_ms;
     /* topics made under this policy */
-    uint32_t partitions;      /* default number; 0: 1 */
-    int64_t retention_ms;     /* -1: for ever */
-    int64_t retention_bytes;  /* per partition; -1: no bound */
+    uint32_t partitions;     /* default number; 0: 1 */
+    int64_t retention_ms;    /* -1: for ever */
+    int64_t retention_bytes; /* per partition; -1: no bound */
     uint64_t max_message_bytes;
 };
 

@@ -39,8 +39,8 @@ struct quorum_options {
     struct quorum_fsm fsm;
     uint32_t node_id;
     uint64_t raft_id;
-    uint32_t election_ms;  /* default 500 */
-    uint32_t heartbeat_ms; /* default election / 6 */
+    uint32_t election_ms;        /* default 500 */
+    uint32_t heartbeat_ms;       /* default election / 6 */
     uint32_t snapshot_threshold; /* entries between snapshots; default 1024 */
     uint32_t snapshot_trailing;  /* default 256 */
     /* The process must end now (failed write or fsync, RAFT_UNAVAILABLE, hashes differ). */
@@ -95,8 +95,8 @@ struct quorum_change {
     void (*done)(struct quorum_change *change, int status);
     void *impl;
 };
-void quorum_change(struct quorum *quorum, enum quorum_change_kind kind,
-                   struct quorum_member member, struct quorum_change *change);
+void quorum_change(struct quorum *quorum, enum quorum_change_kind kind, struct quorum_member member,
+                   struct quorum_change *change);
 /* Hands the controllership to another voter (0: any). Best effort. */
 void quorum_transfer(struct quorum *quorum, uint64_t raft_id);
 

@@ -8,7 +8,7 @@
 #include "base/uuid.h"
 #include "base/wire.h"
 
-#define NODE_FILE_FORMAT 1
+#define NODE_FILE_FORMAT  1
 #define NODE_FOUNDERS_MAX 9
 
 struct node_founder {
