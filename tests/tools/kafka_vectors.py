@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares tern's Kafka schemas with another implementation of the protocol.
 
-    kafka_vectors.py write    writes tests/kafka/<key>_v<version>.hex
+    kafka_vectors.py write    writes tests/kafka/<key>_v<version>.hex and tests/kafka/batches.txt
     kafka_vectors.py names    prints their and our name of every field, and fails if the types,
                               versions, nullability or tags of the two differ
 
 Needs kafka-python 3 (pip install kafka-python). A developer's tool: the vectors are committed, and
 the tests need only them. Each line of a vector is `request HEX` or `response HEX`: a whole message
-with header, without length prefix, written by kafka-python from random contents.
+with header, without length prefix, written by kafka-python from random contents. Lines of
+batches.txt are `KIND HEX`; the records are those that kafka_batch_vectors_test.c builds, too.
 """
 import importlib
 import importlib.util
@@ -20,6 +21,7 @@ import uuid
 
 import kafka.protocol
 from kafka.protocol.api_message import ApiMessage
+from kafka.record.default_records import DefaultRecordBatchBuilder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MESSAGES = 4       # of each kind and version
@@ -119,6 +121,7 @@ def write():
     theirs = their_messages()
     generator = load_generator()
     out = ROOT / "tests" / "kafka"
+    write_batches(out)
     for path in sorted((ROOT / "proto" / "kafka").glob("[0-9]*.txt")):
         api = generator.parse_api(path)
         for version in range(api.versions[0], api.versions[1] + 1):
@@ -129,6 +132,28 @@ def write():
                 for _ in range(MESSAGES):
                     lines.append(f"{side} {random_message(rng, cls, version).hex()}")
             (out / f"{api.key:02d}_v{version}.hex").write_text("\n".join(lines) + "\n")
+
+
+# ---- record batches -----------------------------------------------------------------------------
+
+def batch(codec=0, transactional=False, producer=(-1, -1, -1), headers=False):
+    builder = DefaultRecordBatchBuilder(2, codec, transactional, *producer, 1 << 20)
+    for i in range(20):
+        key = None if i % 3 == 0 else f"key-{i}".encode()
+        value = None if i % 5 == 4 else f"value-{i} ".encode() * i
+        some = [("h", b"x"), ("", None)][:i % 3] if headers else []
+        builder.append(i, 1700000000000 + i * 7 % 5 * 1000, key, value, some)
+    return bytes(builder.build())
+
+
+def write_batches(out):
+    lines = [f"# Record batches by kafka-python {kafka.__version__}",
+             f"plain {batch().hex()}",
+             f"producer {batch(producer=(123456789012, 5, 2000000000)).hex()}",
+             f"transactional {batch(transactional=True, producer=(7, 0, 0)).hex()}",
+             f"headers {batch(headers=True).hex()}",
+             f"gzip {batch(codec=1).hex()}"]
+    (out / "batches.txt").write_text("\n".join(lines) + "\n")
 
 
 # ---- names --------------------------------------------------------------------------------------
