@@ -100,7 +100,7 @@ int batch_check_produce(struct slice bytes, struct batch_info *out_info)
     struct batch_info info;
 
     if (bytes.len == 0) {
-        return TERN_EMALFORMED;
+        return TERN_EINVALIDRECORD;
     }
     int error = batch_peek(bytes, &info);
     if (error != 0) {

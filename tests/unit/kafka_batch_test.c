@@ -112,7 +112,7 @@ static void check_truncated(struct slice batch, size_t len)
 
     memcpy(copy, batch.base, len);
     assert_int_equal(batch_check_produce(cut, &info),
-                     len == 0 ? TERN_EMALFORMED : TERN_ECORRUPTBATCH);
+                     len == 0 ? TERN_EINVALIDRECORD : TERN_ECORRUPTBATCH);
     assert_int_equal(batch_peek(cut, &info), len < BATCH_HEADER ? TERN_EMALFORMED : 0);
     assert_int_equal(batch_check(cut, &info),
                      len < BATCH_HEADER ? TERN_EMALFORMED : TERN_ECORRUPTBATCH);
