@@ -58,13 +58,17 @@ int batch_peek(struct slice bytes, struct batch_info *out_info) TERN_MUST_USE;
  * For batches from disk and from other nodes. */
 int batch_check(struct slice bytes, struct batch_info *out_info) TERN_MUST_USE;
 /* What a producer may send for one partition: exactly one batch that fills `bytes`.
- *   TERN_EUNSUPPORTED   another magic
- *   TERN_ECORRUPTBATCH  wrong length or checksum
- *   TERN_ETIMESTAMP     it claims a broker's timestamp
- *   TERN_EINVALIDRECORD no batch or more than one; no records; count and offset delta disagree;
- * control batch; unknown codec; producer id without epoch or sequence, or transactional without
- * producer id The base offset and leader epoch in it mean nothing. Which versions may carry zstd,
- * how large a batch may be and the sequence rules across batches are the caller's. */
+ *   TERN_EUNSUPPORTED    another magic
+ *   TERN_ECORRUPTBATCH   wrong length or checksum
+ *   TERN_ETIMESTAMP      it claims a broker's timestamp
+ *   TERN_EINVALIDRECORD  no batch, or more than one
+ *                        no records, or their count disagrees with the last offset delta
+ *                        a control batch, or an unknown codec
+ *                        a producer id without epoch or sequence
+ *                        transactional without producer id
+ *
+ * The base offset and leader epoch in it mean nothing. Which versions may carry zstd, how large a
+ * batch may be and the sequence rules across batches are the caller's. */
 int batch_check_produce(struct slice bytes, struct batch_info *out_info) TERN_MUST_USE;
 
 /* Sets what the leader assigns; outside the checksum. `batch` has at least BATCH_HEADER bytes. */
