@@ -14,6 +14,7 @@
 #define POLICY_PATTERNS_MAX   16
 #define POLICY_REGIONS_MAX    8
 #define POLICY_FORMAT_VERSION 1 /* of the packed form; another one is EFORMAT */
+#define POLICY_PROBLEMS_MAX   64
 
 enum policy_mode { POLICY_SYNC, POLICY_ASYNC };
 enum policy_region_loss { POLICY_LOSS_REFUSE, POLICY_LOSS_DEGRADE };
@@ -66,7 +67,7 @@ struct policy_problem {
 struct policy_set {
     struct policy *policies;
     size_t count;
-    struct policy_problem *problems; /* all that were found, at most 64 */
+    struct policy_problem *problems; /* all that were found, at most POLICY_PROBLEMS_MAX */
     size_t problem_count;
 };
 /* Parses all YAML documents of `text`; adds to the set (zeroed before the first call). `file` is

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door between packed commands and plain structs. Nothing behind it sees protobuf-c. */
+#include "control/command.h"
+
+#include <stdio.h>
+
+#include "control.pb-c.h"
+#include "control/internal.h"
+#include "control/proto_help.h"
+
+#define UNPACK_BYTES_MAX (32u * 1024 * 1024)
+
+/* ---- plain structs to messages, and back -------------------------------------------------- */
+
+void control_config_fill(const struct control_config *config, Tern__Control__Config *m)
+{
+    tern__control__config__init(m);
+    m->voters = config->voters;
+    m->learners = config->learners;
+    m->w = config->w;
+    m->home = config->home;
+}
+
+bool control_config_take(const Tern__Control__Config *m, struct control_config *out)
+{
+    if (m == NULL || m->w == 0 || m->w > CONTROL_REGIONS_MAX || m->home < -1 ||
+        m->home >= CONTROL_REGIONS_MAX || (m->voters & m->learners) != 0 ||
+        ((m->voters | m->learners) & 1) != 0) {
+        return false;
+    }
+    *out = (struct control_config){
+        .voters = m->voters, .learners = m->learners, .w = (uint8_t)m->w, .home = (int8_t)m->home};
+    return true;
+}
+
+void control_ledger_fill(const struct control_ledger_entry *e, Tern__Control__LedgerEntry *m)
+{
+    tern__control__ledger_entry__init(m);
+    m->kind = (uint32_t)e->kind;
+    m->topic = proto_text(e->topic);
+    m->partition = e->partition;
+    m->first_offset = e->first_offset;
+    m->end_offset = e->end_offset;
+    m->bytes = e->bytes;
+    m->millis = e->millis;
+    m->since_wall_ms = e->since_wall_ms;
+    m->until_wall_ms = e->until_wall_ms;
+    m->decided_by = proto_text(e->decided_by);
+    m->note = proto_text(e->note);
+    m->index = e->index;
+}
+
+bool control_ledger_take(const Tern__Control__LedgerEntry *m, struct control_ledger_entry *out)
+{
+    *out = (struct control_ledger_entry){.kind = (enum control_ledger_kind)m->kind,
+                                         .partition = m->partition,
+                                         .first_offset = m->first_offset,
+                                         .end_offset = m->end_offset,
+                                         .bytes = m->bytes,
+                                         .millis = m->millis,
+                                         .since_wall_ms = m->since_wall_ms,
+                                         .until_wall_ms = m->until_wall_ms,
+                                         .index = m->index};
+    return m->kind <= LEDGER_RECORDED_LATE && PROTO_TAKE(out->topic, m->topic) &&
+           PROTO_TAKE(out->decided_by, m->decided_by) && PROTO_TAKE(out->note, m->note);
+}
+
+/* ---- building ------------------------------------------------------------------------------ */
+
+static void put(struct buf *out, struct command_key *key, Tern__Control__Command *m,
+                Tern__Control__Command__WhatCase kind)
+{
+    m->client = proto_uuid(&key->client);
+    m->seq = key->seq;
+    m->what_case = kind;
+    (void)tern__control__command__pack(m,
+                                       buf_extend(out, tern__control__command__get_packed_size(m)));
+}
+
+#define PUT(field, KIND)                                                                           \
+    do {                                                                                           \
+        Tern__Control__Command command;                                                            \
+        tern__control__command__init(&command);                                                    \
+        command.field = &m;                                                                        \
+        put(out, &key, &command, TERN__CONTROL__COMMAND__WHAT_##KIND);                             \
+    } while (0)
+
+void command_found(struct buf *out, struct command_key key, struct uuid cluster_id,
+                   const char *cluster_name, const struct command_founder *founders, size_t count)
+{
+    Tern__Control__Found m;
+    Tern__Control__Founder items[WIRE_NODES_MAX];
+    Tern__Control__Founder *pointers[WIRE_NODES_MAX];
+
+    tern__control__found__init(&m);
+    CHECK(count <= WIRE_NODES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        tern__control__founder__init(&items[i]);
+        items[i].node_id = founders[i].node_id;
+        items[i].raft_id = founders[i].raft_id;
+        items[i].region = proto_text(founders[i].region);
+        items[i].witness = founders[i].witness;
+        pointers[i] = &items[i];
+    }
+    m.cluster_id = proto_uuid(&cluster_id);
+    m.cluster_name = proto_text(cluster_name);
+    m.n_founders = count;
+    m.founders = pointers;
+    PUT(found, FOUND);
+}
+
+void command_register(struct buf *out, struct command_key key, const struct command_registration *r)
+{
+    Tern__Control__Register m;
+
+    tern__control__register__init(&m);
+    m.node_id = r->node_id;
+    m.region = proto_text(r->region);
+    m.witness = r->witness;
+    m.rack = proto_text(r->rack);
+    m.kafka_host = proto_text(r->kafka_host);
+    m.kafka_port = r->kafka_port;
+    m.mesh_address = proto_text(r->mesh_address);
+    m.admin_address = proto_text(r->admin_address);
+    m.incarnation = r->incarnation;
+    m.start_number = r->start_number;
+    m.raft_id = r->raft_id;
+    m.new_incarnation = r->new_incarnation;
+    PUT(register_, REGISTER);
+}
+
+static Tern__Control__NodeFlag node_flag(uint32_t node, bool set)
+{
+    Tern__Control__NodeFlag m;
+
+    tern__control__node_flag__init(&m);
+    m.node = node;
+    m.set = set;
+    return m;
+}
+
+void command_fence(struct buf *out, struct command_key key, uint32_t node)
+{
+    Tern__Control__NodeFlag m = node_flag(node, true);
+
+    PUT(fence, FENCE);
+}
+
+void command_unfence(struct buf *out, struct command_key key, uint32_t node)
+{
+    Tern__Control__NodeFlag m = node_flag(node, false);
+
+    PUT(fence, FENCE);
+}
+
+void command_node_full(struct buf *out, struct command_key key, uint32_t node, bool full)
+{
+    Tern__Control__NodeFlag m = node_flag(node, full);
+
+    PUT(node_full, NODE_FULL);
+}
+
+void command_create_topic(struct buf *out, struct command_key key, const char *name,
+                          struct uuid topic_id, int32_t partitions, const char *policy,
+                          int64_t retention_ms, int64_t retention_bytes)
+{
+    Tern__Control__CreateTopic m;
+
+    tern__control__create_topic__init(&m);
+    m.name = proto_text(name);
+    m.topic_id = proto_uuid(&topic_id);
+    m.partitions = partitions;
+    m.policy = proto_text(policy != NULL ? policy : "");
+    m.retention_ms = retention_ms;
+    m.retention_bytes = retention_bytes;
+    PUT(create_topic, CREATE_TOPIC);
+}
+
+void command_delete_topic(struct buf *out, struct command_key key, const char *name)
+{
+    Tern__Control__Name m;
+
+    tern__control__name__init(&m);
+    m.name = proto_text(name);
+    PUT(delete_topic, DELETE_TOPIC);
+}
+
+void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,
+                        const char *author, int64_t wall_ms, bool weaken_confirmed)
+{
+    Tern__Control__PutPolicy m;
+    struct buf packed = {0};
+
+    tern__control__put_policy__init(&m);
+    policy_pack(policy, &packed);
+    m.policy = proto_bytes(buf_slice(&packed));
+    m.author = proto_text(author);
+    m.wall_ms = wall_ms;
+    m.weaken_confirmed = weaken_confirmed;
+    PUT(put_policy, PUT_POLICY);
+    buf_fini(&packed);
+}
+
+void command_remove_policy(struct buf *out, struct command_key key, const char *name)
+{
+    Tern__Control__Name m;
+
+    tern__control__name__init(&m);
+    m.name = proto_text(name);
+    PUT(remove_policy, REMOVE_POLICY);
+}
+
+static void fill_assignment(const struct command_assignment *a, Tern__Control__Assignment *m,
+                            Tern__Control__Config *config)
+{
+    tern__control__assignment__init(m);
+    m->topic_id = proto_uuid(&a->topic_id);
+    m->partition = a->partition;
+    m->if_epoch = a->if_epoch;
+    m->leader = a->leader;
+    if (a->has_config) {
+        control_config_fill(&a->config, config);
+        m->config = config;
+    }
+    m->back_to_active = a->back_to_active;
+    m->lossy = a->lossy;
+    m->avoid = a->avoid;
+    m->decided_by = proto_text(a->decided_by);
+}
+
+void command_assign(struct buf *out, struct command_key key,
+                    const struct command_assignment *assignments, size_t count)
+{
+    Tern__Control__Assign m;
+    Tern__Control__Assignment *items = mem_new(count * sizeof *items);
+    Tern__Control__Config *configs = mem_new(count * sizeof *configs);
+    Tern__Control__Assignment **pointers = mem_new(count * sizeof(Tern__Control__Assignment *));
+
+    tern__control__assign__init(&m);
+    for (size_t i = 0; i < count; i++) {
+        fill_assignment(&assignments[i], &items[i], &configs[i]);
+        pointers[i] = &items[i];
+    }
+    m.n_assignments = count;
+    m.assignments = pointers;
+    PUT(assign, ASSIGN);
+    free(pointers);
+    free(configs);
+    free(items);
+}
+
+void command_activated(struct buf *out, struct command_key key, struct uuid topic_id,
+                       int32_t partition, int32_t epoch, int64_t start_offset,
+                       const struct control_ledger_entry *ledger)
+{
+    Tern__Control__Activated m;
+    Tern__Control__LedgerEntry entry;
+
+    tern__control__activated__init(&m);
+    m.topic_id = proto_uuid(&topic_id);
+    m.partition = partition;
+    m.epoch = epoch;
+    m.start_offset = start_offset;
+    if (ledger != NULL) {
+        control_ledger_fill(ledger, &entry);
+        m.ledger = &entry;
+    }
+    PUT(activated, ACTIVATED);
+}
+
+void command_producer_ids(struct buf *out, struct command_key key, uint32_t node)
+{
+    Tern__Control__ProducerIds m;
+
+    tern__control__producer_ids__init(&m);
+    m.node = node;
+    PUT(producer_ids, PRODUCER_IDS);
+}
+
+void command_ledger_entries(struct buf *out, struct command_key key,
+                            const struct control_ledger_entry *entries, size_t count)
+{
+    Tern__Control__Ledger m;
+    Tern__Control__LedgerEntry *items = mem_new(count * sizeof *items);
+    Tern__Control__LedgerEntry **pointers = mem_new(count * sizeof(Tern__Control__LedgerEntry *));
+
+    tern__control__ledger__init(&m);
+    for (size_t i = 0; i < count; i++) {
+        control_ledger_fill(&entries[i], &items[i]);
+        pointers[i] = &items[i];
+    }
+    m.n_entries = count;
+    m.entries = pointers;
+    PUT(ledger, LEDGER);
+    free(pointers);
+    free(items);
+}
+
+void command_ledger(struct buf *out, struct command_key key,
+                    const struct control_ledger_entry *entry)
+{
+    command_ledger_entries(out, key, entry, 1);
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static bool take_found(const Tern__Control__Found *m, struct command *out)
+{
+    bool ok = proto_take_uuid(m->cluster_id, &out->as.found.cluster_id) &&
+              PROTO_TAKE(out->as.found.cluster_name, m->cluster_name) &&
+              m->n_founders <= WIRE_NODES_MAX;
+
+    if (!ok) {
+        return false;
+    }
+    out->as.found.founders = mem_new(m->n_founders * sizeof *out->as.found.founders);
+    out->as.found.count = m->n_founders;
+    for (size_t i = 0; ok && i < m->n_founders; i++) {
+        struct command_founder *f = &out->as.found.founders[i];
+        f->node_id = m->founders[i]->node_id;
+        f->raft_id = m->founders[i]->raft_id;
+        f->witness = m->founders[i]->witness;
+        ok = PROTO_TAKE(f->region, m->founders[i]->region);
+    }
+    return ok;
+}
+
+static bool take_register(const Tern__Control__Register *m, struct command_registration *r)
+{
+    r->node_id = m->node_id;
+    r->witness = m->witness;
+    r->kafka_port = (uint16_t)m->kafka_port;
+    r->incarnation = m->incarnation;
+    r->start_number = m->start_number;
+    r->raft_id = m->raft_id;
+    r->new_incarnation = m->new_incarnation;
+    return m->kafka_port <= UINT16_MAX && PROTO_TAKE(r->region, m->region) &&
+           PROTO_TAKE(r->rack, m->rack) && PROTO_TAKE(r->kafka_host, m->kafka_host) &&
+           PROTO_TAKE(r->mesh_address, m->mesh_address) &&
+           PROTO_TAKE(r->admin_address, m->admin_address);
+}
+
+static bool take_create(const Tern__Control__CreateTopic *m, struct command *out)
+{
+    out->as.create.partitions = m->partitions;
+    out->as.create.retention_ms = m->retention_ms;
+    out->as.create.retention_bytes = m->retention_bytes;
+    return proto_take_uuid(m->topic_id, &out->as.create.topic_id) &&
+           PROTO_TAKE(out->as.create.name, m->name) && PROTO_TAKE(out->as.create.policy, m->policy);
+}
+
+static bool take_put_policy(const Tern__Control__PutPolicy *m, struct command *out)
+{
+    out->as.put_policy.wall_ms = m->wall_ms;
+    out->as.put_policy.weaken_confirmed = m->weaken_confirmed;
+    return PROTO_TAKE(out->as.put_policy.author, m->author) &&
+           policy_unpack(proto_slice(m->policy), &out->as.put_policy.policy) == 0;
+}
+
+static bool take_assignment(const Tern__Control__Assignment *m, struct command_assignment *a)
+{
+    a->partition = m->partition;
+    a->if_epoch = m->if_epoch;
+    a->leader = m->leader;
+    a->has_config = m->config != NULL;
+    a->back_to_active = m->back_to_active;
+    a->lossy = m->lossy;
+    a->avoid = m->avoid;
+    return proto_take_uuid(m->topic_id, &a->topic_id) && m->leader < WIRE_NODES_MAX &&
+           PROTO_TAKE(a->decided_by, m->decided_by) &&
+           (m->config == NULL || control_config_take(m->config, &a->config));
+}
+
+static bool take_assign(const Tern__Control__Assign *m, struct command *out)
+{
+    bool ok = true;
+
+    out->as.assign.items = mem_new(m->n_assignments * sizeof *out->as.assign.items);
+    out->as.assign.count = m->n_assignments;
+    for (size_t i = 0; ok && i < m->n_assignments; i++) {
+        ok = take_assignment(m->assignments[i], &out->as.assign.items[i]);
+    }
+    return ok;
+}
+
+static bool take_activated(const Tern__Control__Activated *m, struct command *out)
+{
+    out->as.activated.partition = m->partition;
+    out->as.activated.epoch = m->epoch;
+    out->as.activated.start_offset = m->start_offset;
+    out->as.activated.has_ledger = m->ledger != NULL;
+    return proto_take_uuid(m->topic_id, &out->as.activated.topic_id) &&
+           (m->ledger == NULL || control_ledger_take(m->ledger, &out->as.activated.ledger));
+}
+
+static bool take_ledger(const Tern__Control__Ledger *m, struct command *out)
+{
+    bool ok = true;
+
+    out->as.ledger.items = mem_new(m->n_entries * sizeof *out->as.ledger.items);
+    out->as.ledger.count = m->n_entries;
+    for (size_t i = 0; ok && i < m->n_entries; i++) {
+        ok = control_ledger_take(m->entries[i], &out->as.ledger.items[i]);
+    }
+    return ok;
+}
+
+static bool take_flag(const Tern__Control__NodeFlag *m, struct command *out)
+{
+    out->as.flag.node = m->node;
+    out->as.flag.set = m->set;
+    return true;
+}
+
+static bool take_what(const Tern__Control__Command *m, struct command *out)
+{
+    switch (m->what_case) {
+    case TERN__CONTROL__COMMAND__WHAT_FOUND:
+        out->kind = COMMAND_FOUND;
+        return take_found(m->found, out);
+    case TERN__CONTROL__COMMAND__WHAT_REGISTER:
+        out->kind = COMMAND_REGISTER;
+        return take_register(m->register_, &out->as.registration);
+    case TERN__CONTROL__COMMAND__WHAT_FENCE:
+        out->kind = COMMAND_FENCE;
+        return take_flag(m->fence, out);
+    case TERN__CONTROL__COMMAND__WHAT_NODE_FULL:
+        out->kind = COMMAND_NODE_FULL;
+        return take_flag(m->node_full, out);
+    case TERN__CONTROL__COMMAND__WHAT_CREATE_TOPIC:
+        out->kind = COMMAND_CREATE_TOPIC;
+        return take_create(m->create_topic, out);
+    case TERN__CONTROL__COMMAND__WHAT_DELETE_TOPIC:
+        out->kind = COMMAND_DELETE_TOPIC;
+        return PROTO_TAKE(out->as.name, m->delete_topic->name);
+    case TERN__CONTROL__COMMAND__WHAT_PUT_POLICY:
+        out->kind = COMMAND_PUT_POLICY;
+        return take_put_policy(m->put_policy, out);
+    case TERN__CONTROL__COMMAND__WHAT_REMOVE_POLICY:
+        out->kind = COMMAND_REMOVE_POLICY;
+        return PROTO_TAKE(out->as.name, m->remove_policy->name);
+    case TERN__CONTROL__COMMAND__WHAT_ASSIGN:
+        out->kind = COMMAND_ASSIGN;
+        return take_assign(m->assign, out);
+    case TERN__CONTROL__COMMAND__WHAT_ACTIVATED:
+        out->kind = COMMAND_ACTIVATED;
+        return take_activated(m->activated, out);
+    case TERN__CONTROL__COMMAND__WHAT_PRODUCER_IDS:
+        out->kind = COMMAND_PRODUCER_IDS;
+        out->as.node = m->producer_ids->node;
+        return true;
+    case TERN__CONTROL__COMMAND__WHAT_LEDGER:
+        out->kind = COMMAND_LEDGER;
+        return take_ledger(m->ledger, out);
+    case TERN__CONTROL__COMMAND__WHAT__NOT_SET:
+    case _TERN__CONTROL__COMMAND__WHAT__CASE_IS_INT_SIZE:
+        break;
+    }
+    return false;
+}
+
+int command_unpack(struct slice bytes, struct command *out)
+{
+    struct capped_alloc cap;
+    ProtobufCAllocator alloc = capped_alloc_init(&cap, UNPACK_BYTES_MAX);
+    Tern__Control__Command *m = tern__control__command__unpack(&alloc, bytes.len, bytes.base);
+    struct command command;
+    int error = 0;
+
+    if (m == NULL) {
+        return TERN_EMALFORMED;
+    }
+    memset(&command, 0, sizeof command); /* all of the union */
+    command.kind = COMMAND_KINDS;
+    command.key.seq = m->seq;
+    if (!proto_take_uuid(m->client, &command.key.client)) {
+        error = TERN_EMALFORMED;
+    } else if (m->what_case == TERN__CONTROL__COMMAND__WHAT__NOT_SET) {
+        error = TERN_EUNSUPPORTED;
+    } else if (!take_what(m, &command)) {
+        error = TERN_EMALFORMED;
+    }
+    tern__control__command__free_unpacked(m, &alloc);
+    if (error != 0) {
+        command_fini(&command);
+        return error;
+    }
+    *out = command;
+    return 0;
+}
+
+void command_fini(struct command *command)
+{
+    if (command->kind == COMMAND_FOUND) {
+        free(command->as.found.founders);
+    } else if (command->kind == COMMAND_ASSIGN) {
+        free(command->as.assign.items);
+    } else if (command->kind == COMMAND_LEDGER) {
+        free(command->as.ledger.items);
+    }
+    command->kind = COMMAND_KINDS;
+}
+
+static const char *const names[COMMAND_KINDS] = {
+    [COMMAND_FOUND] = "found",
+    [COMMAND_REGISTER] = "register",
+    [COMMAND_FENCE] = "fence",
+    [COMMAND_NODE_FULL] = "node_full",
+    [COMMAND_CREATE_TOPIC] = "create_topic",
+    [COMMAND_DELETE_TOPIC] = "delete_topic",
+    [COMMAND_PUT_POLICY] = "put_policy",
+    [COMMAND_REMOVE_POLICY] = "remove_policy",
+    [COMMAND_ASSIGN] = "assign",
+    [COMMAND_ACTIVATED] = "activated",
+    [COMMAND_PRODUCER_IDS] = "producer_ids",
+    [COMMAND_LEDGER] = "ledger",
+};
+
+const char *command_name(struct slice bytes)
+{
+    struct command command;
+    const char *name = "unknown";
+
+    if (command_unpack(bytes, &command) == 0) {
+        bool unfence = command.kind == COMMAND_FENCE && !command.as.flag.set;
+        name = unfence ? "unfence" : names[command.kind];
+        command_fini(&command);
+    }
+    return name;
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+void command_result_pack(const struct command_result *r, struct buf *out)
+{
+    Tern__Control__CommandResult m;
+
+    tern__control__command_result__init(&m);
+    m.error = r->error;
+    m.why = proto_text(r->why);
+    m.incarnation = r->incarnation;
+    m.raft_id = r->raft_id;
+    m.rolled_back = r->rolled_back;
+    m.old_raft_id = r->old_raft_id;
+    m.start_number = r->start_number;
+    m.producer_id = r->producer_id;
+    if (!uuid_is_zero(r->topic_id)) {
+        m.topic_id = proto_uuid(&r->topic_id);
+    }
+    m.partitions = r->partitions;
+    (void)tern__control__command_result__pack(
+        &m, buf_extend(out, tern__control__command_result__get_packed_size(&m)));
+}
+
+int command_result_read(struct slice bytes, struct command_result *out)
+{
+    struct capped_alloc cap;
+    ProtobufCAllocator alloc = capped_alloc_init(&cap, 64 * 1024);
+    Tern__Control__CommandResult *m =
+        tern__control__command_result__unpack(&alloc, bytes.len, bytes.base);
+    struct command_result result = {0};
+
+    if (m == NULL) {
+        return TERN_EMALFORMED;
+    }
+    result.error = m->error;
+    result.incarnation = m->incarnation;
+    result.raft_id = m->raft_id;
+    result.rolled_back = m->rolled_back;
+    result.old_raft_id = m->old_raft_id;
+    result.start_number = m->start_number;
+    result.producer_id = m->producer_id;
+    result.partitions = m->partitions;
+    bool ok = PROTO_TAKE(result.why, m->why) &&
+              (m->topic_id.len == 0 || proto_take_uuid(m->topic_id, &result.topic_id));
+    tern__control__command_result__free_unpacked(m, &alloc);
+    if (!ok) {
+        return TERN_EMALFORMED;
+    }
+    *out = result;
+    return 0;
+}
