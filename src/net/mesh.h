@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The peer mesh: the peer half of base/wire.h over mutual TLS.
+ *
+ *   dials:    SHAKE --open, send hello--> HELLO --their hello, send ready--> UP
+ *   accepts:  SHAKE --open--> HELLO --their hello, send ours--> READY --their ready--> UP
+ *
+ * Either side may refuse a hello by a last frame that says why.
+ *
+ * Who dials: the node with the lower id at once; the other one only when it has been without the
+ * channel for a second (a joiner knows nodes that do not know it yet). The newest connection that
+ * comes up replaces an older one, which must be dead if the peer dials again; only the lower id,
+ * just after its own dial has come up, refuses the other's as a duplicate. */
+#pragma once
+
+#include "net/complaint.h"
+#include "net/frame_in.h"
+#include "net/listener.h"
+#include "net/mesh_hello.h"
+
+#define MESH_HEAD_MAX          (1u << 20)
+#define MESH_CONTROL_FRAME_MAX (16u << 20)
+#define MESH_DATA_FRAME_MAX    (64u << 20)
+#define MESH_STRANGERS_MAX     128 /* accepted connections that are not up; the oldest makes room */
+#define MESH_SHAKE_MS          10000
+#define MESH_DIAL_MS           5000
+#define MESH_BACKOFF_MIN_MS    50
+#define MESH_BACKOFF_MAX_MS    1000
+#define MESH_HIGHER_WAITS_MS   1000
+#define MESH_DUPLICATE_MS      2000
+
+enum mesh_state { MESH_SHAKE, MESH_HELLO, MESH_READY, MESH_UP, MESH_REFUSING };
+
+struct mesh;
+
+/* One connection, in either direction. */
+struct mesh_conn {
+    struct stream stream; /* first */
+    struct mesh *mesh;
+    struct link link; /* in mesh->conns */
+    enum mesh_state state;
+    bool dialled;
+    uint32_t expected; /* dialled: the node that should be there */
+    enum wire_channel channel;
+    struct identity peer;    /* what its certificate says, from HELLO on */
+    struct wire_hello hello; /* what it says, once checked */
+    uint64_t up_us;
+    struct frame_in in;
+};
+
+/* One channel to one node. */
+struct mesh_channel {
+    struct mesh *mesh;
+    uint32_t node_id;
+    enum wire_channel channel;
+    struct mesh_conn *up;
+    struct mesh_conn *dial; /* under way */
+    struct mesh_lookup *lookup;
+    struct timer redial;
+    uint32_t backoff_ms;
+    bool refused_full; /* a send was refused: peer_drained is owed */
+};
+
+struct mesh_peer {
+    char address[WIRE_ADDRESS_MAX]; /* "": not wanted */
+    struct mesh_channel channels[WIRE_CHANNELS];
+};
+
+struct mesh_counters {
+    uint64_t frames_in;
+    uint64_t frames_out;
+    uint64_t bytes_in; /* plaintext */
+    uint64_t bytes_out;
+    uint64_t ups;
+    uint64_t refused; /* hellos and handshakes that failed, on either side */
+};
+
+struct mesh {
+    struct stream_hub *hub;
+    struct complaints *complaints;
+    struct tls_context *context;
+    struct listener listener;
+    const struct wire_handler *handler; /* NULL: nobody is called, nothing comes up */
+    void *handler_ctx;
+    struct wire_hello hello;
+    bool hello_set;
+    bool closing;
+    size_t queue_max[WIRE_CHANNELS];
+    struct link conns;
+    size_t strangers;
+    struct mesh_peer peers[WIRE_NODES_MAX];
+    struct mesh_counters counters[WIRE_CHANNELS];
+};
+
+/* `mesh` is zeroed; hub, complaints, context and queue_max are set. */
+void mesh_init(struct mesh *mesh);
+/* Listens. address NULL: only dials. */
+int mesh_open(struct mesh *mesh, const char *address, char why[256]) TERN_MUST_USE;
+/* Closes everything; the hub tells when that is done. */
+void mesh_close(struct mesh *mesh);
+
+void mesh_set_hello(struct mesh *mesh, const struct wire_hello *hello);
+void mesh_set_peer(struct mesh *mesh, uint32_t node_id, const char *address);
+bool mesh_send(struct mesh *mesh, uint32_t node_id, enum wire_channel channel,
+               const struct wire_frame *frame);
+bool mesh_is_up(struct mesh *mesh, uint32_t node_id, enum wire_channel channel);
+size_t mesh_queued_bytes(struct mesh *mesh, uint32_t node_id, enum wire_channel channel);
+void mesh_drop_peer(struct mesh *mesh, uint32_t node_id);
+
+/* ---- between mesh.c, mesh_conn.c and mesh_dial.c
+ * ------------------------------------------------- */
+
+/* A connection for a stream that the caller accepts or dials next. */
+struct mesh_conn *mesh_conn_new(struct mesh *mesh, bool dialled, uint32_t expected,
+                                enum wire_channel channel);
+extern const struct stream_ops mesh_conn_ops;
+/* One log line at most per minute about this peer and reason. */
+void mesh_complain(struct mesh_conn *conn, const char *event, const char *why);
+struct mesh_channel *mesh_channel_of(struct mesh *mesh, uint32_t node_id,
+                                     enum wire_channel channel);
+/* Tells the handler, once. */
+void mesh_channel_down(struct mesh_channel *channel);
+/* Dials now or after the back-off, if the channel is wanted and not up. */
+void mesh_dial_soon(struct mesh_channel *channel, bool at_once);
+void mesh_dial_ended(struct mesh_channel *channel);
+void mesh_dial_stop(struct mesh_channel *channel);

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The peer mesh over loopback TLS: frames, refusals, restarts, hostile bytes. */
+#include "base/buf.h"
+#include "tests/unit/net_rig.h"
+
+/* What one node has seen. */
+struct peer_log {
+    struct wire *wire;
+    unsigned ups[WIRE_NODES_MAX][WIRE_CHANNELS];
+    unsigned downs[WIRE_NODES_MAX][WIRE_CHANNELS];
+    uint64_t frames;
+    uint64_t next_number[WIRE_CHANNELS]; /* heads carry ascending numbers */
+    uint64_t tail_bytes;
+    bool out_of_order;
+    bool bad_tail;
+    unsigned drained;
+    bool refuse;
+    uint64_t last_start;
+};
+
+static bool peer_check(void *ctx, const struct wire_hello *hello, char why[128])
+{
+    const struct peer_log *log = ctx;
+
+    (void)hello;
+    if (log->refuse) {
+        (void)snprintf(why, 128, "incarnation %u is superseded", hello->incarnation);
+    }
+    return !log->refuse;
+}
+
+static void peer_up(void *ctx, const struct wire_hello *hello, enum wire_channel channel)
+{
+    struct peer_log *log = ctx;
+
+    log->ups[hello->node_id][channel]++;
+    log->last_start = hello->start_number;
+    log->next_number[channel] = 0;
+}
+
+static void peer_down(void *ctx, uint32_t node_id, enum wire_channel channel)
+{
+    ((struct peer_log *)ctx)->downs[node_id][channel]++;
+}
+
+static uint8_t pattern(uint64_t number, size_t at)
+{
+    return (uint8_t)(number * 31 + at * 7 + (at >> 13));
+}
+
+static void peer_frame(void *ctx, uint32_t node_id, enum wire_channel channel, uint16_t type,
+                       struct slice head, struct chunk tail)
+{
+    struct peer_log *log = ctx;
+
+    (void)node_id;
+    (void)type;
+    assert_int_equal(head.len, 8);
+    uint64_t number = get_be64(head.base);
+    log->out_of_order = log->out_of_order || number != log->next_number[channel]++;
+    for (size_t i = 0; i < tail.len; i += 509) {
+        log->bad_tail = log->bad_tail || tail.base[i] != pattern(number, i);
+    }
+    log->tail_bytes += tail.len;
+    log->frames++;
+}
+
+static void peer_drained(void *ctx, uint32_t node_id, enum wire_channel channel)
+{
+    (void)node_id;
+    (void)channel;
+    ((struct peer_log *)ctx)->drained++;
+}
+
+static void client_opened(void *ctx, struct wire_client *client)
+{
+    (void)ctx;
+    (void)client;
+}
+
+static void client_frame(void *ctx, struct wire_client *client, struct blob *frame)
+{
+    (void)ctx;
+    (void)client;
+    (void)frame;
+}
+
+static const struct wire_handler handler = {
+    .peer_check = peer_check,
+    .peer_up = peer_up,
+    .peer_down = peer_down,
+    .peer_frame = peer_frame,
+    .peer_drained = peer_drained,
+    .client_opened = client_opened,
+    .client_frame = client_frame,
+    .client_closed = client_opened,
+};
+
+static void begin(struct rig *rig, unsigned index, struct peer_log *log,
+                  const struct wire_hello *hello)
+{
+    log->wire = net_wire(rig->nets[index]);
+    log->wire->ops->set_handler(log->wire, &handler, log);
+    log->wire->ops->set_hello(log->wire, hello);
+}
+
+static void start(struct rig *rig, uint32_t id, struct peer_log *log,
+                  const struct net_options *limits)
+{
+    struct wire_hello hello = rig_hello(id, 1);
+
+    (void)rig_open(rig, id, limits);
+    begin(rig, id, log, &hello);
+}
+
+static void introduce(struct rig *rig, struct peer_log *log, uint32_t to)
+{
+    log->wire->ops->set_peer(log->wire, to, net_address(rig->nets[to], NET_MESH));
+}
+
+struct pair {
+    struct peer_log *a;
+    struct peer_log *b;
+    uint32_t a_id;
+    uint32_t b_id;
+};
+
+static bool both_up(void *ctx)
+{
+    const struct pair *pair = ctx;
+    bool up = true;
+
+    for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
+        up = up && pair->a->wire->ops->is_up(pair->a->wire, pair->b_id, (enum wire_channel)i) &&
+             pair->b->wire->ops->is_up(pair->b->wire, pair->a_id, (enum wire_channel)i);
+    }
+    return up;
+}
+
+static bool send_number(struct peer_log *from, uint32_t to, enum wire_channel channel,
+                        uint64_t number, size_t tail_len)
+{
+    uint8_t head[8];
+    struct blob *blob = blob_new(tail_len);
+    struct chunk tail[2];
+
+    put_be64(head, number);
+    for (size_t i = 0; i < tail_len; i++) {
+        blob->bytes[i] = pattern(number, i);
+    }
+    tail[0] = chunk_of(blob, blob->bytes, tail_len / 3);
+    tail[1] = chunk_of(blob, blob->bytes + tail_len / 3, tail_len - tail_len / 3);
+    struct wire_frame frame = {40, slice_of(head, sizeof head), tail, 2};
+    bool sent = from->wire->ops->send(from->wire, to, channel, &frame);
+    chunk_drop(&tail[0]);
+    chunk_drop(&tail[1]);
+    blob_unref(blob);
+    return sent;
+}
+
+struct wanted {
+    const struct peer_log *log;
+    uint64_t frames;
+};
+
+static bool has_frames(void *ctx)
+{
+    const struct wanted *wanted = ctx;
+
+    return wanted->log->frames >= wanted->frames;
+}
+
+static void two_up(struct rig *rig, struct peer_log *one, struct peer_log *two,
+                   const struct net_options *limits)
+{
+    struct pair pair = {one, two, 1, 2};
+
+    rig_init(rig);
+    start(rig, 1, one, limits);
+    start(rig, 2, two, limits);
+    introduce(rig, one, 2);
+    introduce(rig, two, 1);
+    assert_true(rig_until(rig, both_up, &pair, 5000));
+}
+
+static void frames_arrive_in_order_both_ways_on_both_channels(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+    static const size_t tails[] = {0, 1, 100, 4095, 4096, 16384, 70000, 1000000};
+
+    (void)state;
+    two_up(&rig, &one, &two, NULL);
+    for (uint64_t i = 0; i < 200; i++) {
+        size_t tail = tails[i % (sizeof tails / sizeof tails[0])] / (i < 24 ? 1 : 50);
+        for (unsigned channel = 0; channel < WIRE_CHANNELS; channel++) {
+            assert_true(send_number(&one, 2, (enum wire_channel)channel, i, tail));
+            assert_true(send_number(&two, 1, (enum wire_channel)channel, i, tail));
+        }
+    }
+    assert_true(rig_until(&rig, has_frames, &(struct wanted){&one, 400}, 5000));
+    assert_true(rig_until(&rig, has_frames, &(struct wanted){&two, 400}, 5000));
+    assert_false(one.out_of_order || two.out_of_order || one.bad_tail || two.bad_tail);
+    assert_int_equal(one.ups[2][WIRE_CONTROL], 1);
+    assert_int_equal(two.ups[1][WIRE_DATA], 1);
+    assert_int_equal(rig_line_count, 0);
+    rig_fini(&rig);
+    assert_int_equal(one.downs[2][WIRE_CONTROL] + two.downs[1][WIRE_CONTROL], 2);
+}
+
+static void tails_of_many_megabytes_arrive_whole(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+
+    (void)state;
+    two_up(&rig, &one, &two, NULL);
+    for (uint64_t i = 0; i < 2; i++) {
+        assert_true(send_number(&one, 2, WIRE_DATA, i, 12 << 20));
+        assert_true(send_number(&two, 1, WIRE_CONTROL, i, (i + 3) << 20));
+    }
+    assert_true(rig_until(&rig, has_frames, &(struct wanted){&two, 2}, 20000));
+    assert_true(rig_until(&rig, has_frames, &(struct wanted){&one, 2}, 20000));
+    assert_int_equal(two.tail_bytes, 24 << 20);
+    assert_false(one.out_of_order || two.out_of_order || one.bad_tail || two.bad_tail);
+    rig_fini(&rig);
+}
+
+static void a_joiner_that_nobody_knows_dials_by_itself(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log three = {0};
+    struct pair pair = {&one, &three, 1, 3};
+
+    (void)state;
+    rig_init(&rig);
+    start(&rig, 1, &one, NULL);
+    start(&rig, 3, &three, NULL);
+    introduce(&rig, &three, 1);
+    assert_true(rig_until(&rig, both_up, &pair, 5000));
+    introduce(&rig, &one, 3); /* learned later: changes nothing */
+    rig_run_ms(&rig, 100);
+    assert_int_equal(one.ups[3][WIRE_CONTROL], 1);
+    assert_int_equal(one.downs[3][WIRE_CONTROL], 0);
+    rig_fini(&rig);
+}
+
+static void a_full_queue_refuses_and_tells_when_it_has_drained(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+    struct net_options limits = {.data_queue_max = 1 << 20};
+    uint64_t sent = 0;
+
+    (void)state;
+    two_up(&rig, &one, &two, &limits);
+    while (send_number(&one, 2, WIRE_DATA, sent, 100000)) {
+        sent++;
+        assert_true(sent < 100);
+    }
+    assert_int_equal(one.drained, 0);
+    assert_in_range(one.wire->ops->queued_bytes(one.wire, 2, WIRE_DATA), 900000, 1 << 20);
+    assert_true(send_number(&one, 2, WIRE_CONTROL, 0, 10)); /* the other channel is its own */
+    assert_true(rig_until(&rig, has_frames, &(struct wanted){&two, sent + 1}, 5000));
+    assert_int_equal(one.drained, 1);
+    assert_true(send_number(&one, 2, WIRE_DATA, sent, 2 << 20)); /* larger than the bound, alone */
+    assert_true(rig_until(&rig, has_frames, &(struct wanted){&two, sent + 2}, 5000));
+    assert_false(two.out_of_order || two.bad_tail);
+    rig_fini(&rig);
+}
+
+static bool is_down(void *ctx)
+{
+    const struct pair *pair = ctx;
+
+    return pair->a->downs[pair->b_id][WIRE_CONTROL] > 0 &&
+           pair->a->downs[pair->b_id][WIRE_DATA] > 0;
+}
+
+static void a_restarted_peer_goes_down_once_and_comes_up_again(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+    struct pair pair = {&one, &two, 1, 2};
+    char address[64];
+
+    (void)state;
+    two_up(&rig, &one, &two, NULL);
+    (void)snprintf(address, sizeof address, "%s", net_address(rig.nets[2], NET_MESH));
+    rig_close_net(&rig, 2);
+    assert_true(rig_until(&rig, is_down, &pair, 5000));
+    assert_false(send_number(&one, 2, WIRE_CONTROL, 0, 10));
+
+    struct net_options options = {.mesh_address = address};
+    struct wire_hello hello = rig_hello(2, 2);
+    (void)rig_open(&rig, 2, &options);
+    begin(&rig, 2, &two, &hello);
+    assert_true(rig_until(&rig, both_up, &pair, 5000));
+    assert_int_equal(one.ups[2][WIRE_CONTROL], 2);
+    assert_int_equal(one.downs[2][WIRE_CONTROL], 1);
+    assert_int_equal(one.last_start, 2);
+    rig_fini(&rig);
+}
+
+static void a_dropped_peer_comes_back_after_a_back_off(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+    struct pair pair = {&one, &two, 1, 2};
+
+    (void)state;
+    two_up(&rig, &one, &two, NULL);
+    two.wire->ops->drop_peer(two.wire, 1);
+    assert_false(two.wire->ops->is_up(two.wire, 1, WIRE_DATA));
+    assert_false(send_number(&two, 1, WIRE_DATA, 0, 10));
+    assert_int_equal(two.downs[1][WIRE_DATA], 0); /* only from the loop */
+    assert_true(rig_until(&rig, is_down, &pair, 5000));
+    assert_true(rig_until(&rig, both_up, &pair, 5000));
+    assert_int_equal(two.downs[1][WIRE_DATA], 1);
+    rig_fini(&rig);
+}
+
+/* ---- refusals -----------------------------------------------------------------------------------
+ */
+
+static bool was_said(void *ctx)
+{
+    return rig_said(ctx) > 0;
+}
+
+/* Node 2 comes with a hello (and a certificate) of the test's choice; node 1 must not let it up. */
+static void expect_refusal(struct rig *rig, struct peer_log *one, struct peer_log *two,
+                           const struct wire_hello *hello, const char *said)
+{
+    char text[200];
+
+    begin(rig, 2, two, hello);
+    introduce(rig, one, 2);
+    (void)snprintf(text, sizeof text, "%s", said);
+    if (!rig_until(rig, was_said, text, 5000)) {
+        for (size_t i = 0; i < rig_line_count; i++) {
+            print_message("%s\n", rig_lines[i]);
+        }
+        fail_msg("nobody said: %s", said);
+    }
+    rig_run_ms(rig, 300); /* it tries again meanwhile */
+    assert_int_equal(one->ups[2][WIRE_CONTROL] + two->ups[1][WIRE_CONTROL], 0);
+    assert_in_range(rig_said(said), 1, 2); /* once a minute on either side */
+    rig_fini(rig);
+}
+
+static void a_wrong_node_id_region_cluster_or_version_is_refused_and_named(void **state)
+{
+    struct wire_hello hellos[4];
+    static const char *const said[] = {
+        "it says node 3, its certificate says node 2",
+        "it says region mars, its certificate says eu-central",
+        "it says cluster other, its certificate says acme",
+        "it speaks mesh format version 7, this node version 1",
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        hellos[i] = rig_hello(2, 1);
+    }
+    hellos[0].node_id = 3;
+    (void)snprintf(hellos[1].region, sizeof hellos[1].region, "mars");
+    (void)snprintf(hellos[2].cluster_name, sizeof hellos[2].cluster_name, "other");
+    hellos[3].format_version = 7;
+    for (unsigned i = 0; i < 4; i++) {
+        struct rig rig;
+        struct peer_log one = {0};
+        struct peer_log two = {0};
+        rig_init(&rig);
+        start(&rig, 1, &one, NULL);
+        (void)rig_open(&rig, 2, NULL);
+        expect_refusal(&rig, &one, &two, &hellos[i], said[i]);
+    }
+}
+
+static void what_the_agent_does_not_accept_is_refused_in_its_words(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {.refuse = true};
+    struct peer_log two = {0};
+    struct wire_hello hello = rig_hello(2, 1);
+
+    (void)state;
+    rig_init(&rig);
+    start(&rig, 1, &one, NULL);
+    (void)rig_open(&rig, 2, NULL);
+    expect_refusal(&rig, &one, &two, &hello, "it refuses us: incarnation 1 is superseded");
+}
+
+static void another_node_at_the_address_is_refused(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log three = {0};
+
+    (void)state;
+    rig_init(&rig);
+    start(&rig, 1, &one, NULL);
+    start(&rig, 3, &three, NULL);
+    one.wire->ops->set_peer(one.wire, 2, net_address(rig.nets[3], NET_MESH));
+    assert_true(rig_until(&rig, was_said, "it is node 3, but node 2 was expected", 5000));
+    assert_int_equal(one.ups[2][WIRE_CONTROL] + one.ups[3][WIRE_CONTROL], 0);
+    rig_fini(&rig);
+}
+
+static void a_certificate_of_another_ca_is_refused(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+    struct wire_hello hello = rig_hello(2, 1);
+    char other[64];
+    char why[CERTS_WHY];
+
+    (void)state;
+    rig_init(&rig);
+    rig_directory(other);
+    assert_int_equal(certs_create_ca(other, "acme", 0, why), 0);
+    rig_cert(other, 2, "eu-central");
+    start(&rig, 1, &one, NULL);
+    (void)rig_open_as(&rig, 2, other, 2, "eu-central", "acme", NULL);
+    expect_refusal(&rig, &one, &two, &hello, "its certificate is not acceptable");
+    rig_remove(other);
+}
+
+static void a_certificate_that_contradicts_the_configuration_is_an_error(void **state)
+{
+    struct rig rig;
+    char ca[100];
+    char crt[100];
+    char key[100];
+    char why[256] = "";
+    struct net *net = NULL;
+
+    (void)state;
+    rig_init(&rig);
+    (void)snprintf(ca, sizeof ca, "%s/ca.crt", rig.directory);
+    (void)snprintf(crt, sizeof crt, "%s/node-2.crt", rig.directory);
+    (void)snprintf(key, sizeof key, "%s/node-2.key", rig.directory);
+    struct net_options options = {.ca_file = ca,
+                                  .crt_file = crt,
+                                  .key_file = key,
+                                  .node_id = 2,
+                                  .region = "mars",
+                                  .cluster_name = "acme"};
+    assert_int_equal(net_open(&rig.loop, rig.clock, &options, &net, why), TERN_EIDENTITY);
+    assert_non_null(strstr(why, "node 2 (eu-central) of acme"));
+    options.crt_file = "/nonexistent.crt";
+    assert_int_equal(net_open(&rig.loop, rig.clock, &options, &net, why), TERN_ENOENT);
+    assert_non_null(strstr(why, "/nonexistent.crt"));
+    rig_fini(&rig);
+}
+
+static void a_port_that_is_taken_is_named(void **state)
+{
+    struct rig rig;
+    struct net *net = NULL;
+    char ca[100];
+    char crt[100];
+    char key[100];
+    char why[256] = "";
+
+    (void)state;
+    rig_init(&rig);
+    (void)rig_open(&rig, 1, NULL);
+    (void)snprintf(ca, sizeof ca, "%s/ca.crt", rig.directory);
+    (void)snprintf(crt, sizeof crt, "%s/node-2.crt", rig.directory);
+    (void)snprintf(key, sizeof key, "%s/node-2.key", rig.directory);
+    struct net_options options = {.ca_file = ca,
+                                  .crt_file = crt,
+                                  .key_file = key,
+                                  .mesh_address = net_address(rig.nets[1], NET_MESH),
+                                  .node_id = 2,
+                                  .region = "eu-central",
+                                  .cluster_name = "acme"};
+    assert_int_equal(net_open(&rig.loop, rig.clock, &options, &net, why), TERN_EIO);
+    assert_non_null(strstr(why, options.mesh_address));
+    assert_non_null(strstr(why, "address already in use"));
+    rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_arrive_in_order_both_ways_on_both_channels),
+        cmocka_unit_test(tails_of_many_megabytes_arrive_whole),
+        cmocka_unit_test(a_joiner_that_nobody_knows_dials_by_itself),
+        cmocka_unit_test(a_full_queue_refuses_and_tells_when_it_has_drained),
+        cmocka_unit_test(a_restarted_peer_goes_down_once_and_comes_up_again),
+        cmocka_unit_test(a_dropped_peer_comes_back_after_a_back_off),
+        cmocka_unit_test(a_wrong_node_id_region_cluster_or_version_is_refused_and_named),
+        cmocka_unit_test(what_the_agent_does_not_accept_is_refused_in_its_words),
+        cmocka_unit_test(another_node_at_the_address_is_refused),
+        cmocka_unit_test(a_certificate_of_another_ca_is_refused),
+        cmocka_unit_test(a_certificate_that_contradicts_the_configuration_is_an_error),
+        cmocka_unit_test(a_port_that_is_taken_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
