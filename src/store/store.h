@@ -82,14 +82,20 @@ const struct store_log_state *store_state(const struct store_log *log);
 /* False while the disk is below its reserve; appends are then refused by the caller. */
 bool store_writable(const struct store *store);
 
+/* The largest batch that store_append takes. */
+uint64_t store_batch_max(const struct store *store);
+/* Bytes called for and not yet fsynced. The caller bounds it: it stops appending above a limit. */
+uint64_t store_backlog_bytes(const struct store *store);
+
 /* ---- writes ------------------------------------------------------------------------------- */
 /* All of these may pass req = NULL ("nobody waits"). */
 
-/* A new, empty log starting at log_start. The log may be used at once. */
+/* A new, empty log that starts at offset 0. The log may be used at once. A tombstone of the same
+ * topic id and partition hands its promise on. There must be no such log yet. */
 struct store_log *store_create(struct store *store, struct uuid topic_id, int32_t partition,
                                struct store_req *req);
-/* One whole record batch, base offset (== leo) and leader epoch already patched in. Keeps a
- * reference of its own. */
+/* One whole record batch, base offset (== leo) and leader epoch already patched in, at most
+ * store_batch_max bytes. Keeps a reference of its own. */
 void store_append(struct store_log *log, struct chunk batch, struct store_req *req);
 /* Raises `promised`; lower or equal values are allowed and change nothing (req is still called). */
 void store_promise(struct store_log *log, int32_t epoch, struct store_req *req);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings durable journal entries into the segment files, in order, unsynced.
+ *
+ * Appends go out in one vectored write; whatever changes the set of files (truncate, restart, log
+ * start, delete) and snapshot markers wait until the writes before them are done, and are carried
+ * out synchronously. A full disk stops all this; the entries wait here, the journal keeps them. */
+#include <stdio.h>
+
+#include "base/trace.h"
+#include "store/store_impl.h"
+
+#define APPLY_BYTES_MAX (8u << 20)
+
+static void entry_applied(struct store *store, struct entry *entry)
+{
+    entry->in_pipeline = false;
+    if (!link_in_list(&entry->cache_link)) {
+        entry_free(store, entry);
+    }
+}
+
+/* The name of the file must be durable before a checkpoint relies on it. */
+static void mark_new_name(struct store_log *log)
+{
+    if (!link_in_list(&log->dirty_dir)) {
+        queue_push(&log->store->dirty_dirs, &log->dirty_dir);
+    }
+}
+
+/* Opens the entry's segment for writing. The first batch brings the file's header. */
+static int prepare(struct entry *entry)
+{
+    struct segment *segment = entry->segment;
+    bool first = entry->pos == SEGMENT_HEADER;
+    int status = segment_open(segment, true);
+
+    if (status == 0 && first) {
+        struct store *store = entry->log->store;
+        uint8_t header[SEGMENT_HEADER];
+        struct segment *before = NULL;
+        segment_header(segment, header);
+        status =
+            store->disk->ops->write(store->disk, segment->file, 0, slice_of(header, sizeof header));
+        mark_new_name(entry->log);
+        uint32_t index = log_segment_of(entry->log, entry->offset);
+        if (index > 0 && index < entry->log->segment_count) {
+            before = entry->log->segments[index - 1];
+        }
+        if (status == 0 && before != NULL && before->end == entry->offset) {
+            segment_index_save(before);
+        }
+    }
+    return status;
+}
+
+static void remove_index(struct segment *segment)
+{
+    char dir[STORE_PATH_MAX];
+    char path[STORE_PATH_MAX + 32];
+
+    log_dir(segment->log, dir);
+    (void)snprintf(path, sizeof path, "%s/%020lld.index", dir, (long long)segment->base);
+    (void)segment->log->store->disk->ops->remove(segment->log->store->disk, path);
+}
+
+int apply_removals(struct store *store, struct entry *entry)
+{
+    struct disk *disk = store->disk;
+    struct store_log *log = entry->log;
+    char dir[STORE_PATH_MAX];
+    int status = 0;
+
+    if (entry->kind == ENTRY_TRUNCATE && entry->segment != NULL) {
+        status = segment_open(entry->segment, false);
+        if (status == 0) {
+            status = disk->ops->truncate(disk, entry->segment->file, entry->pos);
+            remove_index(entry->segment);
+            segment_mark_dirty(entry->segment);
+        }
+        status = status == TERN_ENOENT ? 0 : status;
+    }
+    for (size_t i = 0; i < entry->doomed_count; i++) {
+        segment_remove(entry->doomed[i]);
+    }
+    entry->doomed_count = 0;
+    if (entry->kind == ENTRY_LOG_START || status != 0) {
+        return status;
+    }
+    if (entry->kind == ENTRY_TRUNCATE) {
+        producers_cut(log, entry->offset);
+    } else {
+        producers_drop_all(log);
+    }
+    log_dir(log, dir);
+    if (entry->kind == ENTRY_DELETE) {
+        (void)disk->ops->remove(disk, dir);
+        return 0;
+    }
+    /* Stale snapshots and indexes must not come back once a checkpoint no longer knows the cut. */
+    status = disk->ops->sync_dir(disk, dir);
+    return status == TERN_ENOENT ? 0 : status;
+}
+
+/* Everything that is not an append. */
+static int apply_barrier(struct store *store, struct entry *entry)
+{
+    int status = 0;
+
+    if (entry->kind == ENTRY_MARKER) {
+        struct snapshot *snapshot = entry->snapshot;
+        entry->snapshot = NULL;
+        checkpoint_marker_applied(store, snapshot);
+    } else {
+        status = apply_removals(store, entry);
+    }
+    if (entry->kind == ENTRY_DELETE && status == 0) {
+        log_free(entry->log);
+    }
+    return status;
+}
+
+static void apply_failed(struct store *store, int status)
+{
+    if (status == TERN_ENOSPC) {
+        if (!store->apply_full) {
+            trace_warn("event=segments_full what=\"segment writes wait for space\"");
+        }
+        store->apply_full = true;
+    } else {
+        store_fail(store, status, "writing a segment");
+    }
+}
+
+static void applied(struct disk_op *op, int64_t status)
+{
+    struct store *store = CONTAINER_OF(op, struct store, apply_op);
+    struct link *link = NULL;
+
+    store->apply_busy = false;
+    if (store->failed) {
+        return;
+    }
+    if (status != 0) {
+        /* Back in front, in order: writing them again does no harm. */
+        while (!queue_empty(&store->applying)) {
+            link = store->applying.prev;
+            struct entry *entry = CONTAINER_OF(link, struct entry, link);
+            segment_unpin(entry->segment);
+            link_remove(link);
+            queue_push(store->unapplied.next, link);
+        }
+        apply_failed(store, (int)status);
+        return;
+    }
+    while ((link = queue_pop(&store->applying)) != NULL) {
+        struct entry *entry = CONTAINER_OF(link, struct entry, link);
+        segment_mark_dirty(entry->segment);
+        segment_unpin(entry->segment);
+        entry_applied(store, entry);
+    }
+    cache_trim(store);
+    apply_kick(store);
+}
+
+static void add_extent(struct store *store, size_t index, const struct entry *entry)
+{
+    if (index == store->apply_extent_cap) {
+        store->apply_extent_cap = index > 0 ? index * 2 : 16;
+        store->apply_extents =
+            mem_grow(store->apply_extents, store->apply_extent_cap, sizeof *store->apply_extents);
+    }
+    store->apply_extents[index] =
+        (struct disk_extent){entry->segment->file, entry->pos, chunk_slice(entry->bytes)};
+}
+
+/* Takes appends up to the next barrier. */
+static size_t take_appends(struct store *store)
+{
+    size_t count = 0;
+    size_t bytes = 0;
+
+    QUEUE_EACH (link, &store->unapplied) {
+        struct entry *entry = CONTAINER_OF(link, struct entry, link);
+        if (entry->kind != ENTRY_APPEND || bytes >= APPLY_BYTES_MAX) {
+            break;
+        }
+        int status = prepare(entry);
+        if (status != 0) {
+            apply_failed(store, status);
+            break;
+        }
+        link_remove(link);
+        queue_push(&store->applying, link);
+        segment_pin(entry->segment);
+        add_extent(store, count++, entry);
+        bytes += entry->bytes.len;
+    }
+    return count;
+}
+
+void apply_kick(struct store *store)
+{
+    if (store->apply_busy || store->failed || store->opening) {
+        return;
+    }
+    while (!queue_empty(&store->unapplied) && !store->apply_full) {
+        struct entry *entry = CONTAINER_OF(store->unapplied.next, struct entry, link);
+        if (entry->kind == ENTRY_APPEND) {
+            size_t count = take_appends(store);
+            if (count == 0) {
+                return;
+            }
+            store->apply_op = (struct disk_op){.kind = DISK_WRITE,
+                                               .extents = store->apply_extents,
+                                               .extent_count = count,
+                                               .done = applied};
+            store->apply_busy = true;
+            disk_submit(store->disk, &store->apply_op);
+            return;
+        }
+        int status = apply_barrier(store, entry);
+        if (status != 0) {
+            apply_failed(store, status);
+            return;
+        }
+        link_remove(&entry->link);
+        entry_applied(store, entry);
+    }
+}
+
+int apply_sync(struct store *store)
+{
+    while (!queue_empty(&store->unapplied) && !store->apply_full) {
+        struct entry *entry = CONTAINER_OF(store->unapplied.next, struct entry, link);
+        int status = 0;
+        if (entry->kind == ENTRY_APPEND) {
+            status = prepare(entry);
+            if (status == 0) {
+                status = store->disk->ops->write(store->disk, entry->segment->file, entry->pos,
+                                                 chunk_slice(entry->bytes));
+            }
+            if (status == 0) {
+                segment_mark_dirty(entry->segment);
+            }
+        } else {
+            status = apply_barrier(store, entry);
+        }
+        if (status == TERN_ENOSPC) {
+            store->apply_full = true;
+            return 0;
+        }
+        if (status != 0) {
+            return status;
+        }
+        link_remove(&entry->link);
+        entry_applied(store, entry);
+        cache_trim(store);
+    }
+    return 0;
+}
+
+void apply_space_check(struct store *store)
+{
+    uint64_t free_bytes = store->disk->ops->free_bytes(store->disk);
+    bool below = free_bytes < store->options.reserve_bytes;
+
+    if (below != store->below_reserve) {
+        store->below_reserve = below;
+        if (below) {
+            trace_warn("event=disk_below_reserve free_bytes=%llu reserve_bytes=%llu",
+                       (unsigned long long)free_bytes,
+                       (unsigned long long)store->options.reserve_bytes);
+        } else {
+            trace_info("event=disk_writable_again free_bytes=%llu", (unsigned long long)free_bytes);
+        }
+    }
+    store->apply_full = false; /* the next write will tell */
+    store->journal.grow_failed = false;
+}

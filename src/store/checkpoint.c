@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checkpoint: the state at one place of the journal, after which journal files are free.
+ *
+ * A snapshot is taken of the called-for state, when its marker is queued; it is true for the
+ * journal's place right after the marker's group. It may become the checkpoint only when that group
+ * is durable and applied to the segments, and the segments are synced: so nothing in it (`synced`
+ * above all) can be ahead of the disk. docs/formats/checkpoint.md has the layout. */
+#include <stdio.h>
+
+#include "base/reader.h"
+#include "base/trace.h"
+#include "store/store_impl.h"
+
+#define CHECKPOINT_FORMAT 1
+#define CHECKPOINT_FILE   "checkpoint"
+#define CHECKPOINT_NEW    "checkpoint.new"
+#define HEADER_BYTES      24
+#define PLACE_AT          (HEADER_BYTES + 16)
+static const uint8_t checkpoint_magic[8] = {'T', 'E', 'R', 'N', 'C', 'K', 'P', 'T'};
+
+/* ---- writing
+ * ---------------------------------------------------------------------------------------- */
+
+static void put_log(struct buf *out, const struct store_log *log)
+{
+    const struct store_log_state *state = &log->state;
+
+    buf_le32(out, log->number);
+    buf_put(out, slice_of(state->topic_id.bytes, sizeof state->topic_id.bytes));
+    buf_le32(out, (uint32_t)state->partition);
+    buf_le32(out, (uint32_t)state->promised);
+    buf_le32(out, (uint32_t)state->synced);
+    buf_le64(out, (uint64_t)state->log_start);
+    buf_le64(out, (uint64_t)state->leo);
+    buf_le32(out, (uint32_t)state->history_count);
+    buf_le32(out, log->segment_count);
+    for (size_t i = 0; i < state->history_count; i++) {
+        buf_le32(out, (uint32_t)state->history[i].epoch);
+        buf_le64(out, (uint64_t)state->history[i].start_offset);
+    }
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        const struct segment *segment = log->segments[i];
+        buf_le64(out, (uint64_t)segment->base);
+        buf_le64(out, (uint64_t)segment->end);
+        buf_le64(out, segment->bytes);
+        buf_le64(out, (uint64_t)segment->max_timestamp_ms);
+    }
+}
+
+static struct snapshot *snapshot_take(struct store *store)
+{
+    struct snapshot *snapshot = mem_new(sizeof *snapshot);
+    struct buf *out = &snapshot->bytes;
+    struct store_log *log = NULL;
+    struct store_log *next_log = NULL;
+    struct tombstone *tombstone = NULL;
+    struct tombstone *next_tombstone = NULL;
+    uint32_t notes = 0;
+
+    queue_init(&snapshot->reqs);
+    memset(buf_extend(out, HEADER_BYTES), 0, HEADER_BYTES);
+    buf_put(out, slice_of(store->journal.id.bytes, sizeof store->journal.id.bytes));
+    memset(buf_extend(out, 4 + 8 + 8), 0, 4 + 8 + 8); /* the place, known later */
+    buf_le32(out, store->next_number);
+    buf_le32(out, HASH_CNT(hh, store->logs));
+    buf_le32(out, HASH_CNT(hh, store->tombstones));
+    size_t notes_at = out->len;
+    buf_le32(out, 0);
+    HASH_ITER (hh, store->logs, log, next_log) {
+        put_log(out, log);
+    }
+    HASH_ITER (hh, store->tombstones, tombstone, next_tombstone) {
+        buf_put(out, slice_of(tombstone->key.topic_id.bytes, 16));
+        buf_le32(out, (uint32_t)tombstone->key.partition);
+        buf_le32(out, (uint32_t)tombstone->promised);
+    }
+    for (size_t i = 0; i < STORE_NOTES_MAX; i++) {
+        const struct note *note = &store->notes[i];
+        if (note->value.len > 0) {
+            buf_le32(out, note->key);
+            buf_le32(out, (uint32_t)note->value.len);
+            buf_put(out, buf_slice(&note->value));
+            notes++;
+        }
+    }
+    put_le32(out->base + notes_at, notes);
+    return snapshot;
+}
+
+/* Fills in the place and the header. */
+static void snapshot_seal(struct snapshot *snapshot)
+{
+    uint8_t *base = snapshot->bytes.base;
+    size_t len = snapshot->bytes.len - HEADER_BYTES;
+
+    put_le32(base + PLACE_AT, snapshot->place.sequence);
+    put_le64(base + PLACE_AT + 4, snapshot->place.pos);
+    put_le64(base + PLACE_AT + 12, snapshot->place.group);
+    memcpy(base, checkpoint_magic, sizeof checkpoint_magic);
+    put_le32(base + 8, CHECKPOINT_FORMAT);
+    put_le32(base + 12, crc32c(slice_of(base + HEADER_BYTES, len)));
+    put_le64(base + 16, len);
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+    if (snapshot != NULL) {
+        buf_fini(&snapshot->bytes);
+        free(snapshot);
+    }
+}
+
+static void move_reqs(struct snapshot *from, struct snapshot *to)
+{
+    struct link *link = NULL;
+
+    while ((link = queue_pop(&from->reqs)) != NULL) {
+        queue_push(&to->reqs, link);
+    }
+}
+
+int checkpoint_create(struct store *store)
+{
+    struct disk *disk = store->disk;
+    struct disk_file *file = NULL;
+    struct snapshot *snapshot = snapshot_take(store);
+
+    snapshot->place = store->journal.at;
+    snapshot_seal(snapshot);
+    int status = disk->ops->open(disk, CHECKPOINT_NEW, true, &file);
+    if (status == 0) {
+        status = disk->ops->truncate(disk, file, 0);
+        if (status == 0) {
+            status = disk->ops->write(disk, file, 0, buf_slice(&snapshot->bytes));
+        }
+        if (status == 0) {
+            status = disk->ops->sync(disk, file);
+        }
+        disk->ops->close(disk, file);
+    }
+    snapshot_free(snapshot);
+    if (status == 0) {
+        status = disk->ops->rename(disk, CHECKPOINT_NEW, CHECKPOINT_FILE);
+    }
+    return status == 0 ? disk->ops->sync_dir(disk, "") : status;
+}
+
+/* ---- running
+ * ---------------------------------------------------------------------------------------- */
+
+void checkpoint_mark(struct store *store, struct store_req *req)
+{
+    struct entry *entry = entry_new(store, ENTRY_MARKER, NULL, NULL);
+
+    entry->snapshot = snapshot_take(store);
+    if (req != NULL) {
+        queue_push(&entry->snapshot->reqs, &req->link);
+    }
+    store->journal.since_marker = 0;
+    store->checkpoint.frames_marked = store->counters.frames + 1;
+    pending_push(store, entry);
+}
+
+void checkpoint_marker_applied(struct store *store, struct snapshot *snapshot)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    if (checkpoint->ready != NULL) {
+        move_reqs(checkpoint->ready, snapshot);
+        snapshot_free(checkpoint->ready);
+    }
+    checkpoint->ready = snapshot;
+    checkpoint_kick(store);
+}
+
+static void checkpoint_step(struct store *store);
+
+/* No space: the journal keeps everything, so trying again later is safe. */
+static void checkpoint_put_off(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    if (checkpoint->ready != NULL) {
+        move_reqs(checkpoint->active, checkpoint->ready);
+        snapshot_free(checkpoint->active);
+    } else {
+        checkpoint->ready = checkpoint->active;
+    }
+    checkpoint->active = NULL;
+    checkpoint->step = CHECKPOINT_IDLE;
+    checkpoint->wanted = true;
+}
+
+static void checkpoint_done(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    struct snapshot *active = checkpoint->active;
+    struct link *link = NULL;
+
+    checkpoint->place = active->place;
+    checkpoint->active = NULL;
+    checkpoint->step = CHECKPOINT_IDLE;
+    checkpoint->last_us = clock_now_us(store->clock);
+    store->counters.checkpoints++;
+    journal_free_before(store, &checkpoint->place);
+    while (!store->failed && (link = queue_pop(&active->reqs)) != NULL) {
+        struct store_req *req = CONTAINER_OF(link, struct store_req, link);
+        req->done(req, 0);
+    }
+    snapshot_free(active);
+    if (!store->failed) {
+        journal_kick(store);
+        checkpoint_kick(store);
+    }
+}
+
+static void checkpoint_written(struct disk_op *op, int64_t status)
+{
+    struct checkpoint *checkpoint = CONTAINER_OF(op, struct checkpoint, op);
+    struct store *store = CONTAINER_OF(checkpoint, struct store, checkpoint);
+    struct disk *disk = store->disk;
+
+    disk->ops->close(disk, checkpoint->file);
+    checkpoint->file = NULL;
+    if (store->failed) {
+        return;
+    }
+    if (status == TERN_ENOSPC) {
+        checkpoint_put_off(store);
+        return;
+    }
+    if (status == 0) {
+        status = disk->ops->rename(disk, CHECKPOINT_NEW, CHECKPOINT_FILE);
+    }
+    if (status == 0) {
+        status = disk->ops->sync_dir(disk, "");
+    }
+    if (status != 0) {
+        store_fail(store, (int)status, "writing the checkpoint");
+        return;
+    }
+    checkpoint_done(store);
+}
+
+static void checkpoint_write(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    struct disk *disk = store->disk;
+
+    snapshot_seal(checkpoint->active);
+    int status = disk->ops->open(disk, CHECKPOINT_NEW, true, &checkpoint->file);
+    if (status == 0) {
+        status = disk->ops->truncate(disk, checkpoint->file, 0);
+        if (status != 0) {
+            disk->ops->close(disk, checkpoint->file);
+        }
+    }
+    if (status != 0) {
+        checkpoint->file = NULL;
+        if (status == TERN_ENOSPC) {
+            checkpoint_put_off(store);
+        } else {
+            store_fail(store, status, "writing the checkpoint");
+        }
+        return;
+    }
+    checkpoint->step = CHECKPOINT_WRITE;
+    checkpoint->extent =
+        (struct disk_extent){checkpoint->file, 0, buf_slice(&checkpoint->active->bytes)};
+    checkpoint->op = (struct disk_op){.kind = DISK_WRITE,
+                                      .extents = &checkpoint->extent,
+                                      .extent_count = 1,
+                                      .sync = checkpoint->file,
+                                      .done = checkpoint_written};
+    disk_submit(disk, &checkpoint->op);
+}
+
+static void segments_synced(struct disk_op *op, int64_t status)
+{
+    struct checkpoint *checkpoint = CONTAINER_OF(op, struct checkpoint, op);
+    struct store *store = CONTAINER_OF(checkpoint, struct store, checkpoint);
+
+    while (checkpoint->pinned_count > 0) {
+        segment_unpin(checkpoint->pinned[--checkpoint->pinned_count]);
+    }
+    if (store->failed) {
+        return;
+    }
+    if (status != 0) {
+        store_fail(store, (int)status, "syncing segments");
+        return;
+    }
+    checkpoint_step(store);
+}
+
+/* Syncs the next dirty segments; when there are none, names, then writes the file. */
+static void checkpoint_step(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    while (!queue_empty(&checkpoint->dirty) &&
+           checkpoint->pinned_count < ARRAY_COUNT(checkpoint->pinned)) {
+        struct segment *segment = CONTAINER_OF(checkpoint->dirty.next, struct segment, dirty);
+        /* Out of the list first: what is written while the sync runs makes it dirty again. */
+        link_remove(&segment->dirty);
+        int status = segment_open(segment, false);
+        if (status != 0) {
+            store_fail(store, status, "opening a segment to sync it");
+            return;
+        }
+        segment_pin(segment);
+        checkpoint->pinned[checkpoint->pinned_count] = segment;
+        checkpoint->files[checkpoint->pinned_count++] = segment->file;
+    }
+    if (checkpoint->pinned_count == 0) {
+        checkpoint_write(store);
+        return;
+    }
+    checkpoint->op = (struct disk_op){.kind = DISK_SYNC,
+                                      .files = checkpoint->files,
+                                      .file_count = checkpoint->pinned_count,
+                                      .done = segments_synced};
+    disk_submit(store->disk, &checkpoint->op);
+}
+
+/* New segment files and directories must be found again after a crash. */
+static int sync_names(struct store *store)
+{
+    struct disk *disk = store->disk;
+    struct link *link = NULL;
+    char dir[STORE_PATH_MAX];
+
+    if (store->topics_dir_dirty) {
+        int status = disk->ops->sync_dir(disk, "topics");
+        if (status != 0) {
+            return status;
+        }
+        store->topics_dir_dirty = false;
+    }
+    while ((link = queue_pop(&store->dirty_dirs)) != NULL) {
+        log_dir(CONTAINER_OF(link, struct store_log, dirty_dir), dir);
+        int status = disk->ops->sync_dir(disk, dir);
+        if (status != 0 && status != TERN_ENOENT) {
+            return status;
+        }
+    }
+    return 0;
+}
+
+static bool journal_half_full(const struct store *store)
+{
+    uint32_t count =
+        store->journal.grow_failed ? store->journal.file_count : store->options.journal_files_max;
+
+    return journal_used_bytes(store) >= store->options.journal_file_bytes * count / 2;
+}
+
+void checkpoint_kick(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    struct link *link = NULL;
+
+    if (checkpoint->step != CHECKPOINT_IDLE || checkpoint->ready == NULL || store->failed ||
+        !(checkpoint->wanted || store->journal.waiting || journal_half_full(store))) {
+        return;
+    }
+    checkpoint->wanted = false;
+    checkpoint->active = checkpoint->ready;
+    checkpoint->ready = NULL;
+    checkpoint->step = CHECKPOINT_SEGMENTS;
+    while ((link = queue_pop(&store->dirty_segments)) != NULL) {
+        queue_push(&checkpoint->dirty, link);
+    }
+    int status = sync_names(store);
+    if (status != 0) {
+        store_fail(store, status, "syncing a directory");
+        return;
+    }
+    checkpoint_step(store);
+}
+
+void checkpoint_timer_fired(struct timer *timer)
+{
+    struct store *store = CONTAINER_OF(timer, struct store, checkpoint_timer);
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    timer_after_ms(store->clock, timer, store->options.checkpoint_ms);
+    if (store->failed || store->counters.frames < checkpoint->frames_marked ||
+        checkpoint->step != CHECKPOINT_IDLE) {
+        return; /* nothing new, or busy with it */
+    }
+    checkpoint->wanted = true;
+    checkpoint_mark(store, NULL);
+}
+
+void checkpoint_fini(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    while (checkpoint->pinned_count > 0) {
+        segment_unpin(checkpoint->pinned[--checkpoint->pinned_count]);
+    }
+    if (checkpoint->file != NULL) {
+        store->disk->ops->close(store->disk, checkpoint->file);
+    }
+    snapshot_free(checkpoint->ready);
+    snapshot_free(checkpoint->active);
+    checkpoint->ready = NULL;
+    checkpoint->active = NULL;
+}
+
+/* ---- loading
+ * ---------------------------------------------------------------------------------------- */
+
+static bool get_segments(struct reader *in, struct store_log *log, uint32_t count)
+{
+    int64_t at = -1;
+
+    for (uint32_t i = 0; i < count && !in->failed; i++) {
+        int64_t base = (int64_t)reader_le64(in);
+        int64_t end = (int64_t)reader_le64(in);
+        uint64_t bytes = reader_le64(in);
+        int64_t max_timestamp_ms = (int64_t)reader_le64(in);
+        if (in->failed || base < 0 || end < base || (at >= 0 && base != at) ||
+            bytes < SEGMENT_HEADER || bytes > UINT32_MAX) {
+            return false;
+        }
+        struct segment *segment = log_segment_push(log, base);
+        segment->end = end;
+        segment->bytes = bytes;
+        segment->max_timestamp_ms = max_timestamp_ms;
+        log->state.bytes += bytes - SEGMENT_HEADER;
+        at = end;
+    }
+    return count == 0 || at == log->state.leo;
+}
+
+static bool get_log(struct reader *in, struct store *store)
+{
+    struct uuid id = {{0}};
+    uint32_t number = reader_le32(in);
+    struct slice id_bytes = reader_take(in, sizeof id.bytes);
+    int32_t partition = (int32_t)reader_le32(in);
+
+    if (in->failed || log_by_number(store, number) != NULL) {
+        return false;
+    }
+    memcpy(id.bytes, id_bytes.base, sizeof id.bytes);
+    if (store_find(store, id, partition) != NULL) {
+        return false;
+    }
+    struct store_log *log = log_new(store, id, partition, number);
+    log->state.promised = (int32_t)reader_le32(in);
+    log->state.synced = (int32_t)reader_le32(in);
+    log->state.log_start = (int64_t)reader_le64(in);
+    log->state.leo = (int64_t)reader_le64(in);
+    log->state.durable_leo = log->state.leo;
+    uint32_t history = reader_le32(in);
+    uint32_t segments = reader_le32(in);
+    for (uint32_t i = 0; i < history && !in->failed; i++) {
+        int32_t epoch = (int32_t)reader_le32(in);
+        log_history_push(log, epoch, (int64_t)reader_le64(in));
+    }
+    return get_segments(in, log, segments) && !in->failed;
+}
+
+static bool get_note(struct reader *in, struct store *store)
+{
+    uint32_t key = reader_le32(in);
+    struct slice value = reader_take(in, reader_le32(in));
+
+    if (in->failed || value.len == 0 || value.len > STORE_NOTE_BYTES_MAX) {
+        return false;
+    }
+    struct note *note = note_find(store, key, true);
+    if (note == NULL) {
+        return false;
+    }
+    buf_put(&note->value, value);
+    return true;
+}
+
+static bool get_state(struct reader *in, struct store *store, struct journal_place *out_place)
+{
+    struct slice id = reader_take(in, sizeof store->journal.id.bytes);
+    struct log_key key;
+
+    memset(&key, 0, sizeof key);
+    out_place->sequence = reader_le32(in);
+    out_place->pos = reader_le64(in);
+    out_place->group = reader_le64(in);
+    store->next_number = reader_le32(in);
+    uint32_t logs = reader_le32(in);
+    uint32_t tombstones = reader_le32(in);
+    uint32_t notes = reader_le32(in);
+    if (in->failed) {
+        return false;
+    }
+    memcpy(store->journal.id.bytes, id.base, id.len);
+    for (uint32_t i = 0; i < logs; i++) {
+        if (!get_log(in, store)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < tombstones; i++) {
+        struct slice topic_id = reader_take(in, sizeof key.topic_id.bytes);
+        key.partition = (int32_t)reader_le32(in);
+        int32_t promised = (int32_t)reader_le32(in);
+        if (in->failed) {
+            return false;
+        }
+        memcpy(key.topic_id.bytes, topic_id.base, topic_id.len);
+        tombstone_set(store, &key, promised);
+    }
+    for (uint32_t i = 0; i < notes; i++) {
+        if (!get_note(in, store)) {
+            return false;
+        }
+    }
+    return reader_left(in) == 0 && !in->failed;
+}
+
+static int checkpoint_parse(struct store *store, struct slice bytes,
+                            struct journal_place *out_place, char why[STORE_WHY_MAX])
+{
+    if (bytes.len < HEADER_BYTES ||
+        memcmp(bytes.base, checkpoint_magic, sizeof checkpoint_magic) != 0) {
+        return TERN_EDAMAGED;
+    }
+    uint32_t format = get_le32(bytes.base + 8);
+    if (format != CHECKPOINT_FORMAT) {
+        (void)snprintf(why, STORE_WHY_MAX, CHECKPOINT_FILE ": format %u, this build knows %u",
+                       format, CHECKPOINT_FORMAT);
+        return TERN_EFORMAT;
+    }
+    struct slice body = slice_of(bytes.base + HEADER_BYTES, bytes.len - HEADER_BYTES);
+    if (get_le64(bytes.base + 16) != body.len || get_le32(bytes.base + 12) != crc32c(body)) {
+        return TERN_EDAMAGED;
+    }
+    struct reader in = reader_of(body);
+    return get_state(&in, store, out_place) ? 0 : TERN_EDAMAGED;
+}
+
+int checkpoint_load(struct store *store, struct journal_place *out_place, char why[STORE_WHY_MAX])
+{
+    struct disk *disk = store->disk;
+    struct disk_file *file = NULL;
+    uint8_t *bytes = NULL;
+    uint64_t size = 0;
+    int status = disk->ops->open(disk, CHECKPOINT_FILE, false, &file);
+
+    if (status == 0) {
+        status = disk->ops->size(disk, file, &size);
+        if (status == 0) {
+            bytes = mem_new((size_t)size);
+            int64_t got = disk->ops->read(disk, file, 0, bytes, (size_t)size);
+            status = got < 0 ? (int)got : 0;
+            size = got < 0 ? 0 : (uint64_t)got;
+        }
+        disk->ops->close(disk, file);
+    }
+    if (status == 0) {
+        status = checkpoint_parse(store, slice_of(bytes, (size_t)size), out_place, why);
+    }
+    free(bytes);
+    if (status != 0 && why[0] == '\0') {
+        (void)snprintf(why, STORE_WHY_MAX, CHECKPOINT_FILE ": %s", error_sentence(status));
+    }
+    store->checkpoint.place = *out_place;
+    return status;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real disk: one directory of a file system, system calls, ops on libuv's thread pool. */
+#pragma once
+
+#include "base/check.h"
+#include "base/disk.h"
+
+struct uv_loop_s;
+
+/* Opens (makes, if missing) the directory `root` and locks it: ELOCKED if another process holds it.
+ * Everything is called on the thread of `loop`; the done of an op comes from that loop. */
+int disk_real_open(struct uv_loop_s *loop, const char *root, struct disk **out) TERN_MUST_USE;
+/* Ops whose done has not been called yet. disk_real_close must not be called before it is 0. */
+unsigned disk_real_ops_under_way(const struct disk *disk);
+/* Gives the lock back. All files must be closed; store_close after this would be too late. */
+void disk_real_close(struct disk *disk);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/journal_format.h"
+
+#include "base/crc.h"
+#include "base/error.h"
+#include "base/reader.h"
+
+#define GROUP_MAGIC 0x31474a54u /* "TJG1" */
+static const uint8_t file_magic[8] = {'T', 'E', 'R', 'N', 'J', 'R', 'N', 'L'};
+
+_Static_assert(JOURNAL_BLOCK % JOURNAL_SECTOR == 0, "groups are whole sectors");
+
+uint32_t journal_seed(struct uuid journal_id)
+{
+    return crc32c(slice_of(journal_id.bytes, sizeof journal_id.bytes));
+}
+
+static uint32_t sector_sum(const uint8_t *sector, uint32_t seed, uint32_t index)
+{
+    uint8_t place[4];
+
+    put_le32(place, index);
+    return crc32c_more(crc32c_more(seed, slice_of(place, sizeof place)),
+                       slice_of(sector, JOURNAL_SECTOR - 4));
+}
+
+static void sector_stamp(uint8_t *sector, uint32_t seed, uint32_t index,
+                         const struct journal_stamp *stamp)
+{
+    uint8_t *at = sector + JOURNAL_PAYLOAD;
+
+    put_le32(at, stamp->sequence);
+    put_le32(at + 4, stamp->run);
+    put_le32(at + 8, stamp->group);
+    put_le32(at + 12, sector_sum(sector, seed, index));
+}
+
+static bool all_zero(const uint8_t *at, size_t len)
+{
+    return at[0] == 0 && memcmp(at, at + 1, len - 1) == 0;
+}
+
+enum sector_state journal_sector_check(const uint8_t *sector, uint32_t seed, uint32_t index,
+                                       struct journal_stamp *out_stamp)
+{
+    const uint8_t *at = sector + JOURNAL_PAYLOAD;
+
+    if (get_le32(at + 12) != sector_sum(sector, seed, index)) {
+        return all_zero(sector, JOURNAL_SECTOR) ? SECTOR_EMPTY : SECTOR_BAD;
+    }
+    out_stamp->sequence = get_le32(at);
+    out_stamp->run = get_le32(at + 4);
+    out_stamp->group = get_le32(at + 8);
+    return SECTOR_VALID;
+}
+
+void group_begin(struct group_writer *w, struct buf *out, uint32_t seed, uint32_t first_sector,
+                 struct journal_stamp stamp)
+{
+    *w = (struct group_writer){
+        .out = out, .seed = seed, .first_sector = first_sector, .stamp = stamp};
+    buf_clear(out);
+}
+
+void group_file_header(struct group_writer *w, struct uuid journal_id, uint32_t file_index)
+{
+    CHECK(w->out->len == 0);
+    CHECK(w->first_sector == 0);
+    uint8_t *at = buf_extend(w->out, JOURNAL_BLOCK);
+    memset(at, 0, JOURNAL_BLOCK);
+    memcpy(at, file_magic, sizeof file_magic);
+    put_le32(at + 8, JOURNAL_FORMAT);
+    put_le32(at + 12, file_index);
+    memcpy(at + 16, journal_id.bytes, sizeof journal_id.bytes);
+    put_le32(at + 32, w->stamp.sequence);
+}
+
+uint32_t journal_file_format(const uint8_t *sector)
+{
+    return memcmp(sector, file_magic, sizeof file_magic) == 0 ? get_le32(sector + 8) : 0;
+}
+
+void group_open(struct group_writer *w, const struct journal_group *group)
+{
+    size_t size = journal_group_size(group->frame_bytes);
+
+    CHECK((uint32_t)group->number == w->stamp.group);
+    w->group_at = w->out->len;
+    uint8_t *at = buf_extend(w->out, size);
+    put_le32(at, GROUP_MAGIC);
+    put_le32(at + 4, (uint32_t)(size / JOURNAL_SECTOR));
+    put_le64(at + 8, group->number);
+    put_le64(at + 16, group->synced);
+    put_le32(at + 24, group->frame_bytes);
+    put_le32(at + 28, 0);
+    w->at = w->group_at + JOURNAL_GROUP_HEADER;
+    w->left = JOURNAL_PAYLOAD - JOURNAL_GROUP_HEADER;
+}
+
+void group_put(struct group_writer *w, struct slice bytes)
+{
+    while (bytes.len > 0) {
+        if (w->left == 0) {
+            w->at += JOURNAL_STAMP;
+            w->left = JOURNAL_PAYLOAD;
+        }
+        size_t part = bytes.len < w->left ? bytes.len : w->left;
+        CHECK(w->at + part <= w->out->len);
+        memcpy(w->out->base + w->at, bytes.base, part);
+        w->at += part;
+        w->left -= part;
+        bytes.base += part;
+        bytes.len -= part;
+    }
+}
+
+void group_end(struct group_writer *w)
+{
+    /* The rest up to the block's end is written too: a partial page would have to be read. */
+    memset(w->out->base + w->at, 0, w->out->len - w->at);
+    uint32_t count = (uint32_t)(w->out->len / JOURNAL_SECTOR);
+    for (uint32_t i = 0; i < count; i++) {
+        sector_stamp(w->out->base + (size_t)i * JOURNAL_SECTOR, w->seed, w->first_sector + i,
+                     &w->stamp);
+    }
+}
+
+bool journal_group_read(const uint8_t *sector, struct journal_group *out)
+{
+    if (get_le32(sector) != GROUP_MAGIC) {
+        return false;
+    }
+    out->sectors = get_le32(sector + 4);
+    out->number = get_le64(sector + 8);
+    out->synced = get_le64(sector + 16);
+    out->frame_bytes = get_le32(sector + 24);
+    return (uint64_t)out->sectors * JOURNAL_SECTOR == journal_group_size(out->frame_bytes);
+}
+
+void journal_group_gather(const uint8_t *sectors, const struct journal_group *group,
+                          struct buf *out)
+{
+    size_t left = group->frame_bytes;
+    size_t skip = JOURNAL_GROUP_HEADER;
+
+    buf_clear(out);
+    for (; left > 0; sectors += JOURNAL_SECTOR) {
+        size_t part = JOURNAL_PAYLOAD - skip;
+        part = part < left ? part : left;
+        buf_put(out, slice_of(sectors + skip, part));
+        left -= part;
+        skip = 0;
+    }
+}
+
+void frame_header_put(uint8_t out[JOURNAL_FRAME_HEADER], const struct frame *frame)
+{
+    put_le32(out, (uint32_t)frame->body.len);
+    out[4] = (uint8_t)frame->type;
+    out[5] = frame->flags;
+    put_le16(out + 6, 0);
+    put_le32(out + 8, frame->log);
+}
+
+int frame_next(struct reader *in, struct frame *out)
+{
+    uint32_t len = reader_le32(in);
+    uint8_t type = reader_u8(in);
+
+    out->flags = reader_u8(in);
+    (void)reader_le16(in);
+    out->log = reader_le32(in);
+    out->body = reader_take(in, len);
+    if (in->failed) {
+        return TERN_EMALFORMED;
+    }
+    if (type < FRAME_CREATE || type > FRAME_NOTE) {
+        return TERN_EFORMAT;
+    }
+    out->type = (enum frame_type)type;
+    return 0;
+}

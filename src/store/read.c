@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads: from the recent batches in memory at once, else from the segment file by one async read
+ * (two, if a batch turns out larger than the first guess). */
+#include "store/store_impl.h"
+
+#define READ_SLACK (SEGMENT_INDEX_EVERY + 4096) /* the index may point so far before the offset */
+
+struct read_job {
+    struct store_read *read;
+    struct store_log *log; /* NULL: cancelled, the log may be gone */
+    struct segment *segment;
+    struct link link;
+    struct disk_op op;
+    struct blob *blob;
+    uint64_t pos;
+    int64_t limit;
+    bool again;
+};
+
+/* ---- from memory
+ * -------------------------------------------------------------------------------------- */
+
+static void add_chunk(struct store_read *read, struct chunk chunk)
+{
+    /* Powers of two: room is made when the count reaches one. */
+    if ((read->chunk_count & (read->chunk_count - 1)) == 0) {
+        size_t cap = read->chunk_count > 0 ? read->chunk_count * 2 : 1;
+        read->chunks = mem_grow(read->chunks, cap, sizeof *read->chunks);
+    }
+    read->chunks[read->chunk_count++] = chunk_ref(chunk);
+    read->bytes += chunk.len;
+}
+
+static void read_ring(struct store_read *read, uint32_t index)
+{
+    struct store_log *log = read->log;
+
+    for (; index < log->ring_count; index++) {
+        const struct entry *entry = ring_at(log, index);
+        if (entry->offset >= read->limit ||
+            (read->chunk_count > 0 && read->bytes + entry->bytes.len > read->max_bytes)) {
+            break;
+        }
+        add_chunk(read, entry->bytes);
+    }
+}
+
+static int64_t ring_start(const struct store_log *log)
+{
+    return log->ring_count > 0 ? ring_at(log, 0)->offset : log->state.leo;
+}
+
+/* ---- from a file
+ * -------------------------------------------------------------------------------------- */
+
+static void job_free(struct read_job *job)
+{
+    if (link_in_list(&job->link)) {
+        link_remove(&job->link);
+    }
+    if (job->segment != NULL) {
+        segment_unpin(job->segment);
+    }
+    blob_unref(job->blob);
+    free(job);
+}
+
+static void job_finish(struct read_job *job, int status)
+{
+    struct store_read *read = job->read;
+
+    read->status = status;
+    read->impl = NULL;
+    job_free(job);
+    read->done(read);
+}
+
+/* Picks the wanted batches out of what was read. Returns how many bytes the first one needs when
+ * it is not whole, else 0. */
+static size_t take_batches(struct read_job *job, struct slice in, int *out_status)
+{
+    struct store_read *read = job->read;
+    size_t from = SIZE_MAX;
+    size_t at = 0;
+
+    *out_status = 0;
+    for (;;) {
+        struct batch_peek batch;
+        struct slice rest = slice_of(in.base + at, in.len - at);
+        if (!batch_peek(rest, &batch)) {
+            if (rest.len >= BATCH_HEADER) {
+                *out_status = TERN_EDAMAGED;
+            } else if (from == SIZE_MAX) {
+                return at + BATCH_HEADER;
+            }
+            break;
+        }
+        if (from != SIZE_MAX &&
+            (batch.base >= job->limit || at - from + batch.len > read->max_bytes)) {
+            break;
+        }
+        if (batch.end > read->offset) {
+            if (batch.len > rest.len) {
+                if (from == SIZE_MAX) {
+                    return at + batch.len;
+                }
+                break;
+            }
+            if (!batch_sum_is_right(slice_of(rest.base, batch.len))) {
+                *out_status = TERN_EDAMAGED;
+                break;
+            }
+            from = from == SIZE_MAX ? at : from;
+        } else if (batch.len > rest.len) {
+            return at + batch.len + BATCH_HEADER;
+        }
+        at += batch.len;
+        if (at == in.len && from != SIZE_MAX) {
+            break;
+        }
+    }
+    if (from != SIZE_MAX && at > from) {
+        *out_status = 0; /* what is good is given out; the bad batch shows when it comes first */
+        struct chunk chunk = chunk_of(job->blob, job->blob->bytes + from, at - from);
+        add_chunk(read, chunk);
+        chunk_drop(&chunk);
+    }
+    return 0;
+}
+
+static void job_submit(struct read_job *job, size_t len);
+
+static void job_read(struct disk_op *op, int64_t got)
+{
+    struct read_job *job = CONTAINER_OF(op, struct read_job, op);
+    int status = 0;
+
+    if (job->log == NULL) {
+        job_finish(job, TERN_ECANCELED);
+        return;
+    }
+    if (got < 0) {
+        job_finish(job, (int)got);
+        return;
+    }
+    size_t need = take_batches(job, slice_of(job->blob->bytes, (size_t)got), &status);
+    if (need > 0) {
+        bool short_file = (size_t)got < job->op.len;
+        if (short_file || need <= job->op.len || need > job->segment->bytes - job->pos) {
+            job_finish(job, TERN_EDAMAGED);
+            return;
+        }
+        job_submit(job, need + job->read->max_bytes);
+        return;
+    }
+    job_finish(job, status);
+}
+
+static void job_submit(struct read_job *job, size_t len)
+{
+    uint64_t left = job->segment->bytes - job->pos;
+
+    blob_unref(job->blob);
+    job->blob = blob_new(len < left ? len : (size_t)left);
+    job->op = (struct disk_op){.kind = DISK_READ,
+                               .file = job->segment->file,
+                               .pos = job->pos,
+                               .into = job->blob->bytes,
+                               .len = job->blob->len,
+                               .done = job_read};
+    disk_submit(job->log->store->disk, &job->op);
+}
+
+bool store_read(struct store_read *read)
+{
+    struct store_log *log = read->log;
+
+    read->status = 0;
+    read->chunks = NULL;
+    read->chunk_count = 0;
+    read->bytes = 0;
+    read->impl = NULL;
+    CHECK(!log->deleted);
+    if (read->offset < log->state.log_start || read->offset > log->state.leo) {
+        read->status = TERN_EOUTOFRANGE;
+        return true;
+    }
+    if (read->offset >= log->state.leo || read->offset >= read->limit) {
+        return true;
+    }
+    uint32_t index = ring_find(log, read->offset);
+    if (index < log->ring_count && ring_at(log, index)->offset <= read->offset) {
+        read_ring(read, index);
+        return true;
+    }
+    uint32_t segment_index = log_segment_of(log, read->offset);
+    CHECK(segment_index < log->segment_count);
+    struct segment *segment = log->segments[segment_index];
+    int64_t in_files = ring_start(log);
+    int status = segment_index_cover(segment, read->offset);
+    if (status == 0) {
+        status = segment_open(segment, false);
+    }
+    if (status != 0) {
+        read->status = status == TERN_ENOENT ? TERN_EDAMAGED : status;
+        return true;
+    }
+    struct read_job *job = mem_new(sizeof *job);
+    job->read = read;
+    job->log = log;
+    job->segment = segment;
+    job->pos = segment_index_floor(segment, read->offset);
+    job->limit = read->limit < in_files ? read->limit : in_files;
+    job->limit = job->limit < segment->end ? job->limit : segment->end;
+    segment_pin(segment);
+    queue_push(&log->reads, &job->link);
+    read->impl = job;
+    job_submit(job, read->max_bytes + READ_SLACK);
+    return false;
+}
+
+void store_read_fini(struct store_read *read)
+{
+    for (size_t i = 0; i < read->chunk_count; i++) {
+        chunk_drop(&read->chunks[i]);
+    }
+    free(read->chunks);
+    read->chunks = NULL;
+    read->chunk_count = 0;
+    read->bytes = 0;
+}
+
+void reads_cancel(struct store_log *log)
+{
+    struct link *link = NULL;
+
+    while ((link = queue_pop(&log->reads)) != NULL) {
+        CONTAINER_OF(link, struct read_job, link)->log = NULL;
+    }
+}
+
+/* ---- synchronous walks
+ * ------------------------------------------------------------------------------ */
+
+/* Batches of one segment's file from `pos` on, those with base < to. */
+static int scan_segment(struct segment *segment, uint64_t pos, int64_t from, int64_t to,
+                        int (*each)(void *ctx, struct slice bytes, const struct batch_peek *batch),
+                        void *ctx)
+{
+    struct disk *disk = segment->log->store->disk;
+    size_t cap = 256u << 10;
+    uint8_t *bytes = NULL;
+    int64_t at_offset = 0;
+    int status = segment_open(segment, false);
+
+    if (status != 0) {
+        return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+    }
+    bytes = mem_new(cap);
+    while (status == 0 && pos < segment->bytes && at_offset < to) {
+        struct batch_peek batch;
+        size_t at = 0;
+        int64_t got = disk->ops->read(disk, segment->file, pos, bytes, cap);
+        if (got < 0) {
+            status = (int)got;
+            break;
+        }
+        while (status == 0 && batch_peek(slice_of(bytes + at, (size_t)got - at), &batch)) {
+            at_offset = batch.base;
+            if (batch.base >= to || pos + at >= segment->bytes) {
+                at_offset = to;
+                break;
+            }
+            if (batch.len > (size_t)got - at) {
+                if (at == 0) {
+                    cap = batch.len > cap ? batch.len : cap;
+                    bytes = mem_grow(bytes, cap, 1);
+                }
+                break;
+            }
+            struct slice whole = slice_of(bytes + at, batch.len);
+            if (batch.end > from) {
+                status = batch_sum_is_right(whole) ? each(ctx, whole, &batch) : TERN_EDAMAGED;
+            }
+            at += batch.len;
+        }
+        if (status == 0 && at == 0 && at_offset < to &&
+            (size_t)got < (cap < segment->bytes - pos ? cap : segment->bytes - pos)) {
+            status = TERN_EDAMAGED;
+        }
+        if (status == 0 && at == 0 && at_offset < to && got >= BATCH_HEADER &&
+            !batch_peek(slice_of(bytes, (size_t)got), &batch)) {
+            status = TERN_EDAMAGED;
+        }
+        pos += at;
+    }
+    free(bytes);
+    return status;
+}
+
+int log_scan(struct store_log *log, int64_t from, int64_t to,
+             int (*each)(void *ctx, struct slice bytes, const struct batch_peek *batch), void *ctx)
+{
+    int64_t in_files = ring_start(log);
+    int64_t file_to = to < in_files ? to : in_files;
+    int status = 0;
+
+    for (uint32_t i = log_segment_of(log, from); i < log->segment_count && from < file_to; i++) {
+        struct segment *segment = log->segments[i];
+        status = segment_index_cover(segment, from < segment->end ? from : segment->end);
+        if (status == 0) {
+            status =
+                scan_segment(segment, segment_index_floor(segment, from), from, file_to, each, ctx);
+        }
+        if (status != 0) {
+            return status;
+        }
+        from = segment->end;
+    }
+    for (uint32_t i = 0; i < log->ring_count && status == 0; i++) {
+        const struct entry *entry = ring_at(log, i);
+        struct batch_peek batch;
+        if (entry->offset >= to) {
+            break;
+        }
+        if (entry->end > from) {
+            CHECK(batch_peek(chunk_slice(entry->bytes), &batch));
+            status = each(ctx, chunk_slice(entry->bytes), &batch);
+        }
+    }
+    return status;
+}
+
+int log_locate(struct store_log *log, int64_t offset, uint32_t *out_index, uint64_t *out_pos,
+               int64_t *out_base)
+{
+    uint32_t ring_index = ring_find(log, offset);
+    uint32_t index = log_segment_of(log, offset);
+    int64_t at = 0;
+
+    CHECK(index < log->segment_count);
+    if (ring_index < log->ring_count && ring_at(log, ring_index)->offset <= offset) {
+        const struct entry *entry = ring_at(log, ring_index);
+        *out_index = index;
+        *out_pos = entry->pos;
+        *out_base = entry->offset;
+        return 0;
+    }
+    /* Walk the batches from the index entry on. */
+    struct segment *segment = log->segments[index];
+    int status = segment_index_cover(segment, offset);
+    uint64_t pos = segment_index_floor(segment, offset);
+    if (status == 0) {
+        status = segment_open(segment, false);
+    }
+    while (status == 0) {
+        uint8_t head[BATCH_HEADER];
+        struct batch_peek batch;
+        struct disk *disk = log->store->disk;
+        int64_t got = disk->ops->read(disk, segment->file, pos, head, sizeof head);
+        if (got < 0) {
+            status = (int)got;
+        } else if (!batch_peek(slice_of(head, (size_t)got), &batch) || batch.base < at) {
+            status = TERN_EDAMAGED;
+        } else if (batch.end > offset) {
+            *out_index = index;
+            *out_pos = pos;
+            *out_base = batch.base;
+            return 0;
+        } else {
+            at = batch.end;
+            pos += batch.len;
+        }
+    }
+    return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+}
+
+struct find_time {
+    int64_t wanted_ms;
+    int64_t offset;
+    int64_t timestamp_ms;
+};
+
+static int find_time_each(void *ctx, struct slice bytes, const struct batch_peek *batch)
+{
+    struct find_time *find = ctx;
+
+    (void)bytes;
+    if (batch->max_timestamp_ms < find->wanted_ms) {
+        return 0;
+    }
+    find->offset = batch->base;
+    find->timestamp_ms = batch->max_timestamp_ms;
+    return 1; /* found */
+}
+
+/* The offset from which on this segment must be walked. */
+static int64_t time_floor(const struct segment *segment, int64_t timestamp_ms)
+{
+    uint32_t low = 0;
+    uint32_t high = segment->index_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (segment->index[middle].max_before_ms < timestamp_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low > 0 ? segment->base + segment->index[low - 1].offset_delta : segment->base;
+}
+
+int store_find_time(struct store_log *log, int64_t timestamp_ms, int64_t *out_offset,
+                    int64_t *out_timestamp_ms)
+{
+    struct find_time find = {.wanted_ms = timestamp_ms, .offset = -1, .timestamp_ms = -1};
+    int status = 0;
+
+    for (uint32_t i = 0; i < log->segment_count && status == 0; i++) {
+        struct segment *segment = log->segments[i];
+        int64_t in_files = ring_start(log);
+        if (segment->max_timestamp_ms < timestamp_ms || segment->end <= log->state.log_start) {
+            continue;
+        }
+        status = segment_index_cover(segment, in_files);
+        if (status == 0) {
+            int64_t from = time_floor(segment, timestamp_ms);
+            from = from > log->state.log_start ? from : log->state.log_start;
+            status = log_scan(log, from, segment->end, find_time_each, &find);
+        }
+    }
+    if (status < 0) {
+        return status;
+    }
+    *out_offset = find.offset;
+    *out_timestamp_ms = find.timestamp_ms;
+    return 0;
+}
+
+int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t retention_ms,
+                              int64_t retention_bytes, int64_t limit)
+{
+    uint64_t left = log->state.bytes;
+    int64_t start = log->state.log_start;
+
+    for (uint32_t i = 0; i + 1 < log->segment_count; i++) {
+        const struct segment *segment = log->segments[i];
+        uint64_t size = segment->bytes - SEGMENT_HEADER;
+        bool old = retention_ms >= 0 && segment->max_timestamp_ms < wall_ms - retention_ms;
+        bool much = retention_bytes >= 0 && left - size >= (uint64_t)retention_bytes;
+        if (segment->end > limit || !(old || much)) {
+            break;
+        }
+        left -= size;
+        start = segment->end > start ? segment->end : start;
+    }
+    return start;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Segment files and their sparse indexes. A file is a small header and whole batches; an index is
+ * only a shortcut, rebuilt from the file when it is missing or does not fit. */
+#include <stdio.h>
+
+#include "store/store_impl.h"
+
+#define OPEN_SEGMENTS_MAX 512
+#define SCAN_BYTES        (256u << 10)
+#define INDEX_HEADER      48
+static const uint8_t segment_magic[8] = {'T', 'E', 'R', 'N', 'S', 'E', 'G', 'M'};
+static const uint8_t index_magic[8] = {'T', 'E', 'R', 'N', 'I', 'N', 'D', 'X'};
+
+void log_dir(const struct store_log *log, char out[STORE_PATH_MAX])
+{
+    char id[UUID_TEXT_SIZE];
+
+    uuid_text(log->key.topic_id, id);
+    (void)snprintf(out, STORE_PATH_MAX, "topics/%s-%d", id, (int)log->key.partition);
+}
+
+int log_make_dir(struct store_log *log)
+{
+    char path[STORE_PATH_MAX];
+
+    if (log->dir_made) {
+        return 0;
+    }
+    log_dir(log, path);
+    int status = log->store->disk->ops->mkdir(log->store->disk, path);
+    if (status == 0) {
+        log->dir_made = true;
+        log->store->topics_dir_dirty = true;
+    }
+    return status;
+}
+
+static void segment_path(const struct segment *segment, const char *suffix,
+                         char out[STORE_PATH_MAX])
+{
+    char dir[STORE_PATH_MAX - 64];
+    char id[UUID_TEXT_SIZE];
+
+    uuid_text(segment->log->key.topic_id, id);
+    (void)snprintf(dir, sizeof dir, "topics/%s-%d", id, (int)segment->log->key.partition);
+    (void)snprintf(out, STORE_PATH_MAX, "%s/%020lld.%s", dir, (long long)segment->base, suffix);
+}
+
+struct segment *segment_new(struct store_log *log, int64_t base)
+{
+    struct segment *segment = mem_new(sizeof *segment);
+
+    segment->log = log;
+    segment->base = base;
+    segment->end = base;
+    segment->bytes = SEGMENT_HEADER;
+    segment->covered = SEGMENT_HEADER;
+    segment->covered_end = base;
+    segment->covered_max_ms = INT64_MIN;
+    segment->max_timestamp_ms = INT64_MIN;
+    return segment;
+}
+
+void segment_header(const struct segment *segment, uint8_t out[SEGMENT_HEADER])
+{
+    memset(out, 0, SEGMENT_HEADER);
+    memcpy(out, segment_magic, sizeof segment_magic);
+    put_le32(out + 8, SEGMENT_FORMAT);
+    put_le32(out + 12, (uint32_t)segment->log->key.partition);
+    memcpy(out + 16, segment->log->key.topic_id.bytes, 16);
+    put_le64(out + 32, (uint64_t)segment->base);
+    put_le32(out + SEGMENT_HEADER - 4, crc32c(slice_of(out, SEGMENT_HEADER - 4)));
+}
+
+static void segment_close(struct segment *segment)
+{
+    struct store *store = segment->log->store;
+
+    if (segment->file != NULL) {
+        store->disk->ops->close(store->disk, segment->file);
+        segment->file = NULL;
+        link_remove(&segment->lru);
+        store->open_count--;
+    }
+}
+
+/* Closes the least recently used file that no op uses. */
+static void close_one(struct store *store)
+{
+    QUEUE_EACH (link, &store->open_segments) {
+        struct segment *segment = CONTAINER_OF(link, struct segment, lru);
+        if (segment->pins == 0) {
+            segment_close(segment);
+            return;
+        }
+    }
+}
+
+int segment_open(struct segment *segment, bool create)
+{
+    struct store *store = segment->log->store;
+    char path[STORE_PATH_MAX];
+
+    if (segment->file != NULL) {
+        link_remove(&segment->lru);
+        queue_push(&store->open_segments, &segment->lru);
+        return 0;
+    }
+    if (create) {
+        int status = log_make_dir(segment->log);
+        if (status != 0) {
+            return status;
+        }
+    }
+    if (store->open_count >= OPEN_SEGMENTS_MAX) {
+        close_one(store);
+    }
+    segment_path(segment, "log", path);
+    int status = store->disk->ops->open(store->disk, path, create, &segment->file);
+    if (status != 0) {
+        segment->file = NULL;
+        return status;
+    }
+    queue_push(&store->open_segments, &segment->lru);
+    store->open_count++;
+    return 0;
+}
+
+void segment_pin(struct segment *segment)
+{
+    segment->pins++;
+}
+
+void segment_unpin(struct segment *segment)
+{
+    CHECK(segment->pins > 0);
+    if (--segment->pins == 0 && segment->doomed) {
+        segment_free(segment);
+    }
+}
+
+void segment_free(struct segment *segment)
+{
+    segment_close(segment);
+    if (link_in_list(&segment->dirty)) {
+        link_remove(&segment->dirty);
+    }
+    free(segment->index);
+    free(segment);
+}
+
+void segment_remove(struct segment *segment)
+{
+    struct disk *disk = segment->log->store->disk;
+    char path[STORE_PATH_MAX];
+
+    segment_path(segment, "log", path);
+    (void)disk->ops->remove(disk, path);
+    segment_path(segment, "index", path);
+    (void)disk->ops->remove(disk, path);
+    segment->doomed = true;
+    if (segment->pins == 0) {
+        segment_free(segment);
+    }
+}
+
+void segment_mark_dirty(struct segment *segment)
+{
+    if (!segment->doomed && !link_in_list(&segment->dirty)) {
+        queue_push(&segment->log->store->dirty_segments, &segment->dirty);
+    }
+}
+
+/* ---- index ------------------------------------------------------------------------------------
+ */
+
+/* The next batch of the covered part. */
+static void cover(struct segment *segment, const struct batch_peek *batch)
+{
+    uint64_t last =
+        segment->index_count > 0 ? segment->index[segment->index_count - 1].pos : SEGMENT_HEADER;
+
+    if (segment->covered - last >= SEGMENT_INDEX_EVERY) {
+        if (segment->index_count == segment->index_cap) {
+            segment->index_cap = segment->index_cap > 0 ? segment->index_cap * 2 : 4;
+            segment->index = mem_grow(segment->index, segment->index_cap, sizeof *segment->index);
+        }
+        segment->index[segment->index_count++] =
+            (struct index_entry){(uint32_t)(batch->base - segment->base),
+                                 (uint32_t)segment->covered, segment->covered_max_ms};
+    }
+    segment->covered += batch->len;
+    segment->covered_end = batch->end;
+    if (batch->max_timestamp_ms > segment->covered_max_ms) {
+        segment->covered_max_ms = batch->max_timestamp_ms;
+    }
+}
+
+void segment_note_batch(struct segment *segment, const struct batch_peek *batch, uint64_t pos)
+{
+    if (batch->max_timestamp_ms > segment->max_timestamp_ms) {
+        segment->max_timestamp_ms = batch->max_timestamp_ms;
+    }
+    if (segment->covered == pos) {
+        cover(segment, batch);
+    }
+}
+
+void segment_index_cut(struct segment *segment, uint64_t pos)
+{
+    if (segment->covered <= pos) {
+        return;
+    }
+    while (segment->index_count > 0 && segment->index[segment->index_count - 1].pos > pos) {
+        segment->index_count--;
+    }
+    /* The rest is covered again from the last entry on, when it is needed. */
+    if (segment->index_count > 0) {
+        const struct index_entry *last = &segment->index[segment->index_count - 1];
+        segment->covered = last->pos;
+        segment->covered_end = segment->base + last->offset_delta;
+        segment->covered_max_ms = last->max_before_ms;
+    } else {
+        segment->covered = SEGMENT_HEADER;
+        segment->covered_end = segment->base;
+        segment->covered_max_ms = INT64_MIN;
+    }
+    segment->index_tried = true;
+}
+
+static bool index_load(struct segment *segment)
+{
+    struct disk *disk = segment->log->store->disk;
+    struct disk_file *file = NULL;
+    char path[STORE_PATH_MAX];
+    uint8_t head[INDEX_HEADER];
+    uint64_t size = 0;
+    bool good = false;
+
+    segment->index_tried = true;
+    segment_path(segment, "index", path);
+    if (disk->ops->open(disk, path, false, &file) != 0) {
+        return false;
+    }
+    if (disk->ops->size(disk, file, &size) == 0 && size >= INDEX_HEADER &&
+        disk->ops->read(disk, file, 0, head, sizeof head) == (int64_t)sizeof head &&
+        memcmp(head, index_magic, sizeof index_magic) == 0 &&
+        get_le32(head + 8) == SEGMENT_FORMAT && get_le64(head + 16) == segment->bytes &&
+        get_le64(head + 24) == (uint64_t)segment->end) {
+        uint32_t count = get_le32(head + 12);
+        size_t len = (size_t)(size - INDEX_HEADER);
+        uint8_t *bytes = mem_new(len);
+        if (len == (size_t)count * 16 &&
+            disk->ops->read(disk, file, INDEX_HEADER, bytes, len) == (int64_t)len &&
+            crc32c_more(crc32c(slice_of(head, INDEX_HEADER - 4)), slice_of(bytes, len)) ==
+                get_le32(head + INDEX_HEADER - 4)) {
+            segment->index = mem_grow(segment->index, count, sizeof *segment->index);
+            segment->index_cap = count > 0 ? count : 1;
+            segment->index_count = count;
+            for (uint32_t i = 0; i < count; i++) {
+                const uint8_t *at = bytes + (size_t)i * 16;
+                segment->index[i] =
+                    (struct index_entry){get_le32(at), get_le32(at + 4), (int64_t)get_le64(at + 8)};
+            }
+            segment->covered = segment->bytes;
+            segment->covered_end = segment->end;
+            segment->covered_max_ms = (int64_t)get_le64(head + 32);
+            good = true;
+        }
+        free(bytes);
+    }
+    disk->ops->close(disk, file);
+    return good;
+}
+
+void segment_index_save(struct segment *segment)
+{
+    struct disk *disk = segment->log->store->disk;
+    struct disk_file *file = NULL;
+    struct buf out = {0};
+    char path[STORE_PATH_MAX];
+
+    if (segment->covered != segment->bytes) {
+        return; /* it is made when somebody needs it */
+    }
+    uint8_t *head = buf_extend(&out, INDEX_HEADER);
+    memset(head, 0, INDEX_HEADER);
+    memcpy(head, index_magic, sizeof index_magic);
+    put_le32(head + 8, SEGMENT_FORMAT);
+    put_le32(head + 12, segment->index_count);
+    put_le64(head + 16, segment->bytes);
+    put_le64(head + 24, (uint64_t)segment->end);
+    put_le64(head + 32, (uint64_t)segment->covered_max_ms);
+    for (uint32_t i = 0; i < segment->index_count; i++) {
+        buf_le32(&out, segment->index[i].offset_delta);
+        buf_le32(&out, segment->index[i].pos);
+        buf_le64(&out, (uint64_t)segment->index[i].max_before_ms);
+    }
+    uint32_t sum = crc32c(slice_of(out.base, INDEX_HEADER - 4));
+    sum = crc32c_more(sum, slice_of(out.base + INDEX_HEADER, out.len - INDEX_HEADER));
+    put_le32(out.base + INDEX_HEADER - 4, sum);
+    segment_path(segment, "index", path);
+    /* A shortcut only: whatever fails here costs a scan later. */
+    if (disk->ops->open(disk, path, true, &file) == 0) {
+        if (disk->ops->truncate(disk, file, 0) == 0) {
+            (void)disk->ops->write(disk, file, 0, buf_slice(&out));
+        }
+        disk->ops->close(disk, file);
+    }
+    buf_fini(&out);
+}
+
+int segment_index_cover(struct segment *segment, int64_t limit)
+{
+    struct disk *disk = segment->log->store->disk;
+    uint8_t *bytes = NULL;
+    int status = 0;
+
+    limit = limit < segment->end ? limit : segment->end;
+    if (segment->covered_end >= limit) {
+        return 0;
+    }
+    bool sealed = log_active(segment->log) != segment;
+    if (sealed && segment->covered == SEGMENT_HEADER && !segment->index_tried &&
+        index_load(segment)) {
+        return 0;
+    }
+    status = segment_open(segment, false);
+    if (status == 0) {
+        bytes = mem_new(SCAN_BYTES);
+    }
+    while (status == 0 && segment->covered_end < limit) {
+        int64_t got = disk->ops->read(disk, segment->file, segment->covered, bytes, SCAN_BYTES);
+        struct batch_peek batch;
+        size_t at = 0;
+        if (got < 0) {
+            status = (int)got;
+            break;
+        }
+        while (segment->covered_end < limit && segment->covered < segment->bytes &&
+               batch_peek(slice_of(bytes + at, (size_t)got - at), &batch) &&
+               batch.base == segment->covered_end) {
+            cover(segment, &batch);
+            if (batch.len > (size_t)got - at) {
+                at = SIZE_MAX;
+                break;
+            }
+            at += batch.len;
+        }
+        if (at == 0) {
+            status = TERN_EDAMAGED;
+        }
+    }
+    free(bytes);
+    if (status == 0 && sealed && segment->covered == segment->bytes) {
+        segment_index_save(segment);
+    }
+    return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+}
+
+uint64_t segment_index_floor(const struct segment *segment, int64_t offset)
+{
+    uint32_t low = 0;
+    uint32_t high = segment->index_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (segment->base + segment->index[middle].offset_delta <= offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low > 0 ? segment->index[low - 1].pos : SEGMENT_HEADER;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room know of each other. Nobody outside includes it.
+ *
+ * The life of a write: store.c changes the called-for state and pushes an entry to `pending`;
+ * journal.c moves entries to `group`, writes and fsyncs them as one write group, completes their
+ * reqs, and hands what concerns segment files to `unapplied`; apply.c writes those to the segment
+ * files, in the same order. A marker entry carries a snapshot of the state at its place in that
+ * order; once it has been applied, checkpoint.c may make it the checkpoint. */
+#pragma once
+
+#include <uthash.h>
+
+#include "store/batch_peek.h"
+#include "store/journal_format.h"
+#include "store/store.h"
+
+#define STORE_NOTES_MAX      64
+#define STORE_NOTE_BYTES_MAX 16384
+#define JOURNAL_FILES_MAX    64
+#define JOURNAL_GROUP_MAX    (8u << 20)
+#define SEGMENT_FORMAT       1
+#define SEGMENT_HEADER       64u /* batches begin here */
+#define SEGMENT_INDEX_EVERY  16384u
+#define STORE_PATH_MAX       256
+#define STORE_WHY_MAX        256
+
+/* A batch that begins at `pos`. */
+struct index_entry {
+    uint32_t offset_delta; /* from the segment's base */
+    uint32_t pos;
+    int64_t max_before_ms; /* largest timestamp of all batches of the segment before this one */
+};
+
+struct segment {
+    struct store_log *log; /* for its path */
+    int64_t base;
+    int64_t end;
+    uint64_t bytes;           /* where the next batch goes; header included */
+    int64_t max_timestamp_ms; /* upper bound; exact unless cut */
+    /* The index describes [SEGMENT_HEADER, covered); the rest is found by reading the file. */
+    struct index_entry *index;
+    uint32_t index_count;
+    uint32_t index_cap;
+    uint64_t covered;
+    int64_t covered_end; /* offset at `covered` */
+    int64_t covered_max_ms;
+    struct disk_file *file; /* NULL: not open */
+    struct link lru;        /* in store->open_segments while open */
+    struct link dirty;      /* in store->dirty_segments while written and not synced */
+    uint32_t pins;          /* ops under way */
+    bool index_tried;       /* its index file need not be looked for (again) */
+    bool doomed;            /* removed; freed with the last pin */
+};
+
+enum entry_kind {
+    ENTRY_NOTHING, /* only a req that waits for what was called before */
+    ENTRY_CREATE,
+    ENTRY_APPEND,
+    ENTRY_PROMISE,
+    ENTRY_SYNCED,
+    ENTRY_TRUNCATE,
+    ENTRY_RESTART,
+    ENTRY_LOG_START,
+    ENTRY_DELETE,
+    ENTRY_NOTE,
+    ENTRY_MARKER,
+};
+
+struct snapshot;
+
+/* One write on its way through the pipeline; an append stays on as a cached batch. */
+struct entry {
+    struct link link;       /* pending, group, unapplied or applying */
+    struct link cache_link; /* store->cache while in its log's ring */
+    struct store_log *log;
+    struct store_req *req;
+    struct chunk bytes; /* append: the batch; note: the value */
+    int64_t offset;     /* append: base offset; else the argument */
+    int64_t end;        /* append: next offset */
+    struct segment *segment;
+    uint64_t pos;
+    uint32_t number; /* epoch, or key of a note */
+    enum entry_kind kind;
+    int status; /* for req, unless the write itself fails */
+    bool roll;
+    bool in_pipeline;
+    struct segment **doomed; /* truncate, restart, log start, delete: files to remove */
+    size_t doomed_count;
+    struct snapshot *snapshot; /* marker */
+};
+
+struct log_key {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+struct store_log {
+    struct store_log_state state; /* first: store_state hands it out */
+    struct store *store;
+    uint32_t number; /* names the log in the journal; never reused */
+    struct log_key key;
+    UT_hash_handle hh;
+    UT_hash_handle by_number;
+    struct epoch_start *history; /* what state.history points to */
+    size_t history_cap;
+    struct segment **segments;
+    uint32_t segment_count;
+    uint32_t segment_cap;
+    /* Recent batches in memory, oldest first: everything that is not in a segment file yet and,
+     * as long as the cache holds it, more. */
+    struct entry **ring;
+    uint32_t ring_head;
+    uint32_t ring_count;
+    uint32_t ring_cap; /* a power of two */
+    struct link reads; /* struct read_job */
+    struct link dirty_dir;
+    bool dir_made;
+    bool deleted;
+};
+
+struct tombstone {
+    struct log_key key;
+    int32_t promised;
+    UT_hash_handle hh;
+};
+
+struct note {
+    uint32_t key;
+    struct buf value; /* empty: unused */
+};
+
+/* A position between two groups. */
+struct journal_place {
+    uint32_t sequence; /* 0: before the first file */
+    uint64_t pos;
+    uint64_t group; /* number of the group that begins here */
+};
+
+struct journal_file {
+    struct disk_file *file;
+    uint64_t bytes;
+    uint32_t sequence; /* 0: free */
+};
+
+struct journal {
+    struct uuid id;
+    uint32_t seed;
+    uint32_t run;
+    struct journal_file files[JOURNAL_FILES_MAX];
+    uint32_t file_count;
+    uint32_t current; /* index of the file being written; meaningful if at.sequence > 0 */
+    struct journal_place at;
+    struct buf buf; /* the group in flight */
+    struct disk_op op;
+    struct disk_extent extent;
+    bool busy;
+    bool marker_due; /* the last group is not an idle marker */
+    bool waiting;    /* no room: a checkpoint or a new file must come first */
+    uint64_t submitted_us;
+    uint64_t since_marker; /* bytes called for, and lost to padding, since the last snapshot */
+    /* A further file being filled with zeros. */
+    struct disk_op grow_op;
+    struct disk_extent *grow_extents;
+    uint8_t *grow_zeros;
+    struct disk_file *grow_file;
+    bool growing;
+    bool grow_failed;
+};
+
+struct snapshot {
+    struct buf bytes;
+    struct journal_place place;
+    struct link reqs;
+};
+
+enum checkpoint_step { CHECKPOINT_IDLE, CHECKPOINT_SEGMENTS, CHECKPOINT_WRITE };
+
+struct checkpoint {
+    enum checkpoint_step step;
+    struct snapshot *ready;  /* newest that is completely applied */
+    struct snapshot *active; /* being written */
+    struct link dirty;       /* segments to sync for it */
+    struct segment *pinned[32];
+    struct disk_file *files[32];
+    uint32_t pinned_count;
+    struct disk_op op;
+    struct disk_extent extent;
+    struct disk_file *file;
+    uint64_t last_us;
+    bool wanted;
+    uint64_t frames_marked;     /* counters.frames that a next timed checkpoint asks for */
+    struct journal_place place; /* of the checkpoint on disk */
+};
+
+struct store {
+    struct disk *disk;
+    struct clock *clock;
+    struct store_options options;
+    struct store_log *logs;
+    struct store_log *logs_by_number;
+    struct tombstone *tombstones;
+    struct note notes[STORE_NOTES_MAX];
+    uint32_t next_number;
+    struct link pending;
+    struct link group;
+    struct link unapplied;
+    struct link applying;
+    uint64_t pending_bytes; /* of frames in pending */
+    uint64_t group_bytes;   /* of frames in group */
+    struct entry *free_entries;
+    uint32_t free_entry_count;
+    struct link cache; /* entries in rings, oldest first */
+    uint64_t cache_used;
+    struct link open_segments; /* least recently used first */
+    uint32_t open_count;
+    struct link dirty_segments;
+    struct link dirty_dirs;
+    bool topics_dir_dirty;
+    struct disk_op apply_op;
+    struct disk_extent *apply_extents;
+    size_t apply_extent_cap;
+    bool apply_busy;
+    bool apply_full; /* a segment write failed with ENOSPC: retried by the space timer */
+    bool below_reserve;
+    struct journal journal;
+    struct checkpoint checkpoint;
+    struct timer kick_timer;
+    struct timer idle_timer;
+    struct timer space_timer;
+    struct timer checkpoint_timer;
+    struct store_counters counters;
+    uint64_t quarantine_seq;
+    bool opening;
+    bool failed;
+};
+
+/* ---- store.c ------------------------------------------------------------------------------- */
+struct entry *entry_new(struct store *store, enum entry_kind kind, struct store_log *log,
+                        struct store_req *req);
+/* Gives back what it holds, its place in the pool too. It is in no list any more. */
+void entry_free(struct store *store, struct entry *entry);
+void pending_push(struct store *store, struct entry *entry);
+size_t entry_frame_bytes(const struct entry *entry);
+/* The process cannot go on: told once, then nothing is acknowledged any more. */
+void store_fail(struct store *store, int error, const char *what);
+struct note *note_find(struct store *store, uint32_t key, bool create);
+void tombstone_set(struct store *store, const struct log_key *key, int32_t promised);
+void tombstone_drop(struct store *store, const struct log_key *key);
+
+/* ---- log.c: the called-for state of one log -------------------------------------------------- */
+struct store_log *log_new(struct store *store, struct uuid topic_id, int32_t partition,
+                          uint32_t number);
+/* Out of the tables; entries in the pipeline may still point to it. */
+void log_unlist(struct store_log *log);
+void log_free(struct store_log *log);
+struct store_log *log_by_number(struct store *store, uint32_t number);
+void log_history_push(struct store_log *log, int32_t epoch, int64_t start);
+struct segment *log_segment_push(struct store_log *log, int64_t base);
+struct segment *log_active(struct store_log *log);
+bool log_wants_roll(struct store_log *log, size_t batch_len);
+/* Extends the state by one batch and says where it goes. */
+void log_extend(struct store_log *log, const struct batch_peek *batch, bool roll,
+                struct segment **out_segment, uint64_t *out_pos);
+/* Cuts to `offset`, which is at `pos` of segment `index`. Removed segments go to `entry`. */
+void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos,
+             struct entry *entry);
+void log_restart(struct store_log *log, int64_t offset, struct entry *entry);
+void log_raise_start(struct store_log *log, int64_t offset, struct entry *entry);
+void log_drop_all(struct store_log *log, struct entry *entry);
+void ring_push(struct store_log *log, struct entry *entry);
+/* Index in the ring of the first entry whose end is above offset; ring_count if none. */
+uint32_t ring_find(const struct store_log *log, int64_t offset);
+struct entry *ring_at(const struct store_log *log, uint32_t index);
+/* Drops cached batches above the budget. */
+void cache_trim(struct store *store);
+/* Index of the segment that holds `offset`; segment_count if none. */
+uint32_t log_segment_of(const struct store_log *log, int64_t offset);
+/* Where the batch that contains `offset` begins. */
+int log_locate(struct store_log *log, int64_t offset, uint32_t *out_index, uint64_t *out_pos,
+               int64_t *out_base) TERN_MUST_USE;
+
+/* ---- segment.c: files and indexes ------------------------------------------------------------ */
+void log_dir(const struct store_log *log, char out[STORE_PATH_MAX]);
+int log_make_dir(struct store_log *log) TERN_MUST_USE;
+struct segment *segment_new(struct store_log *log, int64_t base);
+void segment_header(const struct segment *segment, uint8_t out[SEGMENT_HEADER]);
+/* Opens if needed and makes it the most recently used. */
+int segment_open(struct segment *segment, bool create) TERN_MUST_USE;
+void segment_pin(struct segment *segment);
+void segment_unpin(struct segment *segment);
+/* Removes the files and frees the segment (when its last pin is gone). */
+void segment_remove(struct segment *segment);
+/* Gives memory and file back, without I/O on the bytes. */
+void segment_free(struct segment *segment);
+void segment_mark_dirty(struct segment *segment);
+void segment_note_batch(struct segment *segment, const struct batch_peek *batch, uint64_t pos);
+void segment_index_cut(struct segment *segment, uint64_t pos);
+/* Makes the index cover everything below `limit` (offset), reading the file where it must. */
+int segment_index_cover(struct segment *segment, int64_t limit) TERN_MUST_USE;
+/* The last index entry at or before `offset`: its position. */
+uint64_t segment_index_floor(const struct segment *segment, int64_t offset);
+void segment_index_save(struct segment *segment);
+
+/* ---- journal.c --------------------------------------------------------------------------------
+ */
+int journal_create(struct store *store) TERN_MUST_USE;
+int journal_run_begin(struct store *store, char why[STORE_WHY_MAX]) TERN_MUST_USE;
+void journal_fini(struct store *store);
+/* Starts the next group if none is in flight and something waits. */
+void journal_kick(struct store *store);
+/* Files wholly before `place` are free. */
+void journal_free_before(struct store *store, const struct journal_place *place);
+uint64_t journal_used_bytes(const struct store *store);
+void journal_idle_fired(struct timer *timer);
+uint64_t journal_batch_max(const struct store *store);
+
+/* ---- replay.c ---------------------------------------------------------------------------------
+ */
+/* Opens the files, finds the end of the journal, applies everything from `place` on. */
+int journal_replay(struct store *store, const struct journal_place *place,
+                   char why[STORE_WHY_MAX]) TERN_MUST_USE;
+
+/* ---- apply.c ----------------------------------------------------------------------------------
+ */
+void apply_kick(struct store *store);
+/* Carries out the file part of a truncate, restart, log start or delete, synchronously. */
+int apply_removals(struct store *store, struct entry *entry) TERN_MUST_USE;
+/* Carries out what is in `unapplied` synchronously, for replay; leaves there what finds no space.
+ */
+int apply_sync(struct store *store) TERN_MUST_USE;
+void apply_space_check(struct store *store);
+
+/* ---- checkpoint.c ------------------------------------------------------------------------------
+ */
+/* Takes a snapshot of the called-for state and queues its marker. */
+void checkpoint_mark(struct store *store, struct store_req *req);
+void checkpoint_marker_applied(struct store *store, struct snapshot *snapshot);
+void checkpoint_kick(struct store *store);
+void checkpoint_timer_fired(struct timer *timer);
+/* Synchronous, for a new directory: the checkpoint of an empty store. */
+int checkpoint_create(struct store *store) TERN_MUST_USE;
+int checkpoint_load(struct store *store, struct journal_place *out_place,
+                    char why[STORE_WHY_MAX]) TERN_MUST_USE;
+void snapshot_free(struct snapshot *snapshot);
+void checkpoint_fini(struct store *store);
+
+/* ---- quarantine.c ------------------------------------------------------------------------------
+ */
+/* Writes [from, leo) to a quarantine file, durably. */
+int quarantine_write(struct store_log *log, int64_t from) TERN_MUST_USE;
+void quarantine_clean(struct store *store);
+
+/* ---- read.c ------------------------------------------------------------------------------------
+ */
+void reads_cancel(struct store_log *log);
+/* Calls `each` for every batch of [from, to), from memory or file. `bytes` is one whole batch. */
+int log_scan(struct store_log *log, int64_t from, int64_t to,
+             int (*each)(void *ctx, struct slice bytes, const struct batch_peek *batch),
+             void *ctx) TERN_MUST_USE;
+
+/* ---- producers.c -------------------------------------------------------------------------------
+ */
+void producers_cut(struct store_log *log, int64_t offset);
+void producers_drop_all(struct store_log *log);
