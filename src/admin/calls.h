@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of the admin port, for server and client: type of the frame, request, answer. */
+#pragma once
+
+#define ADMIN_MESSAGES_VERSION 1 /* of every message of proto/admin.proto */
+
+enum admin_type {
+    ADMIN_NODE = 1,         /* Ask -> NodeView */
+    ADMIN_HEALTH = 2,       /* Ask -> Health */
+    ADMIN_TOPICS = 3,       /* Ask -> Topics */
+    ADMIN_POLICIES = 4,     /* Ask -> Policies */
+    ADMIN_LEDGER = 5,       /* Ask -> Ledger */
+    ADMIN_QUARANTINE = 6,   /* Ask -> Quarantine */
+    ADMIN_METRICS = 7,      /* Ask -> text of Prometheus */
+    ADMIN_FOUND = 8,        /* Found -> Changed */
+    ADMIN_TOPIC_CREATE = 9, /* CreateTopic -> Changed */
+    ADMIN_TOPIC_DELETE = 10,
+    ADMIN_POLICY_APPLY = 11, /* ApplyPolicies -> Changed */
+    ADMIN_POLICY_REMOVE = 12 /* Ask -> Changed */
+};

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "admin/server.h"
+#include "admin/version.h"
+#include "base/error.h"
+#include "daemon/log.h"
+#include "net/clock_real.h"
+#include "net/net.h"
+#include "store/disk_real.h"
+
+#define STOP_MS   8000
+#define PATH_ROOM 64 /* "/node-63.key" and the like */
+
+struct running {
+    const struct config *config;
+    uv_loop_t loop;
+    uv_signal_t signals[3];
+    struct clock_real *clock;
+    struct disk *disk;
+    struct net *net;
+    struct node *node;
+    struct admin *admin;
+    bool stopping;
+    bool stopped;
+};
+
+/* Nothing may be acknowledged after this, so nothing is closed in good order either. */
+static void on_fatal(void *ctx, int error, const char *what)
+{
+    (void)ctx;
+    trace_error("event=fatal error=%s what=\"%s\"", error_name(error), what);
+    _exit(1);
+}
+
+static void on_stopped(void *ctx)
+{
+    struct running *running = ctx;
+
+    trace_info("event=stopped");
+    running->stopped = true;
+    uv_stop(&running->loop);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct running *running = handle->data;
+
+    if (number == SIGHUP) {
+        trace_info("event=signal name=SIGHUP what=\"nothing is read again yet\"");
+        return;
+    }
+    if (running->stopping) {
+        trace_warn("event=signal what=\"second one while stopping: ends at once\"");
+        _exit(1);
+    }
+    running->stopping = true;
+    trace_info("event=stopping signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    node_stop(running->node, STOP_MS, on_stopped, running);
+}
+
+static int start_signals(struct running *running)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t n = 0; n < ARRAY_COUNT(numbers); n++) {
+        int rv = uv_signal_init(&running->loop, &running->signals[n]);
+
+        running->signals[n].data = running;
+        rv = rv != 0 ? rv : uv_signal_start(&running->signals[n], on_signal, numbers[n]);
+        if (rv != 0) {
+            trace_error("event=start_failed what=\"signals: %s\"", uv_strerror(rv));
+            return rv;
+        }
+    }
+    return 0;
+}
+
+static int open_net(struct running *running, char why[256])
+{
+    const struct config *config = running->config;
+    char ca[CONFIG_PATH_MAX + PATH_ROOM];
+    char crt[CONFIG_PATH_MAX + PATH_ROOM];
+    char key[CONFIG_PATH_MAX + PATH_ROOM];
+    struct net_options options = {
+        .kafka_address = config->listen_kafka,
+        .mesh_address = config->listen_mesh,
+        .admin_address = config->listen_admin,
+        .ca_file = ca,
+        .crt_file = crt,
+        .key_file = key,
+        .node_id = config->node_id,
+        .region = config->region,
+        .cluster_name = config->cluster,
+    };
+
+    (void)snprintf(ca, sizeof ca, "%s/ca.crt", config->certs);
+    (void)snprintf(crt, sizeof crt, "%s/node-%u.crt", config->certs, config->node_id);
+    (void)snprintf(key, sizeof key, "%s/node-%u.key", config->certs, config->node_id);
+    return net_open(&running->loop, clock_real_clock(running->clock), &options, &running->net, why);
+}
+
+/* "host:port" in two; the configuration has checked its form. */
+static void split_address(const char *address, char host[WIRE_ADDRESS_MAX], uint16_t *out_port)
+{
+    const char *colon = strrchr(address, ':');
+
+    CHECK(colon != NULL);
+    (void)snprintf(host, WIRE_ADDRESS_MAX, "%.*s", (int)(colon - address), address);
+    *out_port = (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
+static int open_node(struct running *running, char why[256])
+{
+    const struct config *config = running->config;
+    struct node_options options = {
+        .disk = running->disk,
+        .clock = clock_real_clock(running->clock),
+        .wire = net_wire(running->net),
+        .node_id = config->node_id,
+        .witness = config->witness,
+        .new_incarnation = config->new_incarnation,
+        .seed_count = config->seed_count,
+        .store = config->store,
+        .election_ms = config->election_ms,
+        .suspicion_ms = config->suspicion_ms,
+        .lease_ms = config->lease_ms,
+        .fatal = on_fatal,
+        .ctx = running,
+    };
+
+    (void)snprintf(options.cluster_name, sizeof options.cluster_name, "%s", config->cluster);
+    (void)snprintf(options.region, sizeof options.region, "%s", config->region);
+    (void)snprintf(options.rack, sizeof options.rack, "%s", config->rack);
+    (void)snprintf(options.mesh_address, sizeof options.mesh_address, "%s", config->advertise_mesh);
+    (void)snprintf(options.admin_address, sizeof options.admin_address, "%s",
+                   config->advertise_admin);
+    split_address(config->advertise_kafka, options.kafka_host, &options.kafka_port);
+    memcpy(options.seeds, config->seeds, sizeof options.seeds);
+    return node_open(&options, &running->node, why);
+}
+
+/* Who holds the lock of this directory; 0: it can't be told. /proc/locks names locks by inode. */
+static long lock_holder(const char *data)
+{
+    char path[CONFIG_PATH_MAX + PATH_ROOM];
+    char line[256];
+    struct stat stat_now;
+    long holder = 0;
+    FILE *locks;
+
+    (void)snprintf(path, sizeof path, "%s/LOCK", data);
+    if (stat(path, &stat_now) != 0) {
+        return 0;
+    }
+    locks = fopen("/proc/locks", "re");
+    if (locks == NULL) {
+        return 0;
+    }
+    while (holder == 0 && fgets(line, sizeof line, locks) != NULL) {
+        const char *colon =
+            strrchr(line, ':'); /* "1: FLOCK ADVISORY WRITE PID MM:mm:INODE 0 EOF" */
+        const char *word = line;
+
+        if (colon == NULL || strstr(line, " FLOCK ") == NULL ||
+            strtoull(colon + 1, NULL, 10) != stat_now.st_ino) {
+            continue;
+        }
+        for (int n = 0; n < 4; n++) {
+            word += strcspn(word, " ");
+            word += strspn(word, " ");
+        }
+        holder = strtol(word, NULL, 10);
+    }
+    (void)fclose(locks);
+    return holder;
+}
+
+static int open_disk(struct running *running, char why[256])
+{
+    const char *data = running->config->data;
+    int rv = disk_real_open(&running->loop, data, &running->disk);
+    long holder;
+
+    if (rv == TERN_ELOCKED) {
+        holder = lock_holder(data);
+        if (holder > 0) {
+            (void)snprintf(why, 256, "%.160s is in use by another ternd, process %ld", data,
+                           holder);
+        } else {
+            (void)snprintf(why, 256, "%.160s is in use by another ternd", data);
+        }
+    } else if (rv != 0) {
+        (void)snprintf(why, 256, "%.160s can't be opened or made: %s", data, error_sentence(rv));
+    }
+    return rv;
+}
+
+static int start(struct running *running)
+{
+    const struct config *config = running->config;
+    struct admin_options admin = {0};
+    char why[256] = "";
+    const char *step = "data";
+    int rv = open_disk(running, why);
+
+    if (rv == 0) {
+        step = "net";
+        rv = open_net(running, why);
+    }
+    if (rv == 0) {
+        step = "node";
+        rv = open_node(running, why);
+    }
+    if (rv != 0) {
+        trace_error("event=start_failed step=%s error=%s what=\"%s\"", step, error_name(rv),
+                    why[0] != '\0' ? why : error_sentence(rv));
+        return rv;
+    }
+    admin = (struct admin_options){
+        .node = running->node, .clock = clock_real_clock(running->clock), .net = running->net};
+    running->admin = admin_new(&admin);
+    trace_info("event=started version=%s kafka=%s mesh=%s admin=%s data=%s", TERN_VERSION,
+               net_address(running->net, NET_KAFKA), net_address(running->net, NET_MESH),
+               net_address(running->net, NET_ADMIN), config->data);
+    return 0;
+}
+
+int run(const struct config *config)
+{
+    static struct running running; /* big, and alive until the process ends */
+
+    running.config = config;
+    log_start(config->log_level, config->node_id, config->region);
+    CHECK(uv_loop_init(&running.loop) == 0);
+    running.clock = clock_real_new(&running.loop);
+    if (start_signals(&running) != 0 || start(&running) != 0) {
+        return 1;
+    }
+    (void)uv_run(&running.loop, UV_RUN_DEFAULT);
+    CHECK(running.stopped);
+    return 0;
+}
