@@ -48,6 +48,7 @@ struct quorum_options {
     /* This node became controller (its barrier of this term is applied), or ceased to be. */
     void (*role_changed)(void *ctx, bool controller, uint64_t term);
     void *ctx;
+    bool guard_off_in_tests; /* shows what libraft does without G1-G6; never in a program */
 };
 
 /* Writes the same bootstrap configuration on each founding node, before its first quorum_open. */
