@@ -33,10 +33,9 @@ node_set control_region_voters(const struct control *control, const struct contr
 {
     node_set in_region = 0;
 
-    for (uint32_t n = 1; n < WIRE_NODES_MAX; n++) {
-        if ((config->voters & NODE_BIT(n)) != 0 && control->nodes[n].region == region) {
-            in_region |= NODE_BIT(n);
-        }
+    for (node_set left = config->voters; left != 0; left &= left - 1) {
+        uint32_t n = node_set_first(left);
+        in_region |= control->nodes[n].region == region ? NODE_BIT(n) : 0;
     }
     return in_region;
 }

@@ -17,11 +17,15 @@ struct decide_node {
 };
 
 enum decide_report_kind {
-    REPORT_NO_QUORUM,     /* a candidate or leader lacks its quorum; `reaches` says whom it hears */
-    REPORT_REGION_SILENT, /* a region has not acknowledged a sync ack-3 topic for `millis` */
-    REPORT_LEARNER_READY, /* a learner is within 1 s and 8 MiB of the leader's end */
+    REPORT_NO_QUORUM,     /* a candidate or leader lacks its quorum and has resigned; `reaches` says
+                             whom it hears, itself included; repeated until it leads a newer epoch */
+    REPORT_REGION_SILENT, /* `nodes` have not acknowledged a sync topic for `millis`; repeated
+                             while it lasts */
+    REPORT_LEARNER_READY, /* `nodes` (learners, or voters of an incarnation newer than the pinned
+                             one) are within 1 s and 8 MiB of the leader's end; repeated */
     REPORT_AMNESIA        /* the leader sees less than was acknowledged to it */
 };
+/* Reports of another epoch than the newest, or from a node that does not lead it, are ignored. */
 struct decide_report {
     enum decide_report_kind kind;
     struct uuid topic_id;
@@ -33,12 +37,14 @@ struct decide_report {
     uint64_t millis;
 };
 
+/* Everything that the controller sees at one moment. The controller's own node is reachable. */
 struct decide_view {
-    uint64_t now_ms;              /* monotonic */
+    uint64_t now_ms;              /* monotonic; never 0 */
     uint64_t controller_since_ms; /* when this node became controller (barrier applied) */
     uint64_t suspicion_ms;        /* D */
     int64_t wall_ms;
     struct decide_node nodes[WIRE_NODES_MAX];
+    /* What came in since the last call (it does no harm to give a report again). */
     const struct decide_report *reports;
     size_t report_count;
     /* Async topics: when the controller last granted the leader's lease, per node; 0: never. */
@@ -46,12 +52,30 @@ struct decide_view {
     uint64_t lease_ms;
 };
 
-/* Kept between calls by the caller; zeroed at the start of a controllership. */
+/* Kept between calls by the caller; a new one at the start of a controllership. */
 struct decide_memory;
 struct decide_memory *decide_memory_new(void);
 void decide_memory_free(struct decide_memory *memory);
 
-/* At most `max` commands, each appended to its own buf of `out` (the caller frees them); keys come
- * from `key`, its seq advancing. Returns how many. */
+/* What is decided, in the order of its urgency:
+ *
+ *   1. a silent node is fenced, one that is back is unfenced, a full one hands its leaders away;
+ *      then nothing else in this round, because leaders move by that alone;
+ *   2. a partition without a leader that can serve gets one as soon as a quorum is possible;
+ *   3. a leader that reports no quorum is replaced, not more often than once in D; an epoch that
+ *      is not activated within 2 D goes back to the last activated config;
+ *   4. sync, ack 3, on_region_loss degrade: a region silent for region_loss_after_ms stops to
+ *      count (its replicas become learners), the ledger is opened before;
+ *   5. async, failover auto: a home silent for failover_after_ms whose leases have run out is
+ *      given up by a lossy epoch in the best preferred region;
+ *   6. replicas that forgot count again once they caught up; configs grow (or shrink) to what the
+ *      policy says, by learners that become voters when they are ready;
+ *   7. leaders go back to the preferred region, an async home to the policy's, when its node was
+ *      well for 30 s.
+ *
+ * 6 and 7 pause their partition for some round trips: at most 50 of them per second.
+ * At most `max` commands, each appended to its own buf of `out` (empty ones; the caller frees
+ * them), to be proposed in this order; keys come from `key`, its seq advancing. Returns how many.
+ */
 size_t decide(const struct control *control, const struct decide_view *view,
               struct decide_memory *memory, struct command_key *key, struct buf *out, size_t max);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One round of the controller: what was reported is noted, nodes are looked at, then partitions. */
+#include "control/decide.h"
+
+#include "control/decide_inner.h"
+
+#define SWEEP_MS 60000
+
+struct decide_memory *decide_memory_new(void)
+{
+    return mem_new(sizeof(struct decide_memory));
+}
+
+static void drop_watch(struct decide_memory *memory, struct watch *watch)
+{
+    HASH_DEL(memory->watches, watch);
+    free(watch);
+}
+
+void decide_memory_free(struct decide_memory *memory)
+{
+    struct watch *watch;
+    struct watch *next;
+
+    if (memory == NULL) {
+        return;
+    }
+    HASH_ITER (hh, memory->watches, watch, next) {
+        drop_watch(memory, watch);
+    }
+    free(memory);
+}
+
+/* ---- what is remembered -------------------------------------------------------------------- */
+
+static struct watch_key key_of(struct uuid topic_id, int32_t partition)
+{
+    struct watch_key key;
+
+    memset(&key, 0, sizeof key); /* it is hashed as bytes */
+    key.topic_id = topic_id;
+    key.partition = partition;
+    return key;
+}
+
+/* What was about an earlier epoch is over. */
+static void watch_epoch(const struct round *r, struct watch *watch, int32_t epoch)
+{
+    if (watch->epoch == epoch) {
+        return;
+    }
+    watch->epoch = epoch;
+    watch->seen_ms = r->view->now_ms;
+    watch->no_quorum = false;
+    watch->ready = 0;
+    watch->ready_ms = 0;
+    watch->silent = 0;
+    watch->silent_for = 0;
+    watch->silent_ms = 0;
+}
+
+static struct watch *find_watch(const struct round *r, struct uuid topic_id, int32_t partition)
+{
+    struct watch_key key = key_of(topic_id, partition);
+    struct watch *watch;
+
+    HASH_FIND(hh, r->memory->watches, &key, sizeof key, watch);
+    return watch;
+}
+
+struct watch *decide_watch(struct round *r, struct subject *s)
+{
+    if (s->watch == NULL) {
+        s->watch = mem_new(sizeof *s->watch);
+        s->watch->key = key_of(s->topic->id, s->index);
+        HASH_ADD(hh, r->memory->watches, key, sizeof s->watch->key, s->watch);
+        watch_epoch(r, s->watch, s->p->epoch);
+    }
+    return s->watch;
+}
+
+static void note_report(struct round *r, const struct decide_report *report)
+{
+    struct subject s = {.topic = control_topic_by_id(r->control, report->topic_id),
+                        .index = report->partition,
+                        .p = control_partition(r->control, report->topic_id, report->partition)};
+
+    if (s.p == NULL || report->epoch != s.p->epoch || report->from != s.p->leader) {
+        return;
+    }
+    s.watch = find_watch(r, report->topic_id, report->partition);
+    struct watch *watch = decide_watch(r, &s);
+    watch_epoch(r, watch, s.p->epoch);
+    switch (report->kind) {
+    case REPORT_NO_QUORUM:
+        if (!watch->no_quorum) {
+            watch->no_quorum = true;
+            watch->failed |= NODE_BIT(report->from);
+            watch->failed_ms = r->view->now_ms;
+        }
+        break;
+    case REPORT_REGION_SILENT:
+        watch->silent = report->nodes;
+        watch->silent_for = report->millis;
+        watch->silent_ms = r->view->now_ms;
+        break;
+    case REPORT_LEARNER_READY:
+        if (r->view->now_ms - watch->ready_ms > DECIDE_REPORT_FRESH_MS) {
+            watch->ready = 0;
+        }
+        watch->ready |= report->nodes;
+        watch->ready_ms = r->view->now_ms;
+        break;
+    case REPORT_AMNESIA:
+        break; /* for people; the node registers a new incarnation when they say so */
+    }
+}
+
+/* Forgets partitions that are gone or have given no reason for a long time. */
+static void sweep(struct round *r)
+{
+    struct watch *watch;
+    struct watch *next;
+    uint64_t now = r->view->now_ms;
+
+    if (now - r->memory->swept_ms < SWEEP_MS) {
+        return;
+    }
+    r->memory->swept_ms = now;
+    HASH_ITER (hh, r->memory->watches, watch, next) {
+        const struct control_partition *p =
+            control_partition(r->control, watch->key.topic_id, watch->key.partition);
+        bool calm = p != NULL && p->activated && now - watch->seen_ms > SWEEP_MS &&
+                    now - watch->failed_ms > SWEEP_MS && now - watch->assigned_ms > SWEEP_MS &&
+                    now - watch->moved_ms > SWEEP_MS && now - watch->ready_ms > SWEEP_MS &&
+                    now - watch->silent_ms > SWEEP_MS && now > watch->hold_ms;
+        if (p == NULL || calm) {
+            drop_watch(r->memory, watch);
+        }
+    }
+}
+
+static void note_nodes(struct round *r)
+{
+    node_set alive = control_alive(r->control);
+
+    for (uint32_t n = 1; n < WIRE_NODES_MAX; n++) {
+        const struct decide_node *seen = &r->view->nodes[n];
+        const struct control_node *node = &r->control->nodes[n];
+        bool usable = (alive & NODE_BIT(n)) != 0 && seen->reachable && seen->registered;
+        bool well = usable && !node->full && !seen->full;
+        r->usable |= usable ? NODE_BIT(n) : 0;
+        r->writable |= well ? NODE_BIT(n) : 0;
+        if (node->id != 0) {
+            r->region_nodes[node->region] |= NODE_BIT(n);
+        }
+        if (!well) {
+            r->memory->well_since_ms[n] = 0;
+        } else if (r->memory->well_since_ms[n] == 0) {
+            r->memory->well_since_ms[n] = r->view->now_ms;
+        }
+    }
+}
+
+/* ---- 1: nodes ------------------------------------------------------------------------------ */
+
+static bool decide_one_node(const struct control_node *node, const struct decide_node *seen,
+                            const struct decide_view *view, struct command_key *key,
+                            struct buf *out)
+{
+    bool settled = view->now_ms - view->controller_since_ms > view->suspicion_ms;
+
+    if (!node->fenced && !seen->reachable) {
+        if (!settled || seen->silent_ms <= view->suspicion_ms) {
+            return false;
+        }
+        key->seq++;
+        command_fence(out, *key, node->id);
+        return true;
+    }
+    if (seen->reachable && seen->registered && node->fenced) {
+        key->seq++;
+        command_unfence(out, *key, node->id);
+        return true;
+    }
+    if (seen->reachable && seen->registered && seen->full != node->full) {
+        key->seq++;
+        command_node_full(out, *key, node->id, seen->full);
+        return true;
+    }
+    return false;
+}
+
+static size_t decide_nodes(const struct round *r, struct command_key *key, struct buf *out,
+                           size_t max)
+{
+    size_t count = 0;
+
+    for (uint32_t n = 1; n < WIRE_NODES_MAX && count < max; n++) {
+        const struct control_node *node = &r->control->nodes[n];
+        if (node->id != 0 && node->start_number != 0 &&
+            decide_one_node(node, &r->view->nodes[n], r->view, key, &out[count])) {
+            count++;
+        }
+    }
+    return count;
+}
+
+/* ---- 2 to 7: partitions -------------------------------------------------------------------- */
+
+static void count_leads(struct round *r)
+{
+    for (struct control_topic *t = r->control->by_name; t != NULL; t = t->by_name.next) {
+        for (uint32_t i = 0; i < t->partition_count; i++) {
+            r->leads[t->partitions[i].leader]++;
+        }
+    }
+}
+
+bool decide_assign(struct round *r, const struct subject *s, uint32_t leader,
+                   const struct control_config *config, bool lossy)
+{
+    if (r->room == 0) {
+        return false;
+    }
+    r->room--;
+    r->assignments = mem_grow(r->assignments, r->assignment_count + 1, sizeof *r->assignments);
+    struct command_assignment *a = &r->assignments[r->assignment_count++];
+    memset(a, 0, sizeof *a);
+    a->topic_id = s->topic->id;
+    a->partition = s->index;
+    a->if_epoch = s->p->epoch;
+    a->leader = leader;
+    a->lossy = lossy;
+    if (config != NULL) {
+        a->has_config = true;
+        a->config = *config;
+    }
+    r->leads[s->p->leader]--;
+    r->leads[leader]++;
+    return true;
+}
+
+static void refill_tokens(struct round *r)
+{
+    struct decide_memory *memory = r->memory;
+    uint64_t passed = r->view->now_ms - memory->tokens_ms;
+    uint64_t more =
+        passed >= 1000 ? DECIDE_MOVES_PER_SECOND : passed * DECIDE_MOVES_PER_SECOND / 1000;
+
+    if (more > 0) {
+        uint64_t sum = memory->tokens + more;
+        memory->tokens = (uint32_t)(sum < DECIDE_MOVES_PER_SECOND ? sum : DECIDE_MOVES_PER_SECOND);
+        memory->tokens_ms = r->view->now_ms;
+    }
+}
+
+bool decide_take_token(struct round *r)
+{
+    if (r->memory->tokens == 0) {
+        return false;
+    }
+    r->memory->tokens--;
+    return true;
+}
+
+static void decide_partitions(struct round *r)
+{
+    bool watching = r->memory->watches != NULL;
+
+    for (struct control_topic *t = r->control->by_name; t != NULL; t = t->by_name.next) {
+        for (uint32_t i = 0; i < t->partition_count && r->room > 0; i++) {
+            struct subject s = {.topic = t, .index = (int32_t)i, .p = &t->partitions[i]};
+            s.watch = watching ? find_watch(r, t->id, s.index) : NULL;
+            if (s.watch != NULL) {
+                watch_epoch(r, s.watch, s.p->epoch);
+            }
+            if (!decide_degrade(r, &s) && !decide_repair(r, &s)) {
+                (void)decide_shape(r, &s);
+            }
+        }
+    }
+}
+
+/* ---- out ----------------------------------------------------------------------------------- */
+
+static size_t batch(size_t done, size_t count)
+{
+    return count - done < DECIDE_BATCH_MAX ? count - done : DECIDE_BATCH_MAX;
+}
+
+static size_t put_ledger(const struct control_ledger_entry *entries, size_t count,
+                         struct command_key *key, struct buf *out, size_t max)
+{
+    size_t used = 0;
+
+    for (size_t done = 0; done < count && used < max; done += DECIDE_BATCH_MAX) {
+        key->seq++;
+        command_ledger_entries(&out[used++], *key, &entries[done], batch(done, count));
+    }
+    return used;
+}
+
+static size_t put_assignments(const struct round *r, struct command_key *key, struct buf *out,
+                              size_t max)
+{
+    size_t used = 0;
+
+    for (size_t done = 0; done < r->assignment_count && used < max; done += DECIDE_BATCH_MAX) {
+        key->seq++;
+        command_assign(&out[used++], *key, &r->assignments[done], batch(done, r->assignment_count));
+    }
+    return used;
+}
+
+size_t decide(const struct control *control, const struct decide_view *view,
+              struct decide_memory *memory, struct command_key *key, struct buf *out, size_t max)
+{
+    struct round r = {.control = control, .view = view, .memory = memory};
+
+    if (max == 0 || uuid_is_zero(control->cluster_id)) {
+        return 0;
+    }
+    note_nodes(&r);
+    for (size_t i = 0; i < view->report_count; i++) {
+        note_report(&r, &view->reports[i]);
+    }
+    size_t used = decide_nodes(&r, key, out, max);
+    if (used > 0) {
+        return used;
+    }
+    /* Opening ledger entries take as much room as what they announce: both must fit. */
+    r.room = max >= 3 ? (max - 2) / 2 * DECIDE_BATCH_MAX : DECIDE_BATCH_MAX / 2;
+    count_leads(&r);
+    refill_tokens(&r);
+    decide_partitions(&r);
+    decide_ledger(&r);
+    used = put_ledger(r.opens, r.open_count, key, out, max);
+    used += put_assignments(&r, key, out + used, max - used);
+    used += put_ledger(r.closes, r.close_count, key, out + used, max - used);
+    sweep(&r);
+    free(r.assignments);
+    free(r.opens);
+    free(r.closes);
+    return used;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by decide*.c only: what is remembered between rounds, and one round under way. */
+#pragma once
+
+#include "control/decide.h"
+#include "control/internal.h"
+
+#define DECIDE_HEALTHY_MS       30000 /* a node must be well for so long to get leaders back */
+#define DECIDE_MOVES_PER_SECOND 50    /* epochs that are only for the better */
+#define DECIDE_BATCH_MAX        256   /* assignments or ledger entries in one command */
+#define DECIDE_REPORT_FRESH_MS  5000  /* a ready or silent report counts for so long */
+
+struct watch_key {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+/* What is remembered of one partition; there is none for a partition that gave no reason. */
+struct watch {
+    struct watch_key key;
+    int32_t epoch;       /* the fields down to the line are about this epoch */
+    uint64_t seen_ms;    /* when the epoch was first seen */
+    bool no_quorum;      /* its leader has resigned */
+    node_set ready;      /* told to be close to the leader's end ... */
+    uint64_t ready_ms;   /* ... at this time */
+    node_set silent;     /* told not to acknowledge ... */
+    uint64_t silent_for; /* ... for so long (ms) ... */
+    uint64_t silent_ms;  /* ... at this time */
+    /* ---- about the partition */
+    node_set failed;      /* leaders that resigned since it last went well */
+    uint64_t failed_ms;   /* the last of them */
+    uint64_t assigned_ms; /* when we last proposed an epoch because of failures */
+    uint64_t hold_ms;     /* no new config before this: the last one was not activated in time */
+    uint64_t moved_ms;    /* when we last proposed to move the leader to a better place */
+    UT_hash_handle hh;
+};
+
+struct decide_memory {
+    struct watch *watches;
+    uint64_t well_since_ms[WIRE_NODES_MAX]; /* 0: not well */
+    uint64_t tokens_ms;                     /* when tokens were last added */
+    uint32_t tokens;                        /* moves for the better that may be made now */
+    uint64_t swept_ms;
+};
+
+struct round {
+    const struct control *control;
+    const struct decide_view *view;
+    struct decide_memory *memory;
+    node_set usable;   /* registered, not fenced, heard by the controller */
+    node_set writable; /* of those, not full */
+    node_set region_nodes[CONTROL_REGIONS_MAX];
+    uint32_t leads[WIRE_NODES_MAX];
+    uint32_t load[WIRE_NODES_MAX]; /* counted when first needed */
+    bool load_counted;
+    struct command_assignment *assignments;
+    size_t assignment_count;
+    struct control_ledger_entry *opens; /* proposed before the assignments */
+    size_t open_count;
+    struct control_ledger_entry *closes; /* and after */
+    size_t close_count;
+    size_t room; /* assignments and entries that still fit into this round */
+};
+
+/* One partition being looked at. */
+struct subject {
+    const struct control_topic *topic;
+    int32_t index;
+    const struct control_partition *p;
+    struct watch *watch; /* NULL: nothing is remembered */
+};
+
+struct watch *decide_watch(struct round *r, struct subject *s); /* made if there is none */
+/* Proposes an epoch; false: the round is full. */
+bool decide_assign(struct round *r, const struct subject *s, uint32_t leader,
+                   const struct control_config *config /* NULL: stays */, bool lossy);
+bool decide_take_token(struct round *r);
+
+/* decide_repair.c: 2, 3, 5. True: this partition is dealt with in this round. */
+bool decide_repair(struct round *r, struct subject *s);
+/* decide_shape.c: 4, 6, 7 and the ledger that goes with them. */
+bool decide_degrade(struct round *r, struct subject *s);
+bool decide_shape(struct round *r, struct subject *s);
+void decide_ledger(struct round *r);

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configs and what the policy wants of them: degrade and restore, growing and shrinking by way of
+ * learners, replicas that forgot, leaders back in their place; and the ledger that goes with it. */
+#include <stdio.h>
+
+#include "control/decide_inner.h"
+
+static bool fresh(const struct round *r, uint64_t at_ms)
+{
+    return at_ms != 0 && r->view->now_ms - at_ms <= DECIDE_REPORT_FRESH_MS;
+}
+
+static bool leader_serves(const struct round *r, const struct subject *s)
+{
+    return s->p->leader != 0 && (r->writable & NODE_BIT(s->p->leader)) != 0 &&
+           (s->watch == NULL || !s->watch->no_quorum);
+}
+
+static node_set ready_nodes(const struct round *r, const struct subject *s)
+{
+    return s->watch != NULL && fresh(r, s->watch->ready_ms) ? s->watch->ready & r->usable : 0;
+}
+
+static uint32_t regions_with_voters(const struct round *r, node_set voters)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < r->control->region_count; i++) {
+        count += (voters & r->region_nodes[i]) != 0;
+    }
+    return count;
+}
+
+/* Is the promise weaker than the policy says, as things are configured? */
+static bool is_degraded(const struct control_topic *topic, const struct control_partition *p)
+{
+    return topic->policy.mode == POLICY_SYNC &&
+           (p->config.home >= 0 || p->config.w < topic->policy.ack);
+}
+
+/* ---- the ledger ---------------------------------------------------------------------------- */
+
+static const struct control_ledger_entry *open_entry(const struct control *control,
+                                                     const char *topic, int32_t partition)
+{
+    for (uint32_t i = 0; i < control->ledger_count; i++) {
+        const struct control_ledger_entry *e = &control->ledger[i];
+        if (e->kind == LEDGER_DEGRADED && e->until_wall_ms == 0 && e->partition == partition &&
+            strcmp(e->topic, topic) == 0) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+static void add_entry(struct control_ledger_entry **entries, size_t *count,
+                      const struct control_ledger_entry *entry)
+{
+    *entries = mem_grow(*entries, *count + 1, sizeof **entries);
+    (*entries)[(*count)++] = *entry;
+}
+
+static void open_ledger(struct round *r, const struct subject *s, const char *note)
+{
+    struct control_ledger_entry e = {.kind = LEDGER_DEGRADED,
+                                     .partition = s->index,
+                                     .first_offset = -1,
+                                     .end_offset = -1,
+                                     .since_wall_ms = r->view->wall_ms};
+
+    if (open_entry(r->control, s->topic->name, s->index) != NULL ||
+        open_entry(r->control, s->topic->name, -1) != NULL) {
+        return;
+    }
+    memcpy(e.topic, s->topic->name, sizeof e.topic);
+    (void)snprintf(e.decided_by, sizeof e.decided_by, "policy %s", s->topic->policy.name);
+    (void)snprintf(e.note, sizeof e.note, "%s", note);
+    add_entry(&r->opens, &r->open_count, &e);
+}
+
+static bool still_degraded(const struct round *r, const struct control_ledger_entry *e)
+{
+    const struct control_topic *t = control_topic_named(r->control, e->topic);
+
+    if (t == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < t->partition_count; i++) {
+        if (e->partition < 0 || (uint32_t)e->partition == i) {
+            struct watch_key key;
+            struct watch *watch;
+            memset(&key, 0, sizeof key);
+            key.topic_id = t->id;
+            key.partition = (int32_t)i;
+            HASH_FIND(hh, r->memory->watches, &key, sizeof key, watch);
+            bool deciding = watch != NULL && watch->assigned_ms == r->view->now_ms;
+            if (deciding || is_degraded(t, &t->partitions[i]) || !t->partitions[i].activated) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void decide_ledger(struct round *r)
+{
+    for (uint32_t i = 0; i < r->control->ledger_count; i++) {
+        const struct control_ledger_entry *e = &r->control->ledger[i];
+        if (e->kind == LEDGER_DEGRADED && e->until_wall_ms == 0 && !still_degraded(r, e)) {
+            struct control_ledger_entry closed = *e;
+            closed.until_wall_ms =
+                r->view->wall_ms > e->since_wall_ms ? r->view->wall_ms : e->since_wall_ms + 1;
+            closed.bytes = 0;
+            closed.millis = 0;
+            add_entry(&r->closes, &r->close_count, &closed);
+        }
+    }
+}
+
+/* ---- 4: degrade ---------------------------------------------------------------------------- */
+
+/* Have the voters of the region been silent for as long as the policy waits? So many of them that
+ * no majority is left. */
+static bool region_lost(const struct round *r, const struct subject *s, node_set voters,
+                        uint64_t after_ms)
+{
+    node_set lost = 0;
+
+    for (node_set left = voters; left != 0; left &= left - 1) {
+        uint32_t n = node_set_first(left);
+        const struct decide_node *seen = &r->view->nodes[n];
+        bool gone = !seen->reachable && seen->silent_ms >= after_ms;
+        bool told = s->watch != NULL && fresh(r, s->watch->silent_ms) &&
+                    s->watch->silent_for >= after_ms && (s->watch->silent & NODE_BIT(n)) != 0;
+        lost |= gone || told ? NODE_BIT(n) : 0;
+    }
+    return node_set_count(voters & ~lost) <= node_set_count(voters) / 2;
+}
+
+bool decide_degrade(struct round *r, struct subject *s)
+{
+    const struct policy *policy = &s->topic->policy;
+    const struct control_partition *p = s->p;
+    struct control_config config = p->recover;
+    node_set lost = 0;
+
+    if (policy->mode != POLICY_SYNC || policy->on_region_loss != POLICY_LOSS_DEGRADE ||
+        config.home >= 0 || config.w <= 2) {
+        return false;
+    }
+    for (uint32_t i = 0; i < r->control->region_count; i++) {
+        node_set voters = config.voters & r->region_nodes[i];
+        if (voters != 0 && region_lost(r, s, voters, policy->region_loss_after_ms)) {
+            lost |= voters;
+        }
+    }
+    config.voters &= ~lost;
+    config.learners |= lost;
+    uint32_t left = regions_with_voters(r, config.voters);
+    if (lost == 0 || left < 2) {
+        return false;
+    }
+    config.w = (uint8_t)(left < config.w ? left : config.w);
+    if (control_config_same_rule(&config, &p->config) && p->leader != 0 &&
+        (r->writable & NODE_BIT(p->leader)) != 0) {
+        return false; /* it is under way */
+    }
+    struct watch *watch = decide_watch(r, s);
+    if (watch->assigned_ms != 0 && r->view->now_ms - watch->assigned_ms < r->view->suspicion_ms) {
+        return true;
+    }
+    node_set present = NODE_BIT(p->leader) & ~(node_set)1 & r->usable;
+    uint32_t leader =
+        control_choose_leader(r->control, s->topic, p, &config, present, r->usable, r->leads);
+    if (leader == 0) {
+        leader =
+            control_choose_leader(r->control, s->topic, p, &config, r->usable, r->usable, r->leads);
+    }
+    if (leader == 0 || !decide_assign(r, s, leader, &config, false)) {
+        return false;
+    }
+    watch->assigned_ms = r->view->now_ms;
+    open_ledger(r, s, "a region is lost: the others acknowledge without it");
+    return true;
+}
+
+/* ---- 6: what the policy wants -------------------------------------------------------------- */
+
+static bool region_wanted(const struct round *r, const struct policy *policy, uint32_t region)
+{
+    if (r->control->regions[region].witness) {
+        return false;
+    }
+    for (uint32_t i = 0; i < policy->region_count; i++) {
+        if (strcmp(policy->regions[i], r->control->regions[region].name) == 0) {
+            return true;
+        }
+    }
+    return policy->region_count == 0;
+}
+
+/* At most `want` of the set: those in `first` before others, then by id. */
+static node_set take_some(node_set set, node_set first, uint32_t want)
+{
+    node_set taken = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        node_set from = pass == 0 ? set & first : set & ~first;
+        for (node_set left = from; left != 0 && want > 0; left &= left - 1, want--) {
+            taken |= NODE_BIT(node_set_first(left));
+        }
+    }
+    return taken;
+}
+
+/* What the replicas should become now: voters that are there and wanted, learners that are ready
+ * become voters, learners are added where copies are missing. */
+static struct control_config wanted_members(struct round *r, const struct subject *s)
+{
+    const struct policy *policy = &s->topic->policy;
+    const struct control_config *now = &s->p->config;
+    struct control_config next = {.w = now->w, .home = now->home};
+    node_set ready = now->learners & ready_nodes(r, s);
+    bool complete = true;
+    node_set unwanted = 0;
+
+    for (uint32_t i = 0; i < r->control->region_count; i++) {
+        node_set voters = now->voters & r->region_nodes[i];
+        node_set learners = now->learners & r->region_nodes[i];
+        if (!region_wanted(r, policy, i)) {
+            unwanted |= voters;
+            continue;
+        }
+        node_set keep = take_some(voters, NODE_BIT(s->p->leader), policy->copies);
+        uint32_t missing = policy->copies - node_set_count(keep);
+        node_set promoted = take_some(learners & ready, 0, missing);
+        missing -= node_set_count(promoted);
+        node_set waiting = take_some(learners & ~promoted, 0, missing);
+        missing -= node_set_count(waiting);
+        next.voters |= keep | promoted;
+        next.learners |= waiting;
+        if (missing > 0) {
+            if (!r->load_counted) {
+                control_count_load(r->control, r->load);
+                r->load_counted = true;
+            }
+            next.learners |= control_place_in_region(r->control, i, missing,
+                                                     now->voters | now->learners, r->load) &
+                             r->usable;
+        }
+        complete = complete && (voters | learners) != 0 && (keep | promoted) != 0;
+    }
+    if (!complete) {
+        next.voters |= unwanted; /* they count until the wanted regions are there */
+    }
+    return next;
+}
+
+static void wanted_rule(struct round *r, const struct subject *s, struct control_config *next)
+{
+    const struct policy *policy = &s->topic->policy;
+    uint32_t regions = regions_with_voters(r, next->voters);
+
+    if (policy->mode == POLICY_ASYNC) {
+        int32_t home = next->home;
+        if (home < 0 || (next->voters & r->region_nodes[home]) == 0) {
+            home = control_region_named(r->control, policy->home);
+        }
+        if (home >= 0 && (next->voters & r->region_nodes[home]) != 0) {
+            next->home = (int8_t)home;
+            next->w = 1;
+        }
+    } else if (regions >= policy->ack) {
+        next->w = (uint8_t)policy->ack;
+        next->home = -1;
+    }
+    /* Less than the policy says only as long as there are not enough regions for it. */
+    if (next->home < 0 && next->w > regions) {
+        next->voters = s->p->config.voters;
+        next->learners &= ~next->voters;
+        next->w = s->p->config.w;
+    }
+}
+
+static bool fits(const struct subject *s, const struct control_config *next)
+{
+    return node_set_count(control_members(next) | control_members(&s->p->recover)) <=
+           CONTROL_REPLICAS_MAX;
+}
+
+/* Proposes the config with the present leader, if it can lead it. */
+static bool propose_shape(struct round *r, struct subject *s, struct control_config next)
+{
+    const struct control_partition *p = s->p;
+    node_set present = NODE_BIT(p->leader);
+
+    if (control_config_same_rule(&next, &p->config)) {
+        next.voters = p->config.voters;
+    } else if (s->watch != NULL && r->view->now_ms < s->watch->hold_ms) {
+        return false; /* the last new config was not activated in time */
+    }
+    uint32_t leader =
+        control_choose_leader(r->control, s->topic, p, &next, present, r->usable, r->leads);
+    if (leader == 0) {
+        leader =
+            control_choose_leader(r->control, s->topic, p, &next, r->usable, r->usable, r->leads);
+    }
+    if (leader == 0 || !fits(s, &next) || !decide_take_token(r)) {
+        return false;
+    }
+    return decide_assign(r, s, leader, &next, false);
+}
+
+static bool grow_or_shrink(struct round *r, struct subject *s)
+{
+    struct control_config next = wanted_members(r, s);
+
+    wanted_rule(r, s, &next);
+    return !control_config_equal(&next, &s->p->config) && propose_shape(r, s, next);
+}
+
+/* Replicas of an incarnation that the epoch was not assigned with: a learner is pinned anew at
+ * once, a voter when it has caught up. */
+static bool count_again(struct round *r, struct subject *s)
+{
+    const struct control_partition *p = s->p;
+    node_set stale = 0;
+
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        const struct control_replica *replica = &p->replicas[i];
+        if (replica->incarnation != r->control->nodes[replica->node].incarnation) {
+            stale |= NODE_BIT(replica->node);
+        }
+    }
+    stale &= r->usable;
+    stale &= p->config.learners | ready_nodes(r, s);
+    if (stale == 0) {
+        return false;
+    }
+    return propose_shape(r, s, p->config);
+}
+
+/* ---- 7: leaders back in their place -------------------------------------------------------- */
+
+static node_set well_nodes(const struct round *r)
+{
+    node_set well = 0;
+
+    for (node_set left = r->writable; left != 0; left &= left - 1) {
+        uint32_t n = node_set_first(left);
+        uint64_t since = r->memory->well_since_ms[n];
+        if (since != 0 && r->view->now_ms - since >= DECIDE_HEALTHY_MS) {
+            well |= NODE_BIT(n);
+        }
+    }
+    return well;
+}
+
+/* Voters that follow the newest epoch with the disk that it was assigned with. */
+static node_set following(const struct round *r, const struct subject *s)
+{
+    node_set set = 0;
+
+    for (uint32_t i = 0; i < s->p->replica_count; i++) {
+        const struct control_replica *replica = &s->p->replicas[i];
+        if (replica->incarnation == r->control->nodes[replica->node].incarnation) {
+            set |= NODE_BIT(replica->node);
+        }
+    }
+    if (s->watch != NULL && fresh(r, s->watch->silent_ms)) {
+        set &= ~s->watch->silent;
+    }
+    return set & s->p->config.voters;
+}
+
+static bool back_in_place(struct round *r, struct subject *s)
+{
+    const struct control_partition *p = s->p;
+    struct control_config config = p->config;
+    uint32_t now_rank =
+        control_preference(r->control, s->topic, r->control->nodes[p->leader].region);
+    node_set better = 0;
+
+    if (now_rank == 0 ||
+        (s->watch != NULL && s->watch->moved_ms != 0 &&
+         r->view->now_ms - s->watch->moved_ms < DECIDE_HEALTHY_MS) ||
+        (s->watch != NULL && r->view->now_ms < s->watch->hold_ms)) {
+        return false;
+    }
+    node_set candidates = following(r, s) & well_nodes(r);
+    for (node_set left = candidates; left != 0; left &= left - 1) {
+        uint32_t n = node_set_first(left);
+        uint32_t rank = control_preference(r->control, s->topic, r->control->nodes[n].region);
+        bool home = config.home < 0 || rank == 0; /* an async home moves only to the policy's */
+        better |= rank < now_rank && home ? NODE_BIT(n) : 0;
+    }
+    if (better == 0) {
+        return false;
+    }
+    if (config.home >= 0) {
+        config.home = (int8_t)r->control->nodes[node_set_first(better)].region;
+    }
+    uint32_t leader =
+        control_choose_leader(r->control, s->topic, p, &config, better, r->usable, r->leads);
+    if (leader == 0 || !decide_take_token(r) || !decide_assign(r, s, leader, &config, false)) {
+        return false;
+    }
+    decide_watch(r, s)->moved_ms = r->view->now_ms;
+    return true;
+}
+
+bool decide_shape(struct round *r, struct subject *s)
+{
+    if (!s->p->activated || !leader_serves(r, s)) {
+        return false;
+    }
+    if (is_degraded(s->topic, s->p)) {
+        open_ledger(r, s, "fewer regions acknowledge than the policy says");
+    }
+    return grow_or_shrink(r, s) || count_again(r, s) || back_in_place(r, s);
+}

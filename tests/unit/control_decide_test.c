@@ -1,0 +1,719 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the controller proposes, one situation after the other. */
+#include "base/error.h"
+#include "control/decide.h"
+#include "tests/unit/control_fixture.h"
+
+#define D       500u
+#define OUT_MAX 16
+
+struct scene {
+    struct control_fixture f;
+    struct decide_view view;
+    struct decide_memory *memory;
+    struct command_key key;
+    struct decide_report reports[8];
+    char said[512]; /* names of the commands of the last round */
+};
+
+static int setup(void **state)
+{
+    struct scene *s = mem_new(sizeof *s);
+
+    control_fixture_init(&s->f);
+    control_fixture_found(&s->f);
+    s->memory = decide_memory_new();
+    s->key.client.bytes[0] = 0xdd;
+    s->view.now_ms = 100000;
+    s->view.suspicion_ms = D;
+    s->view.wall_ms = 1000000;
+    s->view.lease_ms = 1000;
+    for (uint32_t n = 1; n <= 3; n++) {
+        s->view.nodes[n] = (struct decide_node){.reachable = true, .registered = true};
+    }
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct scene *s = *state;
+
+    decide_memory_free(s->memory);
+    control_fixture_fini(&s->f);
+    free(s);
+    return 0;
+}
+
+static void pass(struct scene *s, uint64_t millis)
+{
+    s->view.now_ms += millis;
+    s->view.wall_ms += (int64_t)millis;
+    for (uint32_t n = 1; n < WIRE_NODES_MAX; n++) {
+        if (!s->view.nodes[n].reachable) {
+            s->view.nodes[n].silent_ms += millis;
+        }
+    }
+}
+
+/* The node falls silent now; it is unreachable once D has passed. */
+static void silence(struct scene *s, uint32_t node, uint64_t silent_ms)
+{
+    s->view.nodes[node] = (struct decide_node){.silent_ms = silent_ms};
+}
+
+static void comes_back(struct scene *s, uint32_t node)
+{
+    s->view.nodes[node] = (struct decide_node){.reachable = true, .registered = true};
+}
+
+static void report(struct scene *s, enum decide_report_kind kind, const struct control_topic *t,
+                   node_set nodes, uint64_t millis)
+{
+    const struct control_partition *p = &t->partitions[0];
+
+    s->reports[s->view.report_count++] = (struct decide_report){.kind = kind,
+                                                                .topic_id = t->id,
+                                                                .epoch = p->epoch,
+                                                                .from = p->leader,
+                                                                .nodes = nodes,
+                                                                .reaches = nodes,
+                                                                .millis = millis};
+    s->view.reports = s->reports;
+}
+
+/* One round; everything that it proposes is applied. Returns how much that was. */
+static size_t round_max(struct scene *s, size_t max)
+{
+    struct buf out[OUT_MAX] = {{0}};
+    size_t count = decide(s->f.control, &s->view, s->memory, &s->key, out, max);
+
+    assert_true(count <= max);
+    s->view.report_count = 0;
+    s->said[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(s->said);
+        (void)snprintf(s->said + len, sizeof s->said - len, "%s%s", i > 0 ? " " : "",
+                       command_name(buf_slice(&out[i])));
+        buf_put(&s->f.command, buf_slice(&out[i]));
+        assert_int_equal(control_fixture_apply(&s->f), 0);
+        buf_fini(&out[i]);
+    }
+    return count;
+}
+
+static const char *round_of(struct scene *s)
+{
+    (void)round_max(s, OUT_MAX);
+    return s->said;
+}
+
+static struct control_topic *payments(struct scene *s)
+{
+    struct policy policy = control_fixture_sync();
+
+    return control_fixture_topic(&s->f, "payments", &policy, 1);
+}
+
+static struct control_topic *clicks(struct scene *s)
+{
+    struct policy policy = control_fixture_async();
+
+    return control_fixture_topic(&s->f, "clicks", &policy, 1);
+}
+
+static struct control_topic *strict(struct scene *s)
+{
+    struct policy policy = control_fixture_sync();
+
+    policy.ack = 3;
+    policy.on_region_loss = POLICY_LOSS_DEGRADE;
+    policy.region_loss_after_ms = 2000;
+    return control_fixture_topic(&s->f, "strict", &policy, 1);
+}
+
+#define ALL (NODE_BIT(1) | NODE_BIT(2) | NODE_BIT(3))
+
+/* ---- 1 ------------------------------------------------------------------------------------- */
+
+static void nothing_is_decided_when_all_is_well(void **state)
+{
+    struct scene *s = *state;
+
+    (void)payments(s);
+    (void)clicks(s);
+    (void)strict(s);
+    for (int i = 0; i < 100; i++) {
+        assert_string_equal(round_of(s), "");
+        pass(s, 1000);
+    }
+}
+
+static void a_silent_node_is_fenced_and_its_leaders_move(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+
+    silence(s, 1, D);
+    assert_string_equal(round_of(s), ""); /* not longer than D yet */
+    pass(s, 1);
+    assert_string_equal(round_of(s), "fence");
+    assert_int_equal(t->partitions[0].leader, 2);
+    assert_string_equal(round_of(s), "");
+    comes_back(s, 1);
+    assert_string_equal(round_of(s), "unfence");
+    assert_string_equal(round_of(s), "");
+}
+
+static void a_new_controller_listens_for_d_before_it_suspects(void **state)
+{
+    struct scene *s = *state;
+
+    s->view.controller_since_ms = s->view.now_ms;
+    silence(s, 2, 10 * D);
+    assert_string_equal(round_of(s), "");
+    pass(s, D + 1);
+    assert_string_equal(round_of(s), "fence");
+}
+
+static void a_node_is_unfenced_only_when_its_start_is_registered(void **state)
+{
+    struct scene *s = *state;
+
+    assert_int_equal(control_fixture_fence(&s->f, 3, true), 0);
+    s->view.nodes[3].registered = false;
+    assert_string_equal(round_of(s), "");
+    s->view.nodes[3].registered = true;
+    assert_string_equal(round_of(s), "unfence");
+}
+
+static void a_full_node_leads_nothing(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+
+    s->view.nodes[1].full = true;
+    assert_string_equal(round_of(s), "node_full");
+    assert_int_equal(t->partitions[0].leader, 2);
+    s->view.nodes[1].full = false;
+    assert_string_equal(round_of(s), "node_full");
+    assert_false(s->f.control->nodes[1].full);
+}
+
+/* ---- 2 ------------------------------------------------------------------------------------- */
+
+static void a_partition_gets_a_leader_when_a_quorum_is_possible_again(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+
+    silence(s, 1, D + 1);
+    silence(s, 3, D + 1);
+    assert_string_equal(round_of(s), "fence fence");
+    assert_int_equal(t->partitions[0].leader,
+                     2); /* fencing 1 came first, then the quorum was 2, 3 */
+    silence(s, 2, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    comes_back(s, 1);
+    comes_back(s, 3);
+    assert_string_equal(round_of(s), "unfence unfence");
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(t->partitions[0].leader, 1);
+    assert_string_equal(round_of(s), "");
+}
+
+/* ---- 3 ------------------------------------------------------------------------------------- */
+
+static void a_leader_without_a_quorum_is_replaced_with_back_off(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    report(s, REPORT_NO_QUORUM, t, NODE_BIT(1), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 2);
+    report(s, REPORT_NO_QUORUM, t, NODE_BIT(2), 0);
+    assert_string_equal(round_of(s), ""); /* not more often than once in D */
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 3); /* 1 and 2 have resigned lately */
+    pass(s, D);
+    report(s, REPORT_NO_QUORUM, t, NODE_BIT(3), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 1); /* all have: anyone else again */
+    assert_int_equal(p->epoch, 4);
+}
+
+static void reports_of_old_epochs_and_strangers_are_ignored(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+
+    report(s, REPORT_NO_QUORUM, t, 0, 0);
+    s->reports[0].epoch = 9;
+    report(s, REPORT_NO_QUORUM, t, 0, 0);
+    s->reports[1].from = 3;
+    report(s, REPORT_NO_QUORUM, t, 0, 0);
+    s->reports[2].partition = 77;
+    assert_string_equal(round_of(s), "");
+}
+
+static void a_config_that_is_not_activated_in_time_is_dropped(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = strict(s);
+    const struct control_partition *p = &t->partitions[0];
+    struct policy policy = t->policy;
+
+    policy.ack = 2;
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.w, 2);
+    assert_false(p->activated);
+    assert_string_equal(round_of(s), "");
+    pass(s, 2 * D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.w, 3);
+    assert_true(p->activated);
+    assert_string_equal(round_of(s), ""); /* and not tried again at once */
+    pass(s, 10 * D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.w, 2);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    pass(s, 100 * D);
+    assert_string_equal(round_of(s), "");
+}
+
+/* ---- 4 ------------------------------------------------------------------------------------- */
+
+static void check_restored(struct scene *s, const struct control_topic *t, node_set back)
+{
+    const struct control_partition *p = &t->partitions[0];
+
+    report(s, REPORT_LEARNER_READY, t, back, 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, ALL);
+    assert_int_equal(p->config.w, 3);
+    assert_int_equal(s->f.control->ledger[0].until_wall_ms, 0);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    pass(s, 10);
+    assert_string_equal(round_of(s), "ledger");
+    assert_int_equal(s->f.control->ledger[0].until_wall_ms, s->view.wall_ms);
+    assert_int_equal(s->f.control->ledger_count, 1);
+    assert_string_equal(round_of(s), "");
+}
+
+static void ack_3_degrades_and_is_restored(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = strict(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    silence(s, 3, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    pass(s, 2000 - D - 2);
+    assert_string_equal(round_of(s), "");
+    pass(s, 1);
+    assert_string_equal(round_of(s), "ledger assign");
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(2));
+    assert_int_equal(p->config.learners, NODE_BIT(3));
+    assert_int_equal(p->config.w, 2);
+    assert_int_equal(p->leader, 1);
+    assert_int_equal(s->f.control->ledger_count, 1);
+    assert_int_equal(s->f.control->ledger[0].kind, LEDGER_DEGRADED);
+    assert_int_equal(s->f.control->ledger[0].since_wall_ms, s->view.wall_ms);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_string_equal(round_of(s), "");
+    comes_back(s, 3);
+    assert_string_equal(round_of(s), "unfence");
+    assert_string_equal(round_of(s), ""); /* not before it has caught up */
+    check_restored(s, t, NODE_BIT(3));
+}
+
+static void ack_3_degrades_when_the_leaders_region_is_lost(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = strict(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    silence(s, 1, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    assert_int_equal(p->leader, 1); /* no other can commit by 3 of 3 */
+    pass(s, 2000);
+    assert_string_equal(round_of(s), "ledger assign");
+    assert_int_equal(p->leader, 2);
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3));
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    comes_back(s, 1);
+    assert_string_equal(round_of(s), "unfence");
+    check_restored(s, t, NODE_BIT(1));
+}
+
+static void ack_3_degrades_by_what_the_leader_reports(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = strict(s);
+
+    report(s, REPORT_REGION_SILENT, t, NODE_BIT(2), 1999);
+    assert_string_equal(round_of(s), "");
+    report(s, REPORT_REGION_SILENT, t, NODE_BIT(2), 2000);
+    assert_string_equal(round_of(s), "ledger assign");
+    assert_int_equal(t->partitions[0].config.voters, NODE_BIT(1) | NODE_BIT(3));
+}
+
+static void ack_3_refuses_rather_than_go_on_alone(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = strict(s);
+
+    silence(s, 2, 5000);
+    silence(s, 3, 5000);
+    assert_string_equal(round_of(s), "fence fence");
+    assert_string_equal(round_of(s), "");
+    pass(s, 100000);
+    assert_string_equal(round_of(s), "");
+    assert_int_equal(t->partitions[0].epoch, 1);
+}
+
+static void ack_3_with_refuse_never_degrades(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = strict(s);
+    struct policy policy = t->policy;
+
+    policy.on_region_loss = POLICY_LOSS_REFUSE;
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    silence(s, 3, 5000);
+    assert_string_equal(round_of(s), "fence");
+    pass(s, 100000);
+    assert_string_equal(round_of(s), "");
+}
+
+/* ---- 5 ------------------------------------------------------------------------------------- */
+
+static void an_async_home_is_given_up_after_the_policys_wait_and_the_lease(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = clicks(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    silence(s, 1, D + 1);
+    s->view.lease_granted_ms[1] = s->view.now_ms + 4000; /* its lease outlives the wait */
+    assert_string_equal(round_of(s), "fence");
+    assert_int_equal(p->leader, 1);
+    pass(s, 5000 - D);
+    assert_string_equal(round_of(s), "");
+    pass(s, 4000 + 1100 - (5000 - D) - 1);
+    assert_string_equal(round_of(s), "");
+    pass(s, 1);
+    assert_string_equal(round_of(s), "assign");
+    assert_true(p->lossy);
+    assert_int_equal(p->config.voters, NODE_BIT(2)); /* lowest id: there is no preference */
+    assert_int_equal(p->config.home, 1);
+    assert_string_equal(round_of(s), "");
+}
+
+static void an_async_home_is_given_up_by_policy_only(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = clicks(s);
+    struct policy policy = t->policy;
+
+    policy.failover = POLICY_FAILOVER_MANUAL;
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    silence(s, 1, 60000);
+    assert_string_equal(round_of(s), "fence");
+    pass(s, 60000);
+    assert_string_equal(round_of(s), "");
+    assert_int_equal(t->partitions[0].epoch, 1);
+}
+
+static void a_new_controller_waits_for_leases_of_the_one_before(void **state)
+{
+    struct scene *s = *state;
+
+    (void)clicks(s);
+    silence(s, 1, 60000);
+    s->view.controller_since_ms = s->view.now_ms - 1099;
+    assert_string_equal(round_of(s), "fence");
+    assert_string_equal(round_of(s), "");
+    pass(s, 1);
+    assert_string_equal(round_of(s), "assign");
+}
+
+static void the_next_region_takes_over_where_the_first_does_not(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = clicks(s);
+    struct policy policy = t->policy;
+    const struct control_partition *p = &t->partitions[0];
+
+    policy.prefer_count = 1;
+    (void)snprintf(policy.prefer[0], sizeof policy.prefer[0], "eu-north");
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    silence(s, 1, 60000);
+    assert_string_equal(round_of(s), "fence");
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 3);
+    silence(s, 3, D + 1); /* before it was activated */
+    assert_string_equal(round_of(s), "fence");
+    assert_int_equal(p->leader, 3);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 2);
+    assert_true(p->lossy);
+    assert_int_equal(p->recover.home, 0);
+    comes_back(s, 1); /* home is there again before anything was given up */
+    assert_string_equal(round_of(s), "unfence");
+    pass(s, 2 * D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 1);
+    assert_int_equal(p->config.home, 0);
+    assert_true(p->activated);
+}
+
+static void a_given_up_home_grows_again_and_gets_its_topic_back(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = clicks(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    silence(s, 1, 60000);
+    assert_string_equal(round_of(s), "fence");
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(3), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3));
+    assert_int_equal(p->config.learners, NODE_BIT(1));
+    assert_int_equal(p->config.home, 1);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    comes_back(s, 1);
+    assert_string_equal(round_of(s), "unfence");
+    assert_string_equal(round_of(s), "");
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(1), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, ALL);
+    assert_int_equal(p->config.home, 1);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_string_equal(round_of(s), "");
+    pass(s, 30000);
+    assert_string_equal(round_of(s), "assign"); /* moving home loses nothing */
+    assert_false(p->lossy);
+    assert_int_equal(p->config.home, 0);
+    assert_int_equal(p->leader, 1);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    pass(s, 60000);
+    assert_string_equal(round_of(s), "");
+}
+
+/* ---- 6 ------------------------------------------------------------------------------------- */
+
+static void a_wiped_replica_counts_again_when_it_has_caught_up(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_wipe(&s->f, 3, "eu-north"), 0);
+    assert_string_equal(round_of(s), "");
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(3), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->epoch, 2);
+    assert_int_equal(p->leader, 1);
+    assert_true(p->activated);
+    assert_int_equal(control_replica_of(p, 3)->incarnation, 2);
+    assert_int_equal(control_replica_of(p, 3)->since, 2);
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(3), 0);
+    assert_string_equal(round_of(s), "");
+}
+
+static void a_region_that_joins_later_gets_replicas(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_start(&s->f, 4, "us-east", 1), 0);
+    comes_back(s, 4);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.learners, NODE_BIT(4));
+    assert_true(p->activated);
+    assert_string_equal(round_of(s), "");
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(4), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, ALL | NODE_BIT(4));
+    assert_int_equal(p->config.w, 2);
+    assert_false(p->activated);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_string_equal(round_of(s), "");
+}
+
+static void replicas_follow_a_changed_policy(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    struct policy policy = t->policy;
+    const struct control_partition *p = &t->partitions[0];
+
+    policy.region_count = 2; /* two regions only, without the leader's */
+    (void)snprintf(policy.regions[0], sizeof policy.regions[0], "eu-central");
+    (void)snprintf(policy.regions[1], sizeof policy.regions[1], "eu-north");
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3));
+    assert_int_equal(p->leader, 2);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_int_equal(p->replica_count, 2);
+    policy.mode = POLICY_ASYNC;
+    policy.ack = 1;
+    (void)snprintf(policy.home, sizeof policy.home, "eu-north");
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.home, 2);
+    assert_int_equal(p->config.w, 1);
+    assert_int_equal(p->leader, 3);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_string_equal(round_of(s), "");
+}
+
+static void more_copies_are_made_by_learners(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    struct policy policy = t->policy;
+    const struct control_partition *p = &t->partitions[0];
+
+    policy.region_count = 2;
+    (void)snprintf(policy.regions[0], sizeof policy.regions[0], "eu-west");
+    (void)snprintf(policy.regions[1], sizeof policy.regions[1], "eu-central");
+    policy.copies = 2;
+    for (uint32_t n = 4; n <= 5; n++) {
+        assert_int_equal(control_fixture_start(&s->f, n, n == 4 ? "eu-west" : "eu-central", 1), 0);
+        comes_back(s, n);
+    }
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(2));
+    assert_int_equal(p->config.learners, NODE_BIT(4) | NODE_BIT(5));
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(4) | NODE_BIT(5), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(2) | NODE_BIT(4) | NODE_BIT(5));
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    policy.copies = 1;
+    assert_int_equal(control_fixture_put_policy(&s->f, &policy), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(__builtin_popcountll(p->config.voters), 2);
+}
+
+/* ---- 7 ------------------------------------------------------------------------------------- */
+
+static void leaders_go_back_when_the_preferred_node_was_well_for_half_a_minute(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+
+    silence(s, 1, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    comes_back(s, 1);
+    assert_string_equal(round_of(s), "unfence");
+    assert_string_equal(round_of(s), "");
+    pass(s, 20000);
+    silence(s, 1, 1);
+    assert_string_equal(round_of(s), ""); /* a hiccup: the half minute begins again */
+    comes_back(s, 1);
+    assert_string_equal(round_of(s), "");
+    pass(s, 29999);
+    assert_string_equal(round_of(s), "");
+    pass(s, 1);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(t->partitions[0].leader, 1);
+    pass(s, 100000);
+    assert_string_equal(round_of(s), "");
+}
+
+static void moves_for_the_better_are_bounded(void **state)
+{
+    struct scene *s = *state;
+    struct policy policy = control_fixture_sync();
+    struct control_topic *t = control_fixture_topic(&s->f, "wide", &policy, 200);
+    uint32_t back = 0;
+
+    assert_int_equal(control_fixture_fence(&s->f, 1, true), 0);
+    assert_string_equal(round_of(s), "unfence");
+    assert_string_equal(round_of(s), "");
+    pass(s, 30000);
+    assert_string_equal(round_of(s), "assign");
+    for (uint32_t i = 0; i < 200; i++) {
+        back += t->partitions[i].leader == 1;
+    }
+    assert_int_equal(back, 50);
+    assert_string_equal(round_of(s), "");
+    for (int i = 0; i < 3; i++) {
+        pass(s, 1000);
+        assert_string_equal(round_of(s), "assign");
+    }
+    pass(s, 1000);
+    assert_string_equal(round_of(s), "");
+}
+
+static void a_round_keeps_to_its_bound(void **state)
+{
+    struct scene *s = *state;
+    struct policy policy = control_fixture_sync();
+
+    policy.ack = 3;
+    policy.on_region_loss = POLICY_LOSS_DEGRADE;
+    policy.region_loss_after_ms = 2000;
+    struct control_topic *t = control_fixture_topic(&s->f, "wide", &policy, 1000);
+    silence(s, 3, 5000);
+    assert_string_equal(round_of(s), "fence");
+    for (size_t max = 1; max <= 4; max++) {
+        pass(s, 10);
+        (void)round_max(s, max);
+    }
+    while (round_max(s, 4) > 0) {
+        pass(s, 10);
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        assert_int_equal(t->partitions[i].config.w, 2);
+    }
+    assert_int_equal(s->f.control->ledger_count, 1000);
+}
+
+int main(void)
+{
+#define SCENE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        SCENE(nothing_is_decided_when_all_is_well),
+        SCENE(a_silent_node_is_fenced_and_its_leaders_move),
+        SCENE(a_new_controller_listens_for_d_before_it_suspects),
+        SCENE(a_node_is_unfenced_only_when_its_start_is_registered),
+        SCENE(a_full_node_leads_nothing),
+        SCENE(a_partition_gets_a_leader_when_a_quorum_is_possible_again),
+        SCENE(a_leader_without_a_quorum_is_replaced_with_back_off),
+        SCENE(reports_of_old_epochs_and_strangers_are_ignored),
+        SCENE(a_config_that_is_not_activated_in_time_is_dropped),
+        SCENE(ack_3_degrades_and_is_restored),
+        SCENE(ack_3_degrades_when_the_leaders_region_is_lost),
+        SCENE(ack_3_degrades_by_what_the_leader_reports),
+        SCENE(ack_3_refuses_rather_than_go_on_alone),
+        SCENE(ack_3_with_refuse_never_degrades),
+        SCENE(an_async_home_is_given_up_after_the_policys_wait_and_the_lease),
+        SCENE(an_async_home_is_given_up_by_policy_only),
+        SCENE(a_new_controller_waits_for_leases_of_the_one_before),
+        SCENE(the_next_region_takes_over_where_the_first_does_not),
+        SCENE(a_given_up_home_grows_again_and_gets_its_topic_back),
+        SCENE(a_wiped_replica_counts_again_when_it_has_caught_up),
+        SCENE(a_region_that_joins_later_gets_replicas),
+        SCENE(replicas_follow_a_changed_policy),
+        SCENE(more_copies_are_made_by_learners),
+        SCENE(leaders_go_back_when_the_preferred_node_was_well_for_half_a_minute),
+        SCENE(moves_for_the_better_are_bounded),
+        SCENE(a_round_keeps_to_its_bound),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
