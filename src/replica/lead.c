@@ -13,6 +13,11 @@ struct replica_peer *lead_peer(const struct replica *r, uint32_t node)
     return NULL;
 }
 
+const struct replica_peer *replica_peer_of(const struct replica *r, uint32_t node)
+{
+    return lead_peer(r, node);
+}
+
 void lead_drop(struct replica *r)
 {
     free(r->peers);
@@ -100,7 +105,7 @@ static void stream_from(struct replica_peer *peer, int64_t offset, struct replic
 {
     peer->state = PEER_STREAMING;
     peer->next = offset;
-    peer->hw_told = -1;
+    peer->hw_told = -2; /* nothing, not even that it is not set */
     /* Also with nothing to send: the push tells where the initial log ends, and the HW. */
     effect_add(out, EFFECT_PUSH)->node = peer->node;
 }
@@ -328,6 +333,7 @@ void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_o
     r->log_start = offset;
     effect_add(out, EFFECT_LOG_START)->offset = offset;
     for (size_t i = 0; i < r->peer_count; i++) {
+        r->peers[i].hw_told = -2; /* the log start goes with the next one */
         if (r->peers[i].state == PEER_STREAMING) {
             effect_add(out, EFFECT_MARK)->node = r->peers[i].node;
         }

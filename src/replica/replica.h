@@ -281,4 +281,6 @@ static inline bool replica_serves(const struct replica *r)
 }
 /* Leader: has the HW of this epoch reached the end of its initial log (rule 10)? */
 bool replica_hw_known(const struct replica *r);
+/* Leader: what it knows of a follower; NULL if it is none. */
+const struct replica_peer *replica_peer_of(const struct replica *r, uint32_t node);
 const char *replica_role_name(enum replica_role role);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kafka connections and requests: conn.c reads frames, dispatches by API key and answers in request
+ * order; each API has its handler in api/NN_name.c, NN being its key. */
+#pragma once
+
+#include "agent/inner.h"
+#include "kafka/generated/errors.h"
+#include "kafka/generated/messages.h"
+
+#define CONN_REQUESTS_MAX 256               /* under way on one connection; then it is not read */
+#define CONN_OUTPUT_MAX   ((size_t)8 << 20) /* response bytes waiting; then it is not read */
+
+struct conn {
+    struct node *node;
+    struct wire_client *client; /* NULL once it is closed */
+    struct link requests;       /* struct request.in_conn, in the order of arrival */
+    uint32_t request_count;
+    bool paused;
+    bool closing;
+    struct link link; /* in node.conns */
+};
+
+/* One request under way. It ends with request_reply or request_end, once; before that it stays
+ * even if its connection goes away. */
+struct request {
+    struct node *node;
+    struct conn *conn; /* NULL: the connection is gone, an answer goes nowhere */
+    struct link in_conn;
+    struct link in_node;
+    struct link waiting; /* for a handler's own list */
+    const struct kafka_api *api;
+    int16_t version;
+    int32_t correlation_id;
+    struct slice client_id;
+    struct blob *frame; /* message points into it */
+    struct arena arena;
+    void *message; /* struct kafka_<name>_request */
+    bool done;
+    bool silent; /* done without an answer (acks=0) */
+    struct kafka_out out;
+    uint64_t begun_us;
+    struct timer timer;                      /* for the handler */
+    void (*cancel)(struct request *request); /* the node closes: give things back, no answer */
+    void *state;                             /* the handler's */
+};
+
+void conn_opened(void *ctx, struct wire_client *client);
+void conn_frame(void *ctx, struct wire_client *client, struct blob *frame);
+void conn_closed(void *ctx, struct wire_client *client);
+/* All of them, for node_close. */
+void conns_close(struct node *node);
+
+/* Encodes and queues the answer; ends the request. */
+void request_reply(struct request *request, const void *response);
+/* Ends it without an answer; with a reason the connection is closed. */
+void request_end(struct request *request, const char *close_reason);
+
+/* The one question about rights; the schema of each API names resource and operation. Allows
+ * everything until there are users (a later stage). */
+bool authorize(const struct request *request, enum kafka_resource resource, struct slice name,
+               enum kafka_operation operation);
+
+/* ---- handlers ---------------------------------------------------------------------------------
+ */
+
+void api_produce(struct request *request);
+void api_fetch(struct request *request);
+void api_list_offsets(struct request *request);
+void api_metadata(struct request *request);
+void api_api_versions(struct request *request);
+void api_create_topics(struct request *request);
+void api_delete_topics(struct request *request);
+void api_init_producer_id(struct request *request);
+void api_offset_for_leader_epoch(struct request *request);
+
+/* The HW or role of a partition moved: answer what can be answered. */
+void produce_progress(struct partition *p);
+void produce_role_changed(struct partition *p);
+
+/* ---- shared by handlers (api/common.c) --------------------------------------------------------
+ */
+
+/* A topic by its wire name; NULL if there is none. */
+const struct control_topic *topic_by_slice(const struct node *node, struct slice name);
+/* The replica that serves clients' questions to the leader. 0, or TERN_ENOENT, ENOTLEADER,
+ * EFENCEDEPOCH, EUNKNOWNEPOCH (claimed_epoch -1: not checked). */
+int leader_partition(struct node *node, const struct control_topic *topic, int32_t index,
+                     int32_t claimed_epoch, struct partition **out_partition);
+struct slice arena_text(struct arena *arena, const char *text);

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Produce: check, append, wait for the policy's regions, answer. Never answered before the high
+ * watermark has passed the batch (acks=1 too); acks=0 gets no answer, and a closed connection when
+ * something is wrong. */
+#include <string.h>
+
+#include "agent/api.h"
+#include "base/error.h"
+#include "base/trace.h"
+
+struct produce;
+
+/* One partition's batch of a request. */
+struct produce_part {
+    struct produce *produce;
+    struct link in_partition; /* in partition.appends while it waits */
+    struct partition *partition;
+    int32_t epoch; /* in which it was appended */
+    int64_t end;   /* answer when the HW has reached this */
+    struct kafka_produce_response_partition *out;
+    const struct control_topic *topic; /* only while the request is being taken apart */
+};
+
+struct produce {
+    struct request *rq;
+    struct kafka_produce_response response;
+    struct produce_part *parts;
+    uint32_t count;
+    uint32_t waiting;
+    size_t bytes;
+    bool failed;
+    bool taking; /* still being taken apart: do not finish yet */
+};
+
+static void fill_endpoints(struct produce *pr)
+{
+    const struct control *control = pr->rq->node->control;
+    struct kafka_produce_response *r = &pr->response;
+
+    if (pr->rq->version < 10) {
+        return;
+    }
+    r->node_endpoints = kafka_produce_response_node_endpoint_new(&pr->rq->arena, WIRE_NODES_MAX);
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        const struct control_node *node = &control->nodes[id];
+        if (node->id != 0 && node->kafka_port != 0) {
+            struct kafka_produce_response_node_endpoint *e =
+                &r->node_endpoints[r->node_endpoints_count++];
+            e->node_id = (int32_t)id;
+            e->host = slice_text(node->kafka_host);
+            e->port = node->kafka_port;
+            e->rack = slice_text(control->regions[node->region].name);
+        }
+    }
+}
+
+static void finish(struct produce *pr)
+{
+    struct request *rq = pr->rq;
+    struct node *node = rq->node;
+    const struct kafka_produce_request *m = rq->message;
+    bool hints = false;
+
+    CHECK(node->waiting_bytes >= pr->bytes);
+    node->waiting_bytes -= pr->bytes;
+    for (uint32_t i = 0; i < pr->count; i++) {
+        if (pr->parts[i].out->error == 0) {
+            node->counters.produce_acks++;
+        } else {
+            node->counters.produce_errors++;
+            hints = hints || pr->parts[i].out->error == error_kafka(TERN_ENOTLEADER);
+        }
+    }
+    if (hints) {
+        fill_endpoints(pr);
+    }
+    if (m->acks == 0) {
+        request_end(rq, pr->failed ? "a produce request with acks=0 failed" : NULL);
+    } else {
+        request_reply(rq, &pr->response);
+    }
+}
+
+static void maybe_finish(struct produce *pr)
+{
+    if (!pr->taking && pr->waiting == 0) {
+        finish(pr);
+    }
+}
+
+static void fail(struct produce_part *part, int error)
+{
+    part->out->error = error_kafka(error);
+    part->out->base_offset = -1;
+    part->produce->failed = true;
+    if (error == TERN_ENOTLEADER && part->topic != NULL) {
+        const struct control_partition *cp = &part->topic->partitions[part->out->index];
+        part->out->current_leader.leader_id = cp->leader != 0 ? (int32_t)cp->leader : -1;
+        part->out->current_leader.leader_epoch = cp->epoch;
+    }
+}
+
+static void unwait(struct produce_part *part)
+{
+    link_remove(&part->in_partition);
+    part->produce->waiting--;
+}
+
+void produce_progress(struct partition *p)
+{
+    struct replica *r = &p->replica;
+
+    if (!replica_hw_known(r)) {
+        return;
+    }
+    QUEUE_EACH (each, &p->appends) {
+        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
+        if (part->end > r->leader_hw) {
+            break;
+        }
+        /* Invariant: an ack was preceded by as many regional fsyncs as the policy says; the HW of
+         * this epoch is exactly that. */
+        CHECK(part->epoch == r->spec.epoch);
+        struct produce *pr = part->produce;
+        unwait(part);
+        maybe_finish(pr);
+    }
+}
+
+/* Appended, but in an epoch that is over: another leader decides what becomes of it. */
+void produce_role_changed(struct partition *p)
+{
+    const struct control_topic *topic = control_topic_by_id(p->node->control, p->key.topic_id);
+
+    QUEUE_EACH (each, &p->appends) {
+        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
+        struct produce *pr = part->produce;
+        if (!p->deleting && replica_serves(&p->replica) && part->epoch == p->replica.spec.epoch) {
+            continue;
+        }
+        part->topic = topic;
+        fail(part, TERN_ENOTLEADER);
+        unwait(part);
+        maybe_finish(pr);
+    }
+}
+
+/* Position in the queue: ascending by end; duplicates may wait for an earlier batch. */
+static void wait_for(struct produce_part *part, struct partition *p)
+{
+    struct link *at = p->appends.prev;
+
+    while (at != &p->appends &&
+           CONTAINER_OF(at, struct produce_part, in_partition)->end > part->end) {
+        at = at->prev;
+    }
+    part->in_partition.prev = at;
+    part->in_partition.next = at->next;
+    at->next->prev = &part->in_partition;
+    at->next = &part->in_partition;
+    part->produce->waiting++;
+}
+
+static int check_batch(const struct produce_part *part, struct slice records,
+                       struct batch_info *info)
+{
+    int status = batch_check_produce(records, info);
+
+    if (status != 0) {
+        return status == TERN_EUNSUPPORTED ? TERN_EINVALIDRECORD : status;
+    }
+    if (batch_codec(info) == BATCH_ZSTD && part->produce->rq->version < 7) {
+        return TERN_ECOMPRESSION;
+    }
+    if (part->topic->policy.max_message_bytes > 0 &&
+        info->bytes > part->topic->policy.max_message_bytes) {
+        return TERN_ETOOBIG;
+    }
+    if ((info->attributes & BATCH_TRANSACTIONAL) != 0) {
+        return TERN_EINVALIDRECORD; /* not advertised: no transaction coordinator yet */
+    }
+    return 0;
+}
+
+static int append(struct produce_part *part, struct slice records)
+{
+    struct request *rq = part->produce->rq;
+    struct node *node = rq->node;
+    struct partition *p;
+    struct batch_info info;
+    bool duplicate = false;
+
+    int status = leader_partition(node, part->topic, part->out->index, -1, &p);
+    if (status != 0) {
+        return status;
+    }
+    status = check_batch(part, records, &info);
+    if (status != 0) {
+        return status;
+    }
+    if (!store_writable(node->store)) {
+        return TERN_ENOSPC;
+    }
+    struct replica_out out = {0};
+    status = replica_produce(&p->replica, node_now_ms(node), &info, &duplicate, &out);
+    if (status == 0) {
+        size_t at = (size_t)(records.base - rq->frame->bytes);
+        struct chunk batch = {rq->frame, rq->frame->bytes + at, records.len};
+        if (!duplicate) {
+            batch_patch(batch.base, info.base_offset, info.leader_epoch);
+            node->counters.produce_batches++;
+            node->counters.produce_bytes += info.bytes;
+        }
+        part->partition = p;
+        part->epoch = p->replica.spec.epoch;
+        part->end = info.last_offset + 1;
+        part->out->base_offset = info.base_offset;
+        part->out->log_start_offset = p->replica.log_start;
+        wait_for(part, p);
+        partition_run(p, &out, &info, &batch);
+    }
+    replica_out_fini(&out);
+    return status;
+}
+
+static void timed_out(struct timer *timer)
+{
+    struct request *rq = CONTAINER_OF(timer, struct request, timer);
+    struct produce *pr = rq->state;
+
+    pr->taking = true;
+    for (uint32_t i = 0; i < pr->count; i++) {
+        if (link_in_list(&pr->parts[i].in_partition)) {
+            fail(&pr->parts[i], TERN_ETIMEDOUT);
+            unwait(&pr->parts[i]);
+        }
+    }
+    pr->taking = false;
+    maybe_finish(pr);
+}
+
+static void canceled(struct request *rq)
+{
+    struct produce *pr = rq->state;
+
+    for (uint32_t i = 0; i < pr->count; i++) {
+        if (link_in_list(&pr->parts[i].in_partition)) {
+            link_remove(&pr->parts[i].in_partition);
+        }
+    }
+}
+
+static void prepare(struct produce *pr)
+{
+    struct request *rq = pr->rq;
+    const struct kafka_produce_request *m = rq->message;
+    uint32_t total = 0;
+
+    kafka_produce_response_init(&pr->response);
+    pr->response.topics = kafka_produce_response_topic_new(&rq->arena, m->topics_count);
+    pr->response.topics_count = m->topics_count;
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        total += m->topics[t].partitions_count;
+    }
+    pr->parts = arena_take(&rq->arena, (total + 1) * sizeof *pr->parts);
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct kafka_produce_request_topic *in = &m->topics[t];
+        struct kafka_produce_response_topic *out = &pr->response.topics[t];
+        out->name = in->name;
+        out->topic_id = in->topic_id;
+        out->partitions_count = in->partitions_count;
+        out->partitions = kafka_produce_response_partition_new(&rq->arena, in->partitions_count);
+        for (uint32_t i = 0; i < in->partitions_count; i++) {
+            out->partitions[i].index = in->partitions[i].index;
+            pr->parts[pr->count++] =
+                (struct produce_part){.produce = pr,
+                                      .out = &out->partitions[i],
+                                      .topic = topic_by_slice(rq->node, in->name)};
+        }
+    }
+}
+
+static void take_apart(struct produce *pr)
+{
+    const struct kafka_produce_request *m = pr->rq->message;
+    struct produce_part *part = pr->parts;
+    bool bad_acks = m->acks != 0 && m->acks != 1 && m->acks != -1;
+
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        for (uint32_t i = 0; i < m->topics[t].partitions_count; i++, part++) {
+            int status = bad_acks ? TERN_EACKS : 0;
+            if (status == 0 && m->transactional_id.base != NULL) {
+                status = TERN_EINVALIDRECORD;
+            }
+            if (status == 0) {
+                status = append(part, m->topics[t].partitions[i].records.bytes);
+            }
+            if (status != 0) {
+                fail(part, status);
+            }
+            part->topic = NULL; /* the control state may change while it waits */
+        }
+    }
+}
+
+void api_produce(struct request *rq)
+{
+    const struct kafka_produce_request *m = rq->message;
+    struct produce *pr = arena_take(&rq->arena, sizeof *pr);
+    struct node *node = rq->node;
+
+    memset(pr, 0, sizeof *pr);
+    pr->rq = rq;
+    pr->bytes = rq->frame->len;
+    pr->taking = true;
+    rq->state = pr;
+    rq->cancel = canceled;
+    node->waiting_bytes += pr->bytes;
+    node->counters.produce_requests++;
+    prepare(pr);
+    take_apart(pr);
+    if (m->acks == 0) {
+        canceled(rq); /* nobody waits */
+        pr->waiting = 0;
+    }
+    if (pr->waiting > 0) {
+        rq->timer.fire = timed_out;
+        timer_after_ms(node->o.clock, &rq->timer, m->timeout_ms > 0 ? (uint64_t)m->timeout_ms : 1);
+    }
+    pr->taking = false;
+    /* Duplicates of committed batches, and a quorum of one, are answered at once. */
+    if (pr->waiting > 0) {
+        pr->taking = true;
+        for (uint32_t i = 0; i < pr->count; i++) {
+            if (link_in_list(&pr->parts[i].in_partition)) {
+                produce_progress(pr->parts[i].partition);
+            }
+        }
+        pr->taking = false;
+    }
+    maybe_finish(pr);
+}

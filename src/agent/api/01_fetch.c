@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fetch: reads below the high watermark, parks until there is enough or the time is over. Any
+ * replica that knows an HW of its epoch may answer (KIP-392); sessions are declined. */
+#include <string.h>
+
+#include "agent/api.h"
+#include "base/error.h"
+#include "base/trace.h"
+
+#define FETCH_PARTS_MAX 10000
+
+struct fetch;
+
+struct fetch_part {
+    struct fetch *fetch;
+    const struct kafka_fetch_request_partition *in;
+    struct kafka_fetch_response_partition *out;
+    struct uuid topic_id;
+    bool known;                     /* the topic exists */
+    struct partition_waiter waiter; /* in partition.watchers while parked */
+    struct store_read read;
+    bool reading;
+};
+
+struct fetch {
+    struct request *rq;
+    struct kafka_fetch_response response;
+    struct fetch_part *parts;
+    uint32_t count;
+    uint32_t reading;
+    size_t bytes;
+    int64_t budget;
+    bool expired; /* answer with what there is */
+    bool poked;   /* something moved while reading */
+    bool failed;  /* a partition has an error: answer at once */
+    bool starting;
+    bool canceled;
+};
+
+static void attempt(struct fetch *f);
+
+static void unpark(struct fetch *f)
+{
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (link_in_list(&f->parts[i].waiter.link)) {
+            link_remove(&f->parts[i].waiter.link);
+        }
+    }
+}
+
+static void drop_reads(struct fetch *f)
+{
+    for (uint32_t i = 0; i < f->count; i++) {
+        store_read_fini(&f->parts[i].read);
+        f->parts[i].out->records = (struct kafka_records){0};
+    }
+    f->bytes = 0;
+}
+
+static void answer(struct fetch *f)
+{
+    struct request *rq = f->rq;
+
+    unpark(f);
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct fetch_part *part = &f->parts[i];
+        part->out->records.chunks = part->read.chunks;
+        part->out->records.chunk_count = (uint32_t)part->read.chunk_count;
+    }
+    rq->node->counters.fetch_bytes += f->bytes;
+    f->response.error = 0;
+    /* The answer takes references of its own; the request's memory may go with it. */
+    struct fetch copy = *f;
+    struct store_read *reads = mem_grow(NULL, copy.count, sizeof *reads);
+    for (uint32_t i = 0; i < copy.count; i++) {
+        reads[i] = copy.parts[i].read;
+    }
+    request_reply(rq, &copy.response);
+    for (uint32_t i = 0; i < copy.count; i++) {
+        store_read_fini(&reads[i]);
+    }
+    free(reads);
+}
+
+static void poked(struct partition_waiter *waiter)
+{
+    struct fetch_part *part = CONTAINER_OF(waiter, struct fetch_part, waiter);
+    struct fetch *f = part->fetch;
+
+    if (f->reading > 0 || f->starting) {
+        f->poked = true;
+        return;
+    }
+    /* Not from inside the partition's walk over its watchers. */
+    f->poked = true;
+    timer_set(f->rq->node->o.clock, &f->rq->timer, clock_now_us(f->rq->node->o.clock));
+}
+
+static int16_t errors_of_fetch(int error)
+{
+    /* The Java consumer throws on codes that it does not expect here. */
+    switch (error) {
+    case TERN_EIO:
+    case TERN_EDAMAGED:
+        return error_kafka(TERN_EIO);
+    case TERN_ECANCELED:
+        return error_kafka(TERN_ENOTLEADER);
+    default:
+        return error_kafka(error);
+    }
+}
+
+static void fail(struct fetch_part *part, int error)
+{
+    part->out->error = errors_of_fetch(error);
+    part->out->high_watermark = -1;
+    part->out->last_stable_offset = -1;
+    part->out->log_start_offset = -1;
+    part->fetch->failed = true;
+}
+
+/* The partition, if this node may answer for it now; else the error is set. */
+static struct partition *serving(struct fetch_part *part)
+{
+    struct node *node = part->fetch->rq->node;
+    struct partition *p = partition_find(node, part->topic_id, part->in->partition);
+    const struct control_partition *cp =
+        control_partition(node->control, part->topic_id, part->in->partition);
+
+    if (!part->known || cp == NULL) {
+        fail(part, TERN_ENOENT);
+        return NULL;
+    }
+    int32_t known = p != NULL && p->replica.promised > cp->epoch ? p->replica.promised : cp->epoch;
+    if (part->in->current_leader_epoch >= 0 && part->in->current_leader_epoch != known) {
+        fail(part, part->in->current_leader_epoch < known ? TERN_EFENCEDEPOCH : TERN_EUNKNOWNEPOCH);
+        return NULL;
+    }
+    if (p == NULL || (!replica_serves(&p->replica) && p->replica.hw < 0)) {
+        part->out->current_leader.leader_id = cp->leader != 0 ? (int32_t)cp->leader : -1;
+        part->out->current_leader.leader_epoch = cp->epoch;
+        fail(part, TERN_ENOTLEADER);
+        return NULL;
+    }
+    return p;
+}
+
+/* KIP-320: the consumer's log ended in another history than ours. True: told. */
+static bool diverged(struct fetch_part *part, const struct partition *p)
+{
+    int32_t epoch;
+    int64_t end;
+
+    if (part->in->last_fetched_epoch < 0) {
+        return false;
+    }
+    history_end_of(&p->replica.history, p->replica.leo, part->in->last_fetched_epoch, &epoch, &end);
+    if (epoch == part->in->last_fetched_epoch && end >= part->in->fetch_offset) {
+        return false;
+    }
+    if (epoch < 0) {
+        return false; /* deleted by retention: offsets will tell */
+    }
+    part->out->diverging_epoch.epoch = epoch;
+    part->out->diverging_epoch.end_offset = end;
+    part->fetch->failed = true; /* answer at once */
+    return true;
+}
+
+static void part_read(struct store_read *read);
+
+static void start_read(struct fetch_part *part, struct partition *p)
+{
+    struct fetch *f = part->fetch;
+    const struct replica *r = &p->replica;
+    int64_t hw = r->hw < 0 ? r->log_start : r->hw;
+
+    part->out->high_watermark = hw;
+    part->out->last_stable_offset = hw;
+    part->out->log_start_offset = r->log_start;
+    if (part->in->fetch_offset < r->log_start || part->in->fetch_offset > r->leo) {
+        /* Rule 10: only a leader past its initial log may say that an offset is out of range. */
+        fail(part, replica_hw_known(r) || part->in->fetch_offset < r->log_start
+                       ? TERN_EOUTOFRANGE
+                       : TERN_ENOTAVAILABLE);
+        return;
+    }
+    if (diverged(part, p) || part->in->fetch_offset >= hw || f->budget <= 0) {
+        return;
+    }
+    size_t max = part->in->partition_max_bytes > 0 ? (size_t)part->in->partition_max_bytes : 1;
+    if ((int64_t)max > f->budget) {
+        max = (size_t)f->budget;
+    }
+    part->read = (struct store_read){.log = p->log,
+                                     .offset = part->in->fetch_offset,
+                                     .limit = hw,
+                                     .max_bytes = max,
+                                     .done = part_read};
+    part->reading = true;
+    f->reading++;
+    f->budget -= (int64_t)max;
+    if (store_read(&part->read)) {
+        part_read(&part->read);
+    }
+}
+
+static bool has_zstd(const struct store_read *read)
+{
+    for (size_t i = 0; i < read->chunk_count; i++) {
+        struct slice run = chunk_slice(read->chunks[i]);
+        struct batch_info info;
+        struct slice batch;
+        while (batch_next(&run, &info, &batch) == 0) {
+            if (batch_codec(&info) == BATCH_ZSTD) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void settle(struct fetch *f)
+{
+    const struct kafka_fetch_request *m = f->rq->message;
+
+    if (f->failed || f->expired || f->bytes >= (size_t)(m->min_bytes > 0 ? m->min_bytes : 0)) {
+        answer(f);
+        return;
+    }
+    drop_reads(f);
+    if (f->poked) {
+        f->poked = false;
+        attempt(f);
+    }
+}
+
+static void part_read(struct store_read *read)
+{
+    struct fetch_part *part = CONTAINER_OF(read, struct fetch_part, read);
+    struct fetch *f = part->fetch;
+
+    part->reading = false;
+    f->reading--;
+    if (f->canceled) {
+        store_read_fini(read);
+        return;
+    }
+    if (read->status != 0) {
+        if (read->status == TERN_EDAMAGED) {
+            trace_error("event=fetch_damaged partition=%d offset=%lld", part->in->partition,
+                        (long long)read->offset);
+        }
+        fail(part, read->status);
+    } else if (f->rq->version < 10 && has_zstd(read)) {
+        store_read_fini(read);
+        fail(part, TERN_ECOMPRESSION);
+    }
+    f->bytes += read->bytes;
+    if (f->reading == 0 && !f->starting) {
+        settle(f);
+    }
+}
+
+static void attempt(struct fetch *f)
+{
+    const struct kafka_fetch_request *m = f->rq->message;
+
+    f->starting = true;
+    f->budget = m->max_bytes > 0 ? m->max_bytes : INT32_MAX;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct partition *p = serving(&f->parts[i]);
+        if (p != NULL) {
+            if (!link_in_list(&f->parts[i].waiter.link)) {
+                queue_push(&p->watchers, &f->parts[i].waiter.link);
+            }
+            start_read(&f->parts[i], p);
+        }
+    }
+    f->starting = false;
+    if (f->reading == 0) {
+        settle(f);
+    }
+}
+
+static void wake(struct timer *timer)
+{
+    struct request *rq = CONTAINER_OF(timer, struct request, timer);
+    struct fetch *f = rq->state;
+    const struct kafka_fetch_request *m = rq->message;
+    uint64_t now_us = clock_now_us(rq->node->o.clock);
+    uint64_t until_us = rq->begun_us + (m->max_wait_ms > 0 ? (uint64_t)m->max_wait_ms : 0) * 1000;
+
+    f->expired = now_us >= until_us;
+    if (!f->expired) {
+        timer_set(rq->node->o.clock, timer, until_us);
+    }
+    if (f->reading > 0) {
+        f->poked = true;
+        return;
+    }
+    if (f->poked || f->expired) {
+        f->poked = false;
+        attempt(f);
+    }
+}
+
+static void canceled(struct request *rq)
+{
+    struct fetch *f = rq->state;
+
+    unpark(f);
+    for (uint32_t i = 0; i < f->count; i++) {
+        store_read_fini(&f->parts[i].read);
+    }
+}
+
+static void prepare(struct fetch *f)
+{
+    struct request *rq = f->rq;
+    const struct kafka_fetch_request *m = rq->message;
+    uint32_t total = 0;
+
+    kafka_fetch_response_init(&f->response);
+    f->response.topics = kafka_fetch_response_topic_new(&rq->arena, m->topics_count);
+    f->response.topics_count = m->topics_count;
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        total += m->topics[t].partitions_count;
+    }
+    f->parts = arena_take(&rq->arena, (total + 1) * sizeof *f->parts);
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct kafka_fetch_request_topic *in = &m->topics[t];
+        const struct control_topic *topic = topic_by_slice(rq->node, in->topic);
+        struct kafka_fetch_response_topic *out = &f->response.topics[t];
+        out->topic = in->topic;
+        out->topic_id = in->topic_id;
+        out->partitions_count = in->partitions_count;
+        out->partitions = kafka_fetch_response_partition_new(&rq->arena, in->partitions_count);
+        for (uint32_t i = 0; i < in->partitions_count; i++) {
+            struct fetch_part *part = &f->parts[f->count++];
+            *part = (struct fetch_part){.fetch = f, .in = &in->partitions[i]};
+            part->out = &out->partitions[i];
+            part->out->partition = in->partitions[i].partition;
+            part->waiter.poke = poked;
+            part->known = topic != NULL;
+            if (topic != NULL) {
+                part->topic_id = topic->id;
+            }
+        }
+    }
+}
+
+void api_fetch(struct request *rq)
+{
+    const struct kafka_fetch_request *m = rq->message;
+
+    rq->node->counters.fetch_requests++;
+    if (m->session_id != 0 && m->session_epoch > 0) {
+        struct kafka_fetch_response response;
+        kafka_fetch_response_init(&response);
+        response.error = KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND;
+        request_reply(rq, &response);
+        return;
+    }
+    struct fetch *f = arena_take(&rq->arena, sizeof *f);
+    memset(f, 0, sizeof *f);
+    f->rq = rq;
+    rq->state = f;
+    rq->cancel = canceled;
+    rq->begun_us = clock_now_us(rq->node->o.clock);
+    rq->timer.fire = wake;
+    f->expired = m->max_wait_ms <= 0;
+    prepare(f);
+    if (!f->expired) {
+        timer_after_ms(rq->node->o.clock, &rq->timer, (uint64_t)m->max_wait_ms);
+    }
+    attempt(f);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ListOffsets: earliest, latest, by time and the record with the largest time; leader only. */
+#include "agent/api.h"
+#include "base/error.h"
+
+#define LATEST        (-1)
+#define EARLIEST      (-2)
+#define MAX_TIMESTAMP (-3)
+
+static int by_time(struct partition *p, int64_t timestamp,
+                   struct kafka_list_offsets_response_partition *out)
+{
+    int64_t offset;
+    int64_t found_ms;
+    int status = store_find_time(p->log, timestamp, &offset, &found_ms);
+
+    if (status != 0) {
+        return status;
+    }
+    if (offset >= 0 && offset < p->replica.leader_hw) {
+        out->offset = offset;
+        out->timestamp = found_ms;
+        out->leader_epoch = history_epoch_before(&p->replica.history, offset + 1);
+    }
+    return 0;
+}
+
+static int answer(struct request *rq, const struct control_topic *topic,
+                  const struct kafka_list_offsets_request_partition *in,
+                  struct kafka_list_offsets_response_partition *out)
+{
+    struct partition *p;
+    int status = leader_partition(rq->node, topic, in->partition, in->current_leader_epoch, &p);
+
+    if (status != 0) {
+        return status;
+    }
+    if (in->timestamp == EARLIEST) {
+        out->offset = p->replica.log_start;
+        out->leader_epoch = history_epoch_before(&p->replica.history, out->offset + 1);
+        if (out->leader_epoch == 0) {
+            out->leader_epoch = p->replica.spec.epoch;
+        }
+        return 0;
+    }
+    if (!replica_hw_known(&p->replica)) {
+        return rq->version >= 5 ? TERN_ENOTAVAILABLE : TERN_ELEADERUNKNOWN;
+    }
+    if (in->timestamp == LATEST) {
+        out->offset = p->replica.leader_hw;
+        out->leader_epoch = p->replica.spec.epoch;
+        return 0;
+    }
+    if (in->timestamp == MAX_TIMESTAMP) {
+        return TERN_EUNSUPPORTED; /* needs a scan of all indexes: with the admin APIs */
+    }
+    return in->timestamp < 0 ? TERN_EUNSUPPORTED : by_time(p, in->timestamp, out);
+}
+
+void api_list_offsets(struct request *rq)
+{
+    const struct kafka_list_offsets_request *m = rq->message;
+    struct kafka_list_offsets_response response;
+
+    kafka_list_offsets_response_init(&response);
+    response.topics = kafka_list_offsets_response_topic_new(&rq->arena, m->topics_count);
+    response.topics_count = m->topics_count;
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct kafka_list_offsets_request_topic *in = &m->topics[t];
+        struct kafka_list_offsets_response_topic *out = &response.topics[t];
+        const struct control_topic *topic = topic_by_slice(rq->node, in->name);
+        out->name = in->name;
+        out->partitions =
+            kafka_list_offsets_response_partition_new(&rq->arena, in->partitions_count);
+        out->partitions_count = in->partitions_count;
+        for (uint32_t i = 0; i < in->partitions_count; i++) {
+            out->partitions[i].partition = in->partitions[i].partition;
+            out->partitions[i].error =
+                error_kafka(answer(rq, topic, &in->partitions[i], &out->partitions[i]));
+        }
+    }
+    request_reply(rq, &response);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metadata: brokers, topics and leaders, from the control state that this node has applied. Stale
+ * answers are harmless: clients ignore leader epochs older than those they know. */
+#include <string.h>
+
+#include "agent/api.h"
+#include "base/error.h"
+
+static void fill_brokers(struct request *rq, struct kafka_metadata_response *response)
+{
+    const struct control *control = rq->node->control;
+
+    response->brokers = kafka_metadata_response_broker_new(&rq->arena, WIRE_NODES_MAX);
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        const struct control_node *node = &control->nodes[id];
+        if (node->id == 0 || node->kafka_port == 0 || control->regions[node->region].witness) {
+            continue;
+        }
+        struct kafka_metadata_response_broker *b = &response->brokers[response->brokers_count++];
+        b->node_id = (int32_t)id;
+        b->host = slice_text(node->kafka_host);
+        b->port = node->kafka_port;
+        b->rack = slice_text(control->regions[node->region].name);
+    }
+    if (response->brokers_count == 0) { /* an empty list is a failure to librdkafka */
+        struct kafka_metadata_response_broker *b = &response->brokers[response->brokers_count++];
+        b->node_id = (int32_t)rq->node->o.node_id;
+        b->host = slice_text(rq->node->o.kafka_host);
+        b->port = rq->node->o.kafka_port;
+        b->rack = slice_text(rq->node->o.region);
+    }
+}
+
+static uint32_t fill_nodes(int32_t *out, node_set nodes)
+{
+    uint32_t count = 0;
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if ((nodes & NODE_BIT(id)) != 0) {
+            out[count++] = (int32_t)id;
+        }
+    }
+    return count;
+}
+
+static void fill_partition(struct request *rq, const struct control_topic *topic, uint32_t index,
+                           struct kafka_metadata_response_partition *out)
+{
+    const struct control *control = rq->node->control;
+    const struct control_partition *p = &topic->partitions[index];
+    node_set members = control_members(&p->config);
+    node_set live = 0;
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (control->nodes[id].id != 0 && !control->nodes[id].fenced) {
+            live |= NODE_BIT(id);
+        }
+    }
+    out->partition = (int32_t)index;
+    out->leader_epoch = p->epoch;
+    out->leader_id = p->leader != 0 && (live & NODE_BIT(p->leader)) != 0 ? (int32_t)p->leader : -1;
+    out->error = out->leader_id < 0 ? error_kafka(TERN_ELEADERUNKNOWN) : 0;
+    out->replicas = arena_take(&rq->arena, WIRE_NODES_MAX * sizeof *out->replicas);
+    out->isr = arena_take(&rq->arena, WIRE_NODES_MAX * sizeof *out->isr);
+    out->offline_replicas = arena_take(&rq->arena, WIRE_NODES_MAX * sizeof *out->replicas);
+    out->replicas_count = fill_nodes(out->replicas, members);
+    out->isr_count = fill_nodes(out->isr, p->config.voters & live);
+    out->offline_replicas_count = fill_nodes(out->offline_replicas, members & ~live);
+}
+
+static void fill_topic(struct request *rq, const struct control_topic *topic,
+                       struct kafka_metadata_response_topic *out)
+{
+    out->name = slice_text(topic->name);
+    out->topic_id = topic->id;
+    out->partitions = kafka_metadata_response_partition_new(&rq->arena, topic->partition_count);
+    out->partitions_count = topic->partition_count;
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        fill_partition(rq, topic, i, &out->partitions[i]);
+    }
+}
+
+static void fill_wanted(struct request *rq, const struct kafka_metadata_request_topic *wanted,
+                        struct kafka_metadata_response_topic *out)
+{
+    bool by_id = wanted->name.base == NULL;
+    const struct control_topic *topic =
+        by_id ? control_topic_by_id(rq->node->control, wanted->topic_id)
+              : topic_by_slice(rq->node, wanted->name);
+
+    if (topic != NULL) {
+        fill_topic(rq, topic, out);
+        return;
+    }
+    out->name = wanted->name;
+    out->topic_id = wanted->topic_id;
+    out->error = error_kafka(by_id ? TERN_EUNKNOWNTOPICID : TERN_ENOENT);
+}
+
+static void fill_all(struct request *rq, struct kafka_metadata_response *response)
+{
+    struct control_topic *topic;
+    struct control_topic *next;
+    uint32_t count = HASH_CNT(by_name, rq->node->control->by_name);
+
+    response->topics = kafka_metadata_response_topic_new(&rq->arena, count);
+    HASH_ITER (by_name, rq->node->control->by_name, topic, next) {
+        fill_topic(rq, topic, &response->topics[response->topics_count++]);
+    }
+}
+
+void api_metadata(struct request *rq)
+{
+    const struct kafka_metadata_request *m = rq->message;
+    struct kafka_metadata_response response;
+    struct node *node = rq->node;
+    char *id = arena_take(&rq->arena, UUID_TEXT_SIZE);
+
+    kafka_metadata_response_init(&response);
+    fill_brokers(rq, &response);
+    uuid_text(node->file.cluster_id, id);
+    response.cluster_id = slice_text(id);
+    if (node->quorum != NULL) {
+        struct quorum_status *status = arena_take(&rq->arena, sizeof *status);
+        quorum_status(node->quorum, status);
+        response.controller_id = status->leader_node != 0 ? (int32_t)status->leader_node : -1;
+    }
+    /* Version 0: an empty list asks for all; from 1 on null does, and empty asks for none. */
+    if (m->topics == NULL || (rq->version == 0 && m->topics_count == 0)) {
+        fill_all(rq, &response);
+    } else {
+        response.topics = kafka_metadata_response_topic_new(&rq->arena, m->topics_count);
+        response.topics_count = m->topics_count;
+        for (uint32_t i = 0; i < m->topics_count; i++) {
+            fill_wanted(rq, &m->topics[i], &response.topics[i]);
+        }
+    }
+    request_reply(rq, &response);
+}

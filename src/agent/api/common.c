@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "agent/api.h"
+#include "base/error.h"
+
+const struct control_topic *topic_by_slice(const struct node *node, struct slice name)
+{
+    char text[CONTROL_TOPIC_NAME_MAX];
+
+    if (name.len == 0 || name.len >= sizeof text || memchr(name.base, 0, name.len) != NULL) {
+        return NULL;
+    }
+    memcpy(text, name.base, name.len);
+    text[name.len] = '\0';
+    return control_topic_named(node->control, text);
+}
+
+int leader_partition(struct node *node, const struct control_topic *topic, int32_t index,
+                     int32_t claimed_epoch, struct partition **out_partition)
+{
+    if (topic == NULL || index < 0 || (uint32_t)index >= topic->partition_count) {
+        return TERN_ENOENT;
+    }
+    struct partition *p = partition_find(node, topic->id, index);
+    int32_t known = topic->partitions[index].epoch;
+    if (p != NULL && p->replica.promised > known) {
+        known = p->replica.promised;
+    }
+    if (claimed_epoch >= 0 && claimed_epoch < known) {
+        return TERN_EFENCEDEPOCH;
+    }
+    if (claimed_epoch > known) {
+        return TERN_EUNKNOWNEPOCH;
+    }
+    if (p == NULL || !replica_serves(&p->replica)) {
+        return TERN_ENOTLEADER;
+    }
+    *out_partition = p;
+    return 0;
+}
+
+struct slice arena_text(struct arena *arena, const char *text)
+{
+    size_t len = strlen(text);
+    char *copy = arena_take(arena, len + 1);
+
+    memcpy(copy, text, len + 1);
+    return slice_of(copy, len);
+}

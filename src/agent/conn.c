@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/api.h"
+#include "base/error.h"
+#include "base/trace.h"
+
+struct handler {
+    int16_t key;
+    void (*handle)(struct request *request);
+};
+
+static const struct handler handlers[] = {
+    {0, api_produce},
+    {1, api_fetch},
+    {2, api_list_offsets},
+    {3, api_metadata},
+    {18, api_api_versions},
+    {19, api_create_topics},
+    {20, api_delete_topics},
+    {22, api_init_producer_id},
+    {23, api_offset_for_leader_epoch},
+};
+
+static const struct handler *handler_of(int16_t key)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(handlers); i++) {
+        if (handlers[i].key == key) {
+            return &handlers[i];
+        }
+    }
+    return NULL;
+}
+
+bool authorize(const struct request *request, enum kafka_resource resource, struct slice name,
+               enum kafka_operation operation)
+{
+    (void)request;
+    (void)resource;
+    (void)name;
+    (void)operation;
+    return true;
+}
+
+/* ---- connections ------------------------------------------------------------------------------
+ */
+
+static const struct wire_ops *wire_of(const struct conn *conn)
+{
+    return conn->node->o.wire->ops;
+}
+
+static void pause_or_resume(struct conn *conn)
+{
+    if (conn->client == NULL) {
+        return;
+    }
+    bool full =
+        conn->request_count >= CONN_REQUESTS_MAX ||
+        wire_of(conn)->client_queued_bytes(conn->node->o.wire, conn->client) > CONN_OUTPUT_MAX ||
+        conn->node->waiting_bytes > conn->node->o.max_request_bytes_waiting;
+    if (full != conn->paused) {
+        conn->paused = full;
+        wire_of(conn)->client_pause(conn->node->o.wire, conn->client, full);
+    }
+}
+
+void conn_opened(void *ctx, struct wire_client *client)
+{
+    struct node *node = ctx;
+    struct conn *conn = mem_new(sizeof *conn);
+
+    conn->node = node;
+    conn->client = client;
+    queue_init(&conn->requests);
+    queue_push(&node->conns, &conn->link);
+    node->counters.clients++;
+    node->o.wire->ops->client_set_data(node->o.wire, client, conn);
+}
+
+static void close_for(struct conn *conn, const char *reason)
+{
+    if (conn->client != NULL && !conn->closing) {
+        conn->closing = true;
+        conn->node->counters.hostile_frames++;
+        wire_of(conn)->client_close(conn->node->o.wire, conn->client, reason);
+    }
+}
+
+static void free_request(struct request *rq)
+{
+    timer_stop(rq->node->o.clock, &rq->timer);
+    if (link_in_list(&rq->waiting)) {
+        link_remove(&rq->waiting);
+    }
+    link_remove(&rq->in_node);
+    kafka_out_fini(&rq->out);
+    arena_fini(&rq->arena);
+    blob_unref(rq->frame);
+    free(rq);
+}
+
+/* Answers leave in the order of the requests (Kafka's promise on one connection). */
+static void drain(struct conn *conn)
+{
+    while (!queue_empty(&conn->requests)) {
+        struct request *rq = CONTAINER_OF(conn->requests.next, struct request, in_conn);
+        if (!rq->done) {
+            break;
+        }
+        link_remove(&rq->in_conn);
+        conn->request_count--;
+        if (!rq->silent && !conn->closing && conn->client != NULL) {
+            const struct chunk *chunks;
+            size_t count = kafka_out_take(&rq->out, &chunks);
+            wire_of(conn)->client_send(conn->node->o.wire, conn->client, chunks, count);
+        }
+        free_request(rq);
+    }
+    pause_or_resume(conn);
+}
+
+void conn_closed(void *ctx, struct wire_client *client)
+{
+    struct node *node = ctx;
+    struct conn *conn = node->o.wire->ops->client_data(node->o.wire, client);
+
+    if (conn == NULL) {
+        return;
+    }
+    node->counters.clients--;
+    conn->client = NULL;
+    QUEUE_EACH (each, &conn->requests) {
+        struct request *rq = CONTAINER_OF(each, struct request, in_conn);
+        link_remove(&rq->in_conn);
+        rq->conn = NULL;
+        if (rq->done) {
+            free_request(rq);
+        }
+    }
+    link_remove(&conn->link);
+    free(conn);
+}
+
+void conns_close(struct node *node)
+{
+    QUEUE_EACH (each, &node->requests) {
+        struct request *rq = CONTAINER_OF(each, struct request, in_node);
+        if (!rq->done && rq->cancel != NULL) {
+            rq->cancel(rq);
+        }
+        if (link_in_list(&rq->in_conn)) {
+            link_remove(&rq->in_conn);
+        }
+        free_request(rq);
+    }
+    QUEUE_EACH (each, &node->conns) {
+        struct conn *conn = CONTAINER_OF(each, struct conn, link);
+        node->o.wire->ops->client_set_data(node->o.wire, conn->client, NULL);
+        link_remove(&conn->link);
+        free(conn);
+    }
+}
+
+/* ---- requests ---------------------------------------------------------------------------------
+ */
+
+static void ended(struct request *rq)
+{
+    struct conn *conn = rq->conn;
+
+    CHECK(!rq->done);
+    rq->done = true;
+    timer_stop(rq->node->o.clock, &rq->timer);
+    if (link_in_list(&rq->waiting)) {
+        link_remove(&rq->waiting);
+    }
+    if (conn == NULL) {
+        free_request(rq);
+        return;
+    }
+    drain(conn);
+}
+
+void request_reply(struct request *rq, const void *response)
+{
+    struct kafka_fault fault;
+
+    if (rq->conn != NULL) {
+        int status = kafka_encode_response(rq->api->key, rq->version, rq->correlation_id, response,
+                                           &rq->out, &fault);
+        if (status != 0) {
+            trace_error("event=response_not_encoded api=%s version=%d field=%s error=%s",
+                        rq->api->name, rq->version, fault.field, error_name(status));
+            request_end(rq, "the answer could not be encoded");
+            return;
+        }
+    }
+    ended(rq);
+}
+
+void request_end(struct request *rq, const char *close_reason)
+{
+    rq->silent = true;
+    if (close_reason != NULL && rq->conn != NULL) {
+        close_for(rq->conn, close_reason);
+    }
+    ended(rq);
+}
+
+/* ApiVersions of a version that we do not know is answered as version 0 with error 35. */
+static void unsupported_api_versions(struct request *rq)
+{
+    struct kafka_api_versions_response response;
+    struct kafka_api_versions_response_api self;
+
+    kafka_api_versions_response_init(&response);
+    kafka_api_versions_response_api_init(&self);
+    self.key = rq->api->key;
+    self.min_version = rq->api->advertised_min;
+    self.max_version = rq->api->advertised_max;
+    response.error = error_kafka(TERN_EUNSUPPORTED);
+    response.api_keys = &self;
+    response.api_keys_count = 1;
+    rq->version = 0;
+    request_reply(rq, &response);
+}
+
+static void dispatch(struct request *rq, struct slice body, int header_status)
+{
+    struct kafka_fault fault = {"", 0};
+    char why[160];
+
+    if (rq->api != NULL && rq->api->key == 18 &&
+        (header_status == TERN_EUNSUPPORTED || !kafka_api_serves(rq->api, rq->version))) {
+        unsupported_api_versions(rq);
+        return;
+    }
+    const struct handler *handler = rq->api != NULL ? handler_of(rq->api->key) : NULL;
+    if (header_status != 0 || handler == NULL || !kafka_api_serves(rq->api, rq->version)) {
+        request_end(rq, "unknown API key or version, or a malformed header");
+        return;
+    }
+    int status =
+        kafka_decode_request(rq->api->key, rq->version, body, &rq->arena, &rq->message, &fault);
+    if (status != 0) {
+        (void)snprintf(why, sizeof why, "malformed %s request v%d: field %s at byte %zu: %s",
+                       rq->api->name, rq->version, fault.field, fault.at, error_sentence(status));
+        request_end(rq, why);
+        return;
+    }
+    if (!authorize(rq, rq->api->resource, (struct slice){0}, rq->api->operation)) {
+        request_end(rq, "not authorized");
+        return;
+    }
+    handler->handle(rq);
+}
+
+void conn_frame(void *ctx, struct wire_client *client, struct blob *frame)
+{
+    struct node *node = ctx;
+    struct conn *conn = node->o.wire->ops->client_data(node->o.wire, client);
+    struct kafka_request_header header = {0};
+    struct slice body = {0};
+
+    if (node->dead || conn == NULL || conn->closing) {
+        return;
+    }
+    struct request *rq = mem_new(sizeof *rq);
+    rq->node = node;
+    rq->conn = conn;
+    rq->frame = blob_ref(frame);
+    arena_init(&rq->arena);
+    queue_push(&conn->requests, &rq->in_conn);
+    queue_push(&node->requests, &rq->in_node);
+    conn->request_count++;
+    node->counters.requests++;
+    int status = kafka_decode_request_header(slice_of(frame->bytes, frame->len), &header, &body);
+    rq->api = status == TERN_EMALFORMED ? NULL : kafka_api_of(header.key);
+    rq->version = header.version;
+    rq->correlation_id = header.correlation_id;
+    rq->client_id = header.client_id;
+    dispatch(rq, body, status);
+    /* The connection may be gone with its last request; pausing is judged by those that end, too.
+     */
+    conn = node->o.wire->ops->client_data(node->o.wire, client);
+    if (conn != NULL) {
+        pause_or_resume(conn);
+    }
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the agent; nobody outside src/agent includes it. */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+#include <uthash.h>
+
+#include "agent/node.h"
+#include "base/queue.h"
+#include "control/decide.h"
+#include "kafka/arena.h"
+#include "replica/replica.h"
+
+#define MESH_FENCES       32
+#define MESH_ANSWERS      33
+#define MESH_PUSH         34
+#define MESH_ACKS         35
+#define MESH_MARKS        36
+#define MESH_COPY         37
+#define MESH_COPIED       38
+#define MESH_HEARTBEAT    39
+#define MESH_START_QUERY  40
+#define MESH_START_REPLY  41
+#define MESH_SUBMIT       42
+#define MESH_SUBMIT_REPLY 43
+#define MESH_REPORTS      44
+
+#define NODE_TICK_MS   50
+#define HEARTBEAT_MS   100
+#define PUSH_BYTES_MAX ((size_t)1 << 20)    /* of one push frame, as long as batches are smaller */
+#define PUSH_WINDOW    ((uint64_t)32 << 20) /* pushed to a node and not durable there yet */
+#define PUSH_QUEUE_MAX ((size_t)4 << 20)    /* waiting in our socket queue to a node */
+#define REPORTS_MAX    4096
+#define SAMPLES        64
+
+/* ---- partitions (partition.c) -----------------------------------------------------------------
+ */
+
+struct partition_key {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+/* Something of a client that waits for this partition's HW or role: see partition_poke. */
+struct partition_waiter {
+    struct link link;
+    void (*poke)(struct partition_waiter *waiter);
+};
+
+/* Batches on their way from the store to one node. */
+struct ship_read {
+    struct store_read read;
+    struct partition *partition; /* NULL: the partition went away */
+    uint32_t node;
+    int32_t epoch;
+    bool copying; /* answers a Copy; else a push */
+    bool busy;
+    struct link link; /* in partition.reads */
+};
+
+struct partition {
+    struct partition_key key;
+    UT_hash_handle hh;
+    struct node *node;
+    struct replica replica;
+    struct store_log *log;
+    struct link dirty;    /* in node.dirty: something below is to be sent */
+    struct link ticking;  /* in node.ticking */
+    struct link appends;  /* produce waiters, ascending by end offset */
+    struct link watchers; /* parked fetches and the like */
+    struct link reads;    /* struct ship_read */
+    node_set push_to;
+    node_set mark_to;
+    node_set fence_to;
+    uint32_t answer_to; /* 0: none */
+    bool answer_complaint;
+    uint32_t ack_to; /* 0: none */
+    int32_t ack_epoch;
+    int64_t ack_offset;
+    bool rebuilding;
+    bool deleting;
+    struct store_read rebuild;
+    int64_t producers_saved_at;
+    node_set caught_up; /* told to the controller as long as the epoch lasts */
+};
+
+struct partition *partition_find(struct node *node, struct uuid topic_id, int32_t partition);
+/* Hosts a replica: opens or creates its log. */
+struct partition *partition_host(struct node *node, struct uuid topic_id, int32_t partition);
+/* Deletes the data; the promise stays as a tombstone. */
+void partition_drop(struct partition *p);
+/* Gives memory back, no I/O. */
+void partition_free(struct partition *p);
+/* Applies what the control state says of it now. */
+void partition_assign(struct partition *p);
+/* Carries out effects; `batches` are those of the event, `chunks` their bytes (or NULL). */
+void partition_run(struct partition *p, const struct replica_out *out,
+                   const struct batch_info *batches, const struct chunk *chunks);
+void partition_mark_dirty(struct partition *p);
+void partition_poke(struct partition *p);
+void partition_tick(struct partition *p, uint64_t now_ms);
+
+/* ---- peers (liveness.c) -----------------------------------------------------------------------
+ */
+
+struct samples {
+    uint32_t values[SAMPLES];
+    uint32_t count;
+    uint32_t next;
+};
+void samples_add(struct samples *s, uint32_t value);
+/* per_mille 500: the median; 0 without samples. */
+uint32_t samples_at(const struct samples *s, uint32_t per_mille);
+
+struct peer {
+    struct wire_hello hello; /* of the control channel */
+    bool up[WIRE_CHANNELS];
+    uint64_t heard_us;      /* 0: never */
+    uint64_t heard_sent_us; /* newest sent_us of its heartbeats */
+    uint64_t heartbeat_us;  /* when that arrived */
+    struct samples rtt_us;
+    struct samples gap_us; /* (gap between heartbeats - interval) */
+    uint64_t applied_index;
+    uint64_t commit_index;
+    uint64_t term;
+    uint64_t start_number;
+    bool ready;
+    bool full;
+    bool controller;
+    uint64_t lease_seq;     /* newest it asked of us */
+    uint64_t lease_granted; /* newest we granted */
+    /* Flow of pushes. */
+    uint64_t pushed_bytes;         /* by us since the channel opened */
+    uint64_t pushed_bytes_durable; /* as it acknowledged */
+    uint64_t taken_bytes;          /* received of its pushes */
+    uint64_t token_bytes;          /* the same at the newest write that they caused */
+    uint64_t taken_bytes_durable;  /* nothing below waits for our disk */
+    bool ack_bytes_owed;
+};
+
+bool peer_linked(const struct node *node, uint32_t id); /* both channels are up */
+uint32_t peer_suspicion_ms(const struct node *node, const struct peer *peer);
+bool peer_reachable(const struct node *node, uint32_t id);
+void liveness_tick(struct node *node, uint64_t now_us);
+void liveness_heartbeat(struct node *node, uint32_t from, struct slice head);
+node_set liveness_reachable(const struct node *node);
+
+/* ---- the node (node.c) ------------------------------------------------------------------------
+ */
+
+struct producer_ids {
+    int64_t next;
+    int64_t end;
+    bool asking;
+    struct link waiters; /* struct request by its link */
+};
+
+struct node {
+    struct node_options o;
+    struct store *store;
+    struct control *control;
+    struct quorum *quorum;
+    struct node_file file;
+    enum node_phase phase;
+    bool dead;       /* fatal was called */
+    bool registered; /* this start */
+    bool rolled_back;
+    uint64_t start_number; /* of this start: file.start_pending */
+    uint64_t started_us;
+    struct uuid client; /* of our commands' dedup keys */
+    uint64_t command_seq;
+    struct control_changes changes;
+    bool applying;
+    struct timer tick;
+    struct timer flush;
+    uint64_t heartbeat_us;
+    uint64_t replica_tick_us;
+    uint64_t retained_us;
+    node_set reachable;
+    struct peer peers[WIRE_NODES_MAX];
+    struct partition *partitions; /* uthash */
+    struct link dirty;
+    struct link ticking;
+    struct link requests; /* all struct request under way */
+    struct link conns;
+    struct replica_out out; /* scratch of the innermost event */
+    struct buf scratch;
+    struct node_counters counters;
+    uint64_t last_ack_us;
+    uint64_t waiting_bytes; /* produce bytes not answered yet */
+    uint64_t waiting_since_us;
+    struct producer_ids producer_ids;
+
+    /* start.c */
+    struct start *start;
+    /* controller.c */
+    struct controller *controller;
+    /* reports for the controller, by us as leader */
+    struct decide_report *reports;
+    size_t report_count;
+
+    bool stopping;
+    void (*stopped)(void *ctx);
+    void *stopped_ctx;
+    struct timer stop_timer;
+    struct store_req stop_req;
+};
+
+uint64_t node_now_ms(const struct node *node);
+/* Runs ship_flush soon, once for all that happens until then. */
+void node_wake(struct node *node);
+void node_die(struct node *node, int error, const char *what);
+/* Follows the control state: after every applied command, and once after opening. */
+void node_follow(struct node *node, const struct control_change *change);
+void node_follow_all(struct node *node);
+bool node_send(struct node *node, uint32_t to, enum wire_channel channel, uint16_t type,
+               struct slice head, const struct chunk *tail, size_t tail_count);
+
+/* ---- start.c ----------------------------------------------------------------------------------
+ */
+
+int start_open(struct node *node, char why[256]);
+void start_close(struct node *node);
+void start_tick(struct node *node);
+void start_query(struct node *node, uint32_t from, struct slice head);
+void start_reply(struct node *node, uint32_t from, struct slice head);
+void start_submit(struct node *node, uint32_t from, struct slice head);
+void start_submit_reply(struct node *node, uint32_t from, struct slice head);
+void start_founded(struct node *node);
+void start_hello(struct node *node);
+
+/* ---- ship.c: what goes to other nodes ---------------------------------------------------------
+ */
+
+void ship_flush(struct node *node);
+void ship_reads_abandon(struct partition *p);
+void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset);
+void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart);
+void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);
+void ship_retry(struct node *node, uint32_t to);
+
+/* ---- mesh.c: what comes from them -------------------------------------------------------------
+ */
+
+extern const struct wire_handler node_wire_handler;
+ProtobufCAllocator mesh_allocator(struct arena *arena);
+
+/* ---- controller.c -----------------------------------------------------------------------------
+ */
+
+void controller_role(struct node *node, bool controller, uint64_t term);
+void controller_tick(struct node *node);
+void controller_close(struct node *node);
+void controller_report(struct node *node, uint32_t from, const struct decide_report *report);
+bool node_is_controller(const struct node *node);
+/* As a leader: queues a report; it goes with the next tick. */
+void report_add(struct node *node, const struct decide_report *report);
+void report_flush(struct node *node);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is there: heartbeats on the control channel, round trips, and the suspicion time D that is
+ * measured, not configured (docs/ARCHITECTURE.md). A closed connection is a hint, never proof. */
+#include <string.h>
+
+#include "agent/inner.h"
+#include "base/trace.h"
+#include "mesh.pb-c.h"
+
+#define SUSPICION_MIN_MS 500
+#define SUSPICION_MAX_MS 3000
+
+void samples_add(struct samples *s, uint32_t value)
+{
+    s->values[s->next] = value;
+    s->next = (s->next + 1) % SAMPLES;
+    if (s->count < SAMPLES) {
+        s->count++;
+    }
+}
+
+uint32_t samples_at(const struct samples *s, uint32_t per_mille)
+{
+    uint32_t sorted[SAMPLES];
+
+    if (s->count == 0) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        uint32_t at = i;
+        for (; at > 0 && sorted[at - 1] > s->values[i]; at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = s->values[i];
+    }
+    uint32_t index = (s->count * per_mille) / 1000;
+    return sorted[index < s->count ? index : s->count - 1];
+}
+
+static uint32_t measured_ms(const struct peer *peer)
+{
+    uint64_t us =
+        3 * (uint64_t)samples_at(&peer->rtt_us, 500) + 4 * (uint64_t)samples_at(&peer->gap_us, 999);
+    uint64_t ms = us / 1000;
+
+    if (ms < SUSPICION_MIN_MS) {
+        return SUSPICION_MIN_MS;
+    }
+    return ms > SUSPICION_MAX_MS ? SUSPICION_MAX_MS : (uint32_t)ms;
+}
+
+/* NULL: the largest of all peers, which is what bounds a whole partition. */
+uint32_t peer_suspicion_ms(const struct node *node, const struct peer *peer)
+{
+    uint32_t most = SUSPICION_MIN_MS;
+
+    if (node->o.suspicion_ms != 0) {
+        return node->o.suspicion_ms;
+    }
+    if (peer != NULL) {
+        return measured_ms(peer);
+    }
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].heard_us != 0 && measured_ms(&node->peers[id]) > most) {
+            most = measured_ms(&node->peers[id]);
+        }
+    }
+    return most;
+}
+
+bool peer_reachable(const struct node *node, uint32_t id)
+{
+    const struct peer *peer = &node->peers[id];
+
+    if (id == node->o.node_id) {
+        return true;
+    }
+    uint64_t now_us = clock_now_us(node->o.clock);
+    return peer->heard_us != 0 &&
+           now_us - peer->heard_us < (uint64_t)peer_suspicion_ms(node, peer) * 1000;
+}
+
+node_set liveness_reachable(const struct node *node)
+{
+    node_set set = NODE_BIT(node->o.node_id);
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].heard_us != 0 && peer_reachable(node, id)) {
+            set |= NODE_BIT(id);
+        }
+    }
+    return set;
+}
+
+static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
+                           const struct quorum_status *status)
+{
+    struct peer *peer = &node->peers[to];
+    Tern__Mesh__Heartbeat h = TERN__MESH__HEARTBEAT__INIT;
+    uint8_t room[160];
+
+    h.sent_us = now_us;
+    h.echo_us = peer->heard_sent_us;
+    h.echo_held_us = peer->heard_sent_us != 0 ? now_us - peer->heartbeat_us : 0;
+    h.start_number = node->start_number;
+    h.applied_index = node->control->applied_index;
+    h.commit_index = status->commit_index;
+    h.term = status->term;
+    h.ready = node->registered && !node->stopping;
+    h.full = !store_writable(node->store);
+    h.controller = status->controller;
+    h.lease_granted = peer->lease_granted;
+    h.interval_ms = HEARTBEAT_MS;
+    CHECK(tern__mesh__heartbeat__get_packed_size(&h) <= sizeof room);
+    size_t size = tern__mesh__heartbeat__pack(&h, room);
+    (void)node_send(node, to, WIRE_CONTROL, MESH_HEARTBEAT, slice_of(room, size), NULL, 0);
+}
+
+void liveness_tick(struct node *node, uint64_t now_us)
+{
+    struct quorum_status status;
+
+    if (now_us - node->heartbeat_us < (uint64_t)HEARTBEAT_MS * 1000) {
+        return;
+    }
+    node->heartbeat_us = now_us;
+    memset(&status, 0, sizeof status);
+    if (node->quorum != NULL) {
+        quorum_status(node->quorum, &status);
+    }
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].up[WIRE_CONTROL]) {
+            send_heartbeat(node, id, now_us, &status);
+        }
+    }
+}
+
+void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
+{
+    Tern__Mesh__Heartbeat *h = tern__mesh__heartbeat__unpack(NULL, head.len, head.base);
+    struct peer *peer = &node->peers[from];
+    uint64_t now_us = clock_now_us(node->o.clock);
+
+    if (h == NULL) {
+        trace_warn("event=mesh_malformed from=%u type=heartbeat", from);
+        return;
+    }
+    if (peer->heard_sent_us != 0) {
+        uint64_t gap = now_us - peer->heartbeat_us;
+        uint64_t interval = (uint64_t)h->interval_ms * 1000;
+        samples_add(&peer->gap_us, gap > interval ? (uint32_t)(gap - interval) : 0);
+    }
+    if (h->echo_us != 0 && now_us > h->echo_us + h->echo_held_us) {
+        samples_add(&peer->rtt_us, (uint32_t)(now_us - h->echo_us - h->echo_held_us));
+    }
+    peer->heard_sent_us = h->sent_us;
+    peer->heartbeat_us = now_us;
+    peer->start_number = h->start_number;
+    peer->applied_index = h->applied_index;
+    peer->commit_index = h->commit_index;
+    peer->term = h->term;
+    peer->ready = h->ready;
+    peer->full = h->full;
+    peer->controller = h->controller;
+    peer->lease_seq = h->lease_seq;
+    tern__mesh__heartbeat__free_unpacked(h, NULL);
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node: opens and closes everything, follows the control state, turns the loop's ticks into
+ * everybody's ticks. */
+#include "agent/node.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/api.h"
+#include "agent/inner.h"
+#include "base/error.h"
+#include "base/trace.h"
+
+#define RETENTION_EVERY_US 30000000
+
+const char *node_phase_name(enum node_phase phase)
+{
+    static const char *const names[] = {"empty", "checking", "registering", "ready", "stopping"};
+
+    CHECK((size_t)phase < ARRAY_COUNT(names));
+    return names[phase];
+}
+
+uint64_t node_now_ms(const struct node *node)
+{
+    return clock_now_us(node->o.clock) / 1000;
+}
+
+void node_die(struct node *node, int error, const char *what)
+{
+    if (node->dead) {
+        return;
+    }
+    node->dead = true;
+    trace_error("event=fatal error=%s what=\"%s\"", error_name(error), what);
+    node->o.fatal(node->o.ctx, error, what);
+}
+
+bool node_send(struct node *node, uint32_t to, enum wire_channel channel, uint16_t type,
+               struct slice head, const struct chunk *tail, size_t tail_count)
+{
+    struct wire_frame frame = {type, head, tail, tail_count};
+    bool sent = node->o.wire->ops->send(node->o.wire, to, channel, &frame);
+
+    if (sent) {
+        node->counters.mesh_frames_out++;
+        node->counters.mesh_bytes_out += head.len;
+        for (size_t i = 0; i < tail_count; i++) {
+            node->counters.mesh_bytes_out += tail[i].len;
+        }
+    }
+    return sent;
+}
+
+void node_wake(struct node *node)
+{
+    if (!timer_armed(&node->flush)) {
+        timer_set(node->o.clock, &node->flush, clock_now_us(node->o.clock));
+    }
+}
+
+static void flush(struct timer *timer)
+{
+    struct node *node = CONTAINER_OF(timer, struct node, flush);
+
+    if (!node->dead) {
+        ship_flush(node);
+    }
+}
+
+/* ---- following the control state --------------------------------------------------------------
+ */
+
+static bool hosts(const struct node *node, const struct control_partition *cp)
+{
+    return control_replica_of(cp, node->o.node_id) != NULL;
+}
+
+static void follow_partition(struct node *node, struct uuid topic_id, int32_t index)
+{
+    const struct control_partition *cp = control_partition(node->control, topic_id, index);
+    struct partition *p = partition_find(node, topic_id, index);
+
+    if (cp == NULL) {
+        return;
+    }
+    if (hosts(node, cp)) {
+        if (p == NULL) {
+            p = partition_host(node, topic_id, index);
+        }
+        partition_assign(p);
+    } else if (p != NULL && cp->activated) {
+        partition_drop(p); /* only once a config without it is activated */
+    }
+}
+
+static void follow_topic(struct node *node, const struct control_topic *topic)
+{
+    struct uuid id = topic->id;
+    uint32_t count = topic->partition_count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        follow_partition(node, id, (int32_t)i);
+    }
+}
+
+static void follow_node(struct node *node, uint32_t id)
+{
+    const struct control_node *known = &node->control->nodes[id];
+
+    if (id != 0 && id != node->o.node_id && known->id != 0 && known->mesh_address[0] != '\0') {
+        node->o.wire->ops->set_peer(node->o.wire, id, known->mesh_address);
+    }
+}
+
+static void drop_topic(struct node *node, struct uuid topic_id)
+{
+    struct partition *p;
+    struct partition *next;
+
+    HASH_ITER (hh, node->partitions, p, next) {
+        if (uuid_equal(p->key.topic_id, topic_id)) {
+            partition_drop(p);
+        }
+    }
+}
+
+void node_follow(struct node *node, const struct control_change *change)
+{
+    switch (change->kind) {
+    case CONTROL_TOPIC_CREATED: {
+        const struct control_topic *topic = control_topic_by_id(node->control, change->topic_id);
+        if (topic != NULL) {
+            follow_topic(node, topic);
+        }
+        break;
+    }
+    case CONTROL_TOPIC_DELETED:
+        drop_topic(node, change->topic_id);
+        break;
+    case CONTROL_ASSIGNED:
+    case CONTROL_ACTIVATED:
+        follow_partition(node, change->topic_id, change->partition);
+        break;
+    case CONTROL_NODE:
+        follow_node(node, change->node);
+        break;
+    case CONTROL_EVERYTHING:
+        node_follow_all(node);
+        break;
+    case CONTROL_POLICY:
+    case CONTROL_LEDGER:
+    case CONTROL_FOUNDED:
+        break;
+    }
+}
+
+/* After a snapshot, or with a log that was replayed: what is there, and what is no more. */
+void node_follow_all(struct node *node)
+{
+    struct control_topic *topic;
+    struct control_topic *next_topic;
+    struct partition *p;
+    struct partition *next;
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        follow_node(node, id);
+    }
+    HASH_ITER (by_id, node->control->by_id, topic, next_topic) {
+        follow_topic(node, topic);
+    }
+    HASH_ITER (hh, node->partitions, p, next) {
+        if (control_partition(node->control, p->key.topic_id, p->key.partition) == NULL) {
+            partition_drop(p);
+        }
+    }
+}
+
+/* ---- time -------------------------------------------------------------------------------------
+ */
+
+static void reach(struct node *node)
+{
+    node_set reachable = liveness_reachable(node);
+    struct partition *p;
+    struct partition *next;
+
+    if (reachable == node->reachable) {
+        return;
+    }
+    node->reachable = reachable;
+    HASH_ITER (hh, node->partitions, p, next) {
+        replica_reach(&p->replica, reachable);
+    }
+}
+
+static void retain(struct node *node, uint64_t now_us)
+{
+    struct partition *p;
+    struct partition *next;
+
+    if (now_us - node->retained_us < RETENTION_EVERY_US) {
+        return;
+    }
+    node->retained_us = now_us;
+    HASH_ITER (hh, node->partitions, p, next) {
+        const struct control_topic *topic = control_topic_by_id(node->control, p->key.topic_id);
+        if (topic == NULL || !replica_hw_known(&p->replica)) {
+            continue;
+        }
+        int64_t start =
+            store_retention_start(p->log, clock_wall_ms(node->o.clock), topic->policy.retention_ms,
+                                  topic->policy.retention_bytes, p->replica.leader_hw);
+        struct replica_out out = {0};
+        replica_raise_log_start(&p->replica, start, &out);
+        partition_run(p, &out, NULL, NULL);
+        replica_out_fini(&out);
+    }
+}
+
+static void tick(struct timer *timer)
+{
+    struct node *node = CONTAINER_OF(timer, struct node, tick);
+    uint64_t now_us = clock_now_us(node->o.clock);
+
+    if (node->dead) {
+        return;
+    }
+    timer_set(node->o.clock, timer, now_us + (uint64_t)NODE_TICK_MS * 1000);
+    start_tick(node);
+    liveness_tick(node, now_us);
+    reach(node);
+    if (node->phase == NODE_READY && now_us - node->replica_tick_us >= REPLICA_RETRY_MS * 1000U) {
+        node->replica_tick_us = now_us;
+        QUEUE_EACH (each, &node->ticking) {
+            partition_tick(CONTAINER_OF(each, struct partition, ticking), now_us / 1000);
+        }
+        retain(node, now_us);
+    }
+    report_flush(node);
+    controller_tick(node);
+}
+
+/* ---- opening and closing ----------------------------------------------------------------------
+ */
+
+static void store_fatal(void *ctx, int error, const char *what)
+{
+    node_die(ctx, error, what);
+}
+
+static void defaults(struct node_options *o)
+{
+    if (o->lease_ms == 0) {
+        o->lease_ms = 2000;
+    }
+    if (o->max_request_bytes_waiting == 0) {
+        o->max_request_bytes_waiting = (uint64_t)256 << 20;
+    }
+}
+
+static void host_stored(void *ctx, struct store_log *log)
+{
+    struct node *node = ctx;
+    const struct store_log_state *state = store_state(log);
+
+    (void)partition_host(node, state->topic_id, state->partition);
+}
+
+int node_open(const struct node_options *options, struct node **out_node, char why[256])
+{
+    struct node *node = mem_new(sizeof *node);
+
+    CHECK(options->node_id > 0 && options->node_id < WIRE_NODES_MAX);
+    node->o = *options;
+    defaults(&node->o);
+    node->o.store.fatal = store_fatal;
+    node->o.store.fatal_ctx = node;
+    node->started_us = clock_now_us(node->o.clock);
+    node->client = uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock));
+    node->control = control_new();
+    node->tick.fire = tick;
+    node->flush.fire = flush;
+    queue_init(&node->dirty);
+    queue_init(&node->ticking);
+    queue_init(&node->requests);
+    queue_init(&node->conns);
+    queue_init(&node->producer_ids.waiters);
+    int status = store_open(node->o.disk, node->o.clock, &node->o.store, &node->store, why);
+    if (status != 0) {
+        control_free(node->control);
+        free(node);
+        return status;
+    }
+    store_each(node->store, host_stored, node);
+    node->o.wire->ops->set_handler(node->o.wire, &node_wire_handler, node);
+    status = start_open(node, why);
+    if (status != 0) {
+        node_close(node);
+        return status;
+    }
+    timer_set(node->o.clock, &node->tick, clock_now_us(node->o.clock));
+    *out_node = node;
+    return 0;
+}
+
+void node_close(struct node *node)
+{
+    struct partition *p;
+    struct partition *next;
+
+    node->dead = true;
+    timer_stop(node->o.clock, &node->tick);
+    timer_stop(node->o.clock, &node->flush);
+    timer_stop(node->o.clock, &node->stop_timer);
+    controller_close(node);
+    if (node->quorum != NULL) {
+        quorum_close(node->quorum);
+    }
+    conns_close(node);
+    start_close(node);
+    HASH_ITER (hh, node->partitions, p, next) {
+        partition_free(p);
+    }
+    store_close(node->store);
+    control_free(node->control);
+    free(node->changes.items);
+    free(node->reports);
+    buf_fini(&node->scratch);
+    replica_out_fini(&node->out);
+    free(node);
+}
+
+static void stop_done(struct node *node)
+{
+    void (*done)(void *ctx) = node->stopped;
+
+    timer_stop(node->o.clock, &node->stop_timer);
+    node->stopped = NULL;
+    if (done != NULL) {
+        done(node->stopped_ctx);
+    }
+}
+
+static void flushed(struct store_req *req, int status)
+{
+    (void)status;
+    stop_done(CONTAINER_OF(req, struct node, stop_req));
+}
+
+static void stop_expired(struct timer *timer)
+{
+    stop_done(CONTAINER_OF(timer, struct node, stop_timer));
+}
+
+/* Leaderships move because the heartbeats say "not ready": the controller fences us like a node
+ * that is gone, only sooner. Here: give the others a moment, then flush. */
+void node_stop(struct node *node, uint64_t timeout_ms, void (*done)(void *ctx), void *ctx)
+{
+    if (node->stopping) {
+        return;
+    }
+    node->stopping = true;
+    node->stopped = done;
+    node->stopped_ctx = ctx;
+    if (node->controller != NULL) {
+        quorum_transfer(node->quorum, 0);
+    }
+    node->stop_timer.fire = stop_expired;
+    timer_after_ms(node->o.clock, &node->stop_timer, timeout_ms);
+    node->stop_req.done = flushed;
+    store_flush(node->store, &node->stop_req);
+}
+
+/* ---- questions --------------------------------------------------------------------------------
+ */
+
+enum node_phase node_phase(const struct node *node)
+{
+    return node->stopping ? NODE_STOPPING : node->phase;
+}
+
+const struct control *node_control(const struct node *node)
+{
+    return node->control;
+}
+
+struct store *node_store(struct node *node)
+{
+    return node->store;
+}
+
+struct quorum *node_quorum(struct node *node)
+{
+    return node->quorum;
+}
+
+const struct node_options *node_settings(const struct node *node)
+{
+    return &node->o;
+}
+
+uint64_t node_start_number(const struct node *node)
+{
+    return node->start_number;
+}
+
+uint32_t node_incarnation(const struct node *node)
+{
+    return node->file.incarnation;
+}
+
+bool node_rolled_back(const struct node *node)
+{
+    return node->rolled_back;
+}
+
+struct command_key node_next_key(struct node *node)
+{
+    return (struct command_key){node->client, ++node->command_seq};
+}
+
+void node_peer(const struct node *node, uint32_t node_id, struct node_peer_view *out)
+{
+    const struct peer *peer = &node->peers[node_id % WIRE_NODES_MAX];
+
+    memset(out, 0, sizeof *out);
+    out->known = peer->heard_us != 0;
+    out->reachable = peer_reachable(node, node_id);
+    out->seen_ms =
+        peer->heard_us != 0 ? (clock_now_us(node->o.clock) - peer->heard_us) / 1000 : UINT64_MAX;
+    out->rtt_p50_us = samples_at(&peer->rtt_us, 500);
+    out->rtt_p99_us = samples_at(&peer->rtt_us, 990);
+    out->suspicion_ms = peer_suspicion_ms(node, peer);
+    out->applied_index = peer->applied_index;
+    out->commit_index = peer->commit_index;
+    out->term = peer->term;
+    out->full = peer->full;
+    out->ready = peer->ready;
+}
+
+void node_partition(const struct node *node, struct uuid topic_id, int32_t partition,
+                    struct node_partition_view *out)
+{
+    struct partition_key key;
+    const struct partition *p;
+
+    memset(out, 0, sizeof *out);
+    memset(&key, 0, sizeof key);
+    key.topic_id = topic_id;
+    key.partition = partition;
+    HASH_FIND(hh, node->partitions, &key, sizeof key, p);
+    if (p == NULL) {
+        return;
+    }
+    const struct replica *r = &p->replica;
+    out->hosted = true;
+    out->role = replica_role_name(r->role);
+    out->promised = r->promised;
+    out->synced = r->synced;
+    out->log_start = r->log_start;
+    out->leo = r->leo;
+    out->hw = r->hw;
+    out->bytes = store_state(p->log)->bytes;
+    out->serves = replica_serves(r);
+    for (size_t i = 0; i < r->peer_count && i < CONTROL_REPLICAS_MAX; i++) {
+        out->peers[out->peer_count].node = r->peers[i].node;
+        out->peers[out->peer_count++].acked = r->peers[i].acked;
+    }
+}
+
+void node_counters(const struct node *node, struct node_counters *out)
+{
+    const struct partition *p;
+
+    *out = node->counters;
+    out->leaderships = 0;
+    for (p = node->partitions; p != NULL; p = p->hh.next) {
+        out->leaderships += replica_serves(&p->replica);
+    }
+}

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partitions hosted here: carries out what their replica machines ask for. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/api.h"
+#include "agent/inner.h"
+#include "base/error.h"
+#include "base/trace.h"
+
+#define PRODUCERS_SAVE_BYTES ((uint64_t)16 << 20)
+
+/* One write of a partition that waits for its fsync. Pooled per process: as many as ever waited. */
+struct write_token {
+    struct store_req req;
+    struct partition *partition;
+    enum replica_effect_kind kind;
+    int64_t value;
+    uint32_t pushed_by;    /* whose push it came with; 0: nobody's */
+    uint64_t pushed_bytes; /* received from it up to the end of that push */
+};
+
+static void written(struct store_req *req, int status);
+
+static struct write_token *token_new(struct partition *p, enum replica_effect_kind kind,
+                                     int64_t value)
+{
+    struct write_token *token = mem_new(sizeof *token);
+
+    token->req.done = written;
+    token->partition = p;
+    token->kind = kind;
+    token->value = value;
+    return token;
+}
+
+static void written(struct store_req *req, int status)
+{
+    struct write_token *token = CONTAINER_OF(req, struct write_token, req);
+    struct partition *p = token->partition;
+    struct node *node = p->node;
+
+    if (status != 0) {
+        node_die(node, status, "a journal write was not made durable");
+        free(token);
+        return;
+    }
+    if (token->pushed_by != 0) {
+        struct peer *peer = &node->peers[token->pushed_by];
+        if (token->pushed_bytes > peer->taken_bytes_durable &&
+            token->pushed_bytes <= peer->token_bytes) {
+            /* Behind the newest write nothing waits any more. */
+            peer->taken_bytes_durable =
+                token->pushed_bytes == peer->token_bytes ? peer->taken_bytes : token->pushed_bytes;
+            peer->ack_bytes_owed = true;
+        }
+    }
+    if (!p->deleting) {
+        struct replica_out out = {0};
+        replica_written(&p->replica, node_now_ms(node), token->kind, token->value, &out);
+        partition_run(p, &out, NULL, NULL);
+        replica_out_fini(&out);
+    }
+    free(token);
+}
+
+struct partition *partition_find(struct node *node, struct uuid topic_id, int32_t partition)
+{
+    struct partition_key key;
+    struct partition *found;
+
+    memset(&key, 0, sizeof key);
+    key.topic_id = topic_id;
+    key.partition = partition;
+    HASH_FIND(hh, node->partitions, &key, sizeof key, found);
+    return found;
+}
+
+static node_set linked(const struct node *node)
+{
+    node_set set = 0;
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (peer_linked(node, id)) {
+            set |= NODE_BIT(id);
+        }
+    }
+    return set;
+}
+
+static void load_replica(struct partition *p, bool fresh)
+{
+    const struct store_log_state *state = store_state(p->log);
+    struct node *node = p->node;
+    struct history_entry *history = mem_grow(NULL, state->history_count + 1, sizeof *history);
+
+    for (size_t i = 0; i < state->history_count; i++) {
+        history[i] =
+            (struct history_entry){state->history[i].epoch, state->history[i].start_offset};
+    }
+    struct replica_load load = {
+        .self = node->o.node_id,
+        .incarnation = node->file.incarnation,
+        .start_number = node->registered ? node->start_number : 0,
+        .connected = linked(node),
+        .promised = fresh ? 0 : state->promised,
+        .synced = state->synced,
+        .leo = state->leo,
+        .log_start = state->log_start,
+        .history = history,
+        .history_count = state->history_count,
+    };
+    replica_init(&p->replica, &load);
+    replica_reach(&p->replica, liveness_reachable(node));
+    free(history);
+}
+
+static void rebuild_producers(struct partition *p);
+
+struct partition *partition_host(struct node *node, struct uuid topic_id, int32_t partition)
+{
+    struct partition *p = mem_new(sizeof *p);
+    bool fresh = false;
+
+    p->key.topic_id = topic_id;
+    p->key.partition = partition;
+    p->node = node;
+    queue_init(&p->appends);
+    queue_init(&p->watchers);
+    queue_init(&p->reads);
+    p->log = store_find(node->store, topic_id, partition);
+    if (p->log == NULL) {
+        p->log = store_create(node->store, topic_id, partition, NULL);
+        fresh = true;
+    }
+    CHECK(p->log != NULL);
+    load_replica(p, fresh);
+    HASH_ADD(hh, node->partitions, key, sizeof p->key, p);
+    node->counters.partitions++;
+    int32_t tombstone = fresh ? store_tombstone(node->store, topic_id, partition) : 0;
+    if (tombstone > 0) {
+        struct replica_out out = {0};
+        replica_on_fence(&p->replica, node_now_ms(node), 0, tombstone, &out);
+        partition_run(p, &out, NULL, NULL);
+        replica_out_fini(&out);
+    }
+    if (p->replica.leo > p->replica.log_start) {
+        rebuild_producers(p);
+    }
+    return p;
+}
+
+static void deleted(struct store_req *req, int status)
+{
+    struct write_token *token = CONTAINER_OF(req, struct write_token, req);
+
+    if (status != 0) {
+        node_die(token->partition->node, status, "a partition could not be deleted");
+    }
+    free(token->partition);
+    free(token);
+}
+
+static void forget(struct partition *p)
+{
+    struct node *node = p->node;
+
+    HASH_DEL(node->partitions, p);
+    node->counters.partitions--;
+    if (link_in_list(&p->dirty)) {
+        link_remove(&p->dirty);
+    }
+    if (link_in_list(&p->ticking)) {
+        link_remove(&p->ticking);
+    }
+    ship_reads_abandon(p);
+    p->deleting = true;
+}
+
+void partition_drop(struct partition *p)
+{
+    struct write_token *token = token_new(p, EFFECT_TRUNCATE, 0);
+
+    forget(p);
+    produce_role_changed(p);
+    partition_poke(p);
+    while (queue_pop(&p->watchers) != NULL) {
+        /* Poked: they look again, and do not find it. */
+    }
+    token->req.done = deleted;
+    replica_fini(&p->replica);
+    store_delete(p->log, &token->req);
+}
+
+void partition_free(struct partition *p)
+{
+    forget(p);
+    if (p->rebuilding) {
+        store_read_fini(&p->rebuild);
+    }
+    replica_fini(&p->replica);
+    free(p);
+}
+
+/* ---- what the control state says --------------------------------------------------------------
+ */
+
+static int8_t region_of(const struct control *control, uint32_t node)
+{
+    return (int8_t)control->nodes[node].region;
+}
+
+static struct replica_rule rule_of(const struct control_config *config)
+{
+    return (struct replica_rule){config->voters, config->learners, config->w, config->home};
+}
+
+void partition_assign(struct partition *p)
+{
+    const struct control *control = p->node->control;
+    const struct control_topic *topic = control_topic_by_id(control, p->key.topic_id);
+    const struct control_partition *cp =
+        control_partition(control, p->key.topic_id, p->key.partition);
+    CHECK(topic != NULL && cp != NULL);
+    struct replica_spec spec = {
+        .epoch = cp->epoch,
+        .leader = cp->leader,
+        .leader_start = cp->leader_start,
+        .config = rule_of(&cp->config),
+        .recover = rule_of(&cp->recover),
+        .lossy = cp->lossy,
+        .activated = cp->activated,
+        .lossy_start = cp->lossy_start,
+        .wait_ms = (uint32_t)topic->policy.failover_wait_ms,
+        .member_count = cp->replica_count,
+    };
+    _Static_assert(REPLICA_MEMBERS_MAX == CONTROL_REPLICAS_MAX, "one replica, one member");
+
+    for (uint32_t i = 0; i < cp->replica_count; i++) {
+        const struct control_replica *c = &cp->replicas[i];
+        spec.members[i] =
+            (struct replica_member){c->node, c->incarnation, c->since, region_of(control, c->node)};
+    }
+    struct replica_out out = {0};
+    if (spec.epoch > p->replica.spec.epoch) {
+        p->caught_up = 0;
+    }
+    replica_assign(&p->replica, node_now_ms(p->node), &spec, &out);
+    partition_run(p, &out, NULL, NULL);
+    replica_out_fini(&out);
+}
+
+/* ---- producer state ---------------------------------------------------------------------------
+ */
+
+static void rebuilt(struct store_read *read)
+{
+    struct partition *p = CONTAINER_OF(read, struct partition, rebuild);
+
+    for (size_t i = 0; read->status == 0 && i < read->chunk_count; i++) {
+        struct slice run = chunk_slice(read->chunks[i]);
+        struct batch_info info;
+        struct slice batch;
+        while (batch_next(&run, &info, &batch) == 0) {
+            replica_producers_feed(&p->replica, &info);
+        }
+    }
+    bool again = read->status == 0 || read->status == TERN_ECANCELED;
+    int status = read->status;
+    store_read_fini(read);
+    p->rebuilding = false;
+    if (p->deleting) {
+        return;
+    }
+    if (!again) {
+        trace_error("event=producers_rebuild_failed partition=%d error=%s", p->key.partition,
+                    error_name(status));
+        return; /* it takes no idempotent batches until it is rebuilt: safe, and told */
+    }
+    if (status == TERN_ECANCELED || p->replica.producers_at < 0) {
+        rebuild_producers(p);
+        return;
+    }
+    if (p->replica.producers_at < p->replica.leo && !p->replica.truncating) {
+        rebuild_producers(p);
+    }
+}
+
+/* Continues where the table stands; from a snapshot or the log start if it stands nowhere. */
+static void rebuild_producers(struct partition *p)
+{
+    struct replica *r = &p->replica;
+
+    if (p->rebuilding || p->deleting || r->truncating) {
+        return;
+    }
+    if (r->producers_at < 0 || r->producers_at <= r->log_start) {
+        struct buf snapshot = {0};
+        int64_t at = r->log_start;
+        if (!store_producers_load(p->log, r->leo, &at, &snapshot) ||
+            producers_unpack(r->producers, buf_slice(&snapshot)) != 0) {
+            producers_clear(r->producers);
+            at = r->log_start;
+        }
+        buf_fini(&snapshot);
+        replica_producers_restart(r, at > r->log_start ? at : r->log_start);
+    }
+    if (r->producers_at >= r->leo) {
+        return;
+    }
+    p->rebuild = (struct store_read){.log = p->log,
+                                     .offset = r->producers_at,
+                                     .limit = r->leo,
+                                     .max_bytes = (size_t)1 << 20,
+                                     .done = rebuilt};
+    p->rebuilding = true;
+    if (store_read(&p->rebuild)) {
+        rebuilt(&p->rebuild);
+    }
+}
+
+static void maybe_save_producers(struct partition *p)
+{
+    struct replica *r = &p->replica;
+    const struct store_log_state *state = store_state(p->log);
+
+    /* Only a state that rests on durable records may be found again later. */
+    if (state->bytes < (uint64_t)p->producers_saved_at + PRODUCERS_SAVE_BYTES ||
+        r->producers_at != r->leo || r->leo_durable != r->leo) {
+        return;
+    }
+    struct buf bytes = {0};
+    producers_pack(r->producers, &bytes);
+    store_producers_save(p->log, r->leo, buf_slice(&bytes));
+    buf_fini(&bytes);
+    p->producers_saved_at = (int64_t)state->bytes;
+}
+
+/* ---- effects ----------------------------------------------------------------------------------
+ */
+
+void partition_mark_dirty(struct partition *p)
+{
+    if (!link_in_list(&p->dirty)) {
+        queue_push(&p->node->dirty, &p->dirty);
+    }
+    node_wake(p->node);
+}
+
+void partition_poke(struct partition *p)
+{
+    QUEUE_EACH (each, &p->watchers) {
+        struct partition_waiter *waiter = CONTAINER_OF(each, struct partition_waiter, link);
+        waiter->poke(waiter);
+    }
+    produce_progress(p);
+}
+
+static void append(struct partition *p, const struct replica_effect *effect,
+                   const struct batch_info *batches, const struct chunk *chunks)
+{
+    CHECK(batches != NULL && chunks != NULL);
+    struct write_token *token = token_new(p, EFFECT_APPEND, effect->offset);
+
+    if (p->replica.role != REPLICA_SERVING && p->replica.leader != 0 &&
+        p->replica.leader != p->node->o.node_id) {
+        struct peer *peer = &p->node->peers[p->replica.leader];
+        peer->token_bytes = peer->taken_bytes;
+        token->pushed_by = p->replica.leader;
+        token->pushed_bytes = peer->taken_bytes;
+    }
+    store_append(p->log, chunks[effect->index], &token->req);
+}
+
+struct activation {
+    struct quorum_proposal proposal;
+};
+
+static void activation_done(struct quorum_proposal *proposal, int status, struct slice result)
+{
+    /* Refused or lost: the leader asks again, or a newer epoch is under way already. */
+    (void)status;
+    (void)result;
+    free(CONTAINER_OF(proposal, struct activation, proposal));
+}
+
+static void propose_activated(struct partition *p, const struct replica_effect *effect)
+{
+    struct node *node = p->node;
+    struct control_ledger_entry entry = {0};
+    const struct control_topic *topic = control_topic_by_id(node->control, p->key.topic_id);
+    struct buf command = {0};
+
+    if (node->quorum == NULL || topic == NULL) {
+        return;
+    }
+    if (effect->offset >= 0) {
+        entry.kind = LEDGER_EXPOSED;
+        (void)snprintf(entry.topic, sizeof entry.topic, "%s", topic->name);
+        entry.partition = p->key.partition;
+        entry.first_offset = effect->offset;
+        entry.end_offset = -1;
+        entry.since_wall_ms = clock_wall_ms(node->o.clock);
+        entry.until_wall_ms = entry.since_wall_ms;
+        (void)snprintf(entry.decided_by, sizeof entry.decided_by, "policy %s", topic->policy.name);
+        (void)snprintf(entry.note, sizeof entry.note, "%s",
+                       effect->flag ? "bound not guaranteed: a region was missing"
+                                    : "records from here on that only the home region had");
+    }
+    command_activated(&command, node_next_key(node), p->key.topic_id, p->key.partition,
+                      effect->epoch, effect->offset, effect->offset >= 0 ? &entry : NULL);
+    struct activation *activation = mem_new(sizeof *activation);
+    activation->proposal.done = activation_done;
+    quorum_submit(node->quorum, buf_slice(&command), &activation->proposal);
+    buf_fini(&command);
+}
+
+static void report(struct partition *p, const struct replica_effect *effect,
+                   enum decide_report_kind kind)
+{
+    struct node *node = p->node;
+    struct decide_report r = {
+        .kind = kind,
+        .topic_id = p->key.topic_id,
+        .partition = p->key.partition,
+        .epoch = effect->epoch,
+        .from = node->o.node_id,
+        .reaches = liveness_reachable(node),
+        .nodes = effect->node != 0 ? NODE_BIT(effect->node) : 0,
+        .millis = node_now_ms(node) - p->replica.progress_ms,
+    };
+    report_add(node, &r);
+}
+
+static void role_changed(struct partition *p)
+{
+    trace_debug("event=role partition=%d epoch=%d role=%s leo=%lld", p->key.partition,
+                p->replica.promised, replica_role_name(p->replica.role), (long long)p->replica.leo);
+    if (p->replica.producers_at != p->replica.leo) {
+        rebuild_producers(p);
+    }
+    produce_role_changed(p);
+    partition_poke(p);
+}
+
+static void run_one(struct partition *p, const struct replica_effect *effect,
+                    const struct batch_info *batches, const struct chunk *chunks)
+{
+    switch (effect->kind) {
+    case EFFECT_PROMISE:
+        store_promise(p->log, effect->epoch, &token_new(p, EFFECT_PROMISE, effect->epoch)->req);
+        break;
+    case EFFECT_SYNCED:
+        store_synced(p->log, effect->epoch, &token_new(p, EFFECT_SYNCED, effect->epoch)->req);
+        break;
+    case EFFECT_APPEND:
+        append(p, effect, batches, chunks);
+        break;
+    case EFFECT_TRUNCATE:
+        trace_info("event=truncate partition=%d epoch=%d to=%lld", p->key.partition,
+                   p->replica.promised, (long long)effect->offset);
+        store_truncate(p->log, effect->offset, false,
+                       &token_new(p, EFFECT_TRUNCATE, effect->offset)->req);
+        break;
+    case EFFECT_RESTART:
+        store_restart(p->log, effect->offset, false,
+                      &token_new(p, EFFECT_RESTART, effect->offset)->req);
+        break;
+    case EFFECT_LOG_START:
+        store_log_start(p->log, effect->offset,
+                        &token_new(p, EFFECT_LOG_START, effect->offset)->req);
+        break;
+    case EFFECT_FENCE:
+        p->fence_to |= NODE_BIT(effect->node);
+        break;
+    case EFFECT_ANSWER:
+        if (effect->node != 0) {
+            p->answer_to = effect->node;
+            p->answer_complaint = effect->flag;
+        }
+        break;
+    case EFFECT_BEGIN:
+        ship_begin(p, effect->node, effect->offset, effect->flag);
+        break;
+    case EFFECT_PUSH:
+        p->push_to |= NODE_BIT(effect->node);
+        break;
+    case EFFECT_ACK:
+        p->ack_to = effect->node;
+        p->ack_epoch = effect->epoch;
+        p->ack_offset = effect->offset;
+        break;
+    case EFFECT_MARK:
+        p->mark_to |= NODE_BIT(effect->node);
+        break;
+    case EFFECT_COPY:
+        ship_ask_copy(p, effect->node, effect->epoch, effect->offset);
+        break;
+    case EFFECT_HW:
+        maybe_save_producers(p);
+        partition_poke(p);
+        break;
+    case EFFECT_ROLE:
+        role_changed(p);
+        break;
+    case EFFECT_ACTIVATED:
+        propose_activated(p, effect);
+        break;
+    case EFFECT_NO_QUORUM:
+        report(p, effect, REPORT_NO_QUORUM);
+        break;
+    case EFFECT_REBUILD:
+        rebuild_producers(p);
+        break;
+    case EFFECT_CAUGHT_UP:
+        p->caught_up |= NODE_BIT(effect->node);
+        report(p, effect, REPORT_LEARNER_READY);
+        break;
+    }
+}
+
+void partition_run(struct partition *p, const struct replica_out *out,
+                   const struct batch_info *batches, const struct chunk *chunks)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        run_one(p, &out->effects[i], batches, chunks);
+    }
+    if (out->count > 0) {
+        partition_mark_dirty(p);
+    }
+    bool wants = replica_wants_tick(&p->replica);
+    if (wants && !link_in_list(&p->ticking)) {
+        queue_push(&p->node->ticking, &p->ticking);
+    } else if (!wants && link_in_list(&p->ticking)) {
+        link_remove(&p->ticking);
+    }
+}
+
+void partition_tick(struct partition *p, uint64_t now_ms)
+{
+    struct replica_out out = {0};
+    uint64_t patience = 2 * (uint64_t)peer_suspicion_ms(p->node, NULL);
+
+    replica_tick(&p->replica, now_ms, patience, &out);
+    partition_run(p, &out, NULL, NULL);
+    replica_out_fini(&out);
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes to other nodes. Effects only mark partitions; once per loop turn everything that is
+ * marked leaves, one frame per node and kind for the small messages, one per batch run for pushes.
+ */
+#include <string.h>
+
+#include "agent/inner.h"
+#include "base/error.h"
+#include "base/trace.h"
+#include "mesh.pb-c.h"
+
+#define ITEMS_PER_FRAME 2000
+
+/* ---- small messages, gathered per node --------------------------------------------------------
+ */
+
+/* The frame under construction for one node. Items are packed one by one, as protobuf allows: the
+ * concatenation of packed messages with a repeated field is the packed whole. */
+struct gather {
+    struct buf bytes[WIRE_NODES_MAX];
+    uint32_t items[WIRE_NODES_MAX];
+};
+
+static ProtobufCBinaryData id_bytes(struct partition *p)
+{
+    return (ProtobufCBinaryData){sizeof p->key.topic_id.bytes, p->key.topic_id.bytes};
+}
+
+static void pack(struct buf *out, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+
+    (void)protobuf_c_message_pack(message, buf_extend(out, size));
+}
+
+static void send_gathered(struct node *node, struct gather *g, uint32_t to, uint16_t type)
+{
+    if (g->items[to] == 0 && g->bytes[to].len == 0) {
+        return;
+    }
+    /* Not sent because the channel is down: whoever needs it asks again when it is up. */
+    (void)node_send(node, to, WIRE_CONTROL, type, buf_slice(&g->bytes[to]), NULL, 0);
+    buf_clear(&g->bytes[to]);
+    g->items[to] = 0;
+}
+
+static void gathered(struct node *node, struct gather *g, uint32_t to, uint16_t type)
+{
+    if (++g->items[to] >= ITEMS_PER_FRAME) {
+        send_gathered(node, g, to, type);
+    }
+}
+
+static void finish(struct node *node, struct gather *g, uint16_t type)
+{
+    for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
+        send_gathered(node, g, to, type);
+        buf_fini(&g->bytes[to]);
+    }
+}
+
+static void gather_fence(struct gather *g, struct partition *p, uint32_t to)
+{
+    Tern__Mesh__Fences__Fence fence = TERN__MESH__FENCES__FENCE__INIT;
+    Tern__Mesh__Fences__Fence *list[] = {&fence};
+    Tern__Mesh__Fences fences = TERN__MESH__FENCES__INIT;
+
+    fence.topic_id = id_bytes(p);
+    fence.partition = p->key.partition;
+    fence.epoch = p->replica.promised;
+    fences.fences = list;
+    fences.n_fences = 1;
+    pack(&g->bytes[to], &fences.base);
+    gathered(p->node, g, to, MESH_FENCES);
+}
+
+static void gather_answer(struct gather *g, struct partition *p, uint32_t to)
+{
+    struct replica_answer a = replica_answer_now(&p->replica);
+    Tern__Mesh__Answers__Answer answer = TERN__MESH__ANSWERS__ANSWER__INIT;
+    Tern__Mesh__Answers__Answer *list[] = {&answer};
+    Tern__Mesh__Answers answers = TERN__MESH__ANSWERS__INIT;
+    Tern__Mesh__EpochStart *starts = mem_grow(NULL, a.history_count, sizeof *starts);
+    Tern__Mesh__EpochStart **at = mem_grow(NULL, a.history_count, sizeof *at);
+
+    for (size_t i = 0; i < a.history_count; i++) {
+        tern__mesh__epoch_start__init(&starts[i]);
+        starts[i].epoch = a.history[i].epoch;
+        starts[i].start_offset = a.history[i].start_offset;
+        at[i] = &starts[i];
+    }
+    answer.topic_id = id_bytes(p);
+    answer.partition = p->key.partition;
+    answer.epoch = a.epoch;
+    answer.incarnation = a.incarnation;
+    answer.synced = a.synced;
+    answer.leo = a.leo;
+    answer.log_start = a.log_start;
+    answer.complaint = p->answer_complaint;
+    answer.history = at;
+    answer.n_history = a.history_count;
+    answers.answers = list;
+    answers.n_answers = 1;
+    pack(&g->bytes[to], &answers.base);
+    free(starts);
+    free(at);
+    gathered(p->node, g, to, MESH_ANSWERS);
+}
+
+static void gather_ack(struct gather *g, struct partition *p)
+{
+    uint32_t to = p->ack_to;
+    Tern__Mesh__Acks__Ack ack = TERN__MESH__ACKS__ACK__INIT;
+    Tern__Mesh__Acks__Ack *list[] = {&ack};
+    Tern__Mesh__Acks acks = TERN__MESH__ACKS__INIT;
+
+    /* The check is made when the ack is sent: a promise called for since then silences it. */
+    if (p->replica.promised != p->ack_epoch) {
+        return;
+    }
+    ack.topic_id = id_bytes(p);
+    ack.partition = p->key.partition;
+    ack.epoch = p->ack_epoch;
+    ack.leo = p->ack_offset;
+    acks.acks = list;
+    acks.n_acks = 1;
+    acks.incarnation = p->node->file.incarnation;
+    acks.pushed_bytes = p->node->peers[to].taken_bytes_durable;
+    p->node->peers[to].ack_bytes_owed = false;
+    pack(&g->bytes[to], &acks.base);
+    gathered(p->node, g, to, MESH_ACKS);
+}
+
+static void gather_mark(struct gather *g, struct partition *p, uint32_t to)
+{
+    struct replica_push head;
+    Tern__Mesh__Marks__Mark mark = TERN__MESH__MARKS__MARK__INIT;
+    Tern__Mesh__Marks__Mark *list[] = {&mark};
+    Tern__Mesh__Marks marks = TERN__MESH__MARKS__INIT;
+
+    if (!replica_push_head(&p->replica, to, &head) ||
+        replica_peer_of(&p->replica, to)->hw_told == head.hw) {
+        return; /* a push of this turn has told it */
+    }
+    mark.topic_id = id_bytes(p);
+    mark.partition = p->key.partition;
+    mark.epoch = head.epoch;
+    mark.hw = head.hw;
+    mark.log_start = head.log_start;
+    marks.marks = list;
+    marks.n_marks = 1;
+    pack(&g->bytes[to], &marks.base);
+    gathered(p->node, g, to, MESH_MARKS);
+    replica_pushed(&p->replica, to, head.base, head.hw);
+}
+
+/* ---- pushes -----------------------------------------------------------------------------------
+ */
+
+static bool send_push(struct partition *p, uint32_t to, const struct replica_push *head,
+                      const struct chunk *tail, size_t count)
+{
+    Tern__Mesh__Push push = TERN__MESH__PUSH__INIT;
+    uint8_t room[128];
+
+    push.topic_id = id_bytes(p);
+    push.partition = p->key.partition;
+    push.epoch = head->epoch;
+    push.prev_epoch = head->prev_epoch;
+    push.from_offset = head->base;
+    push.initial_end = head->initial_end;
+    push.hw_plus_one = head->hw + 1;
+    push.log_start = head->log_start;
+    push.truncate = head->truncate;
+    push.restart = head->restart;
+    CHECK(tern__mesh__push__get_packed_size(&push) <= sizeof room);
+    size_t size = tern__mesh__push__pack(&push, room);
+    return node_send(p->node, to, WIRE_DATA, MESH_PUSH, slice_of(room, size), tail, count);
+}
+
+void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart)
+{
+    struct replica_push head = {
+        .epoch = p->replica.spec.epoch,
+        .base = base,
+        .initial_end = p->replica.initial_end,
+        .hw = -1,
+        .log_start = p->replica.log_start,
+        .truncate = !restart,
+        .restart = restart,
+    };
+    (void)send_push(p, to, &head, NULL, 0);
+}
+
+static void push_read_done(struct store_read *read);
+static void copy_read_done(struct store_read *read);
+
+static struct ship_read *read_for(struct partition *p, uint32_t node, bool copying)
+{
+    QUEUE_EACH (each, &p->reads) {
+        struct ship_read *r = CONTAINER_OF(each, struct ship_read, link);
+        if (r->node == node && r->copying == copying) {
+            return r;
+        }
+    }
+    struct ship_read *r = mem_new(sizeof *r);
+    r->partition = p;
+    r->node = node;
+    r->copying = copying;
+    queue_push(&p->reads, &r->link);
+    return r;
+}
+
+/* Reads that the store still works on outlive the partition; their `done` frees them. */
+void ship_reads_abandon(struct partition *p)
+{
+    for (struct link *link = queue_pop(&p->reads); link != NULL; link = queue_pop(&p->reads)) {
+        struct ship_read *r = CONTAINER_OF(link, struct ship_read, link);
+        r->partition = NULL;
+        if (!r->busy) {
+            free(r);
+        }
+    }
+}
+
+static size_t run_bytes(const struct chunk *chunks, size_t count)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        bytes += chunks[i].len;
+    }
+    return bytes;
+}
+
+/* End offset of whole batches in chunks. */
+static int64_t end_of(const struct chunk *chunks, size_t count, int64_t from)
+{
+    int64_t end = from;
+
+    for (size_t i = 0; i < count; i++) {
+        struct slice run = chunk_slice(chunks[i]);
+        struct batch_info info;
+        struct slice batch;
+        while (batch_next(&run, &info, &batch) == 0) {
+            end = info.last_offset + 1;
+        }
+    }
+    return end;
+}
+
+/* The store gives whole batches from the one that holds the offset, so the first may begin below;
+ * a stream begins at batch boundaries, hence it never does. True: go on. */
+static bool push_result(struct partition *p, struct ship_read *r)
+{
+    struct replica_push head;
+    struct peer *peer = &p->node->peers[r->node];
+
+    if (!replica_push_head(&p->replica, r->node, &head) || head.base != r->read.offset ||
+        head.epoch != r->epoch) {
+        return false; /* the stream began anew meanwhile */
+    }
+    if (r->read.status == TERN_EDAMAGED || r->read.status == TERN_EIO) {
+        trace_error("event=push_read_failed partition=%d error=%s", p->key.partition,
+                    error_name(r->read.status));
+        return false;
+    }
+    if (r->read.status != 0 || r->read.chunk_count == 0) {
+        return false;
+    }
+    if (!send_push(p, r->node, &head, r->read.chunks, r->read.chunk_count)) {
+        return false; /* peer_drained or peer_up comes back to it */
+    }
+    peer->pushed_bytes += run_bytes(r->read.chunks, r->read.chunk_count);
+    replica_pushed(&p->replica, r->node, end_of(r->read.chunks, r->read.chunk_count, head.base),
+                   head.hw);
+    return true;
+}
+
+static bool may_push(const struct node *node, uint32_t to)
+{
+    const struct peer *peer = &node->peers[to];
+
+    return peer->pushed_bytes - peer->pushed_bytes_durable < PUSH_WINDOW &&
+           node->o.wire->ops->queued_bytes(node->o.wire, to, WIRE_DATA) < PUSH_QUEUE_MAX;
+}
+
+static void push(struct partition *p, uint32_t to)
+{
+    struct replica_push head;
+    struct ship_read *r = read_for(p, to, false);
+
+    while (!r->busy && replica_push_head(&p->replica, to, &head)) {
+        if (head.base >= p->replica.leo) {
+            if (replica_peer_of(&p->replica, to)->hw_told != head.hw &&
+                send_push(p, to, &head, NULL, 0)) {
+                replica_pushed(&p->replica, to, head.base, head.hw);
+            }
+            return;
+        }
+        if (!may_push(p->node, to)) {
+            return; /* acks, peer_drained and the tick come back to it */
+        }
+        r->epoch = head.epoch;
+        r->read = (struct store_read){.log = p->log,
+                                      .offset = head.base,
+                                      .limit = p->replica.leo,
+                                      .max_bytes = PUSH_BYTES_MAX,
+                                      .done = push_read_done};
+        r->busy = true;
+        if (!store_read(&r->read)) {
+            return;
+        }
+        r->busy = false;
+        bool more = push_result(p, r);
+        store_read_fini(&r->read);
+        if (!more) {
+            return;
+        }
+    }
+}
+
+static void push_read_done(struct store_read *read)
+{
+    struct ship_read *r = CONTAINER_OF(read, struct ship_read, read);
+    struct partition *p = r->partition;
+
+    r->busy = false;
+    if (p == NULL) {
+        store_read_fini(read);
+        free(r);
+        return;
+    }
+    bool more = push_result(p, r);
+    bool again = more || read->status == TERN_ECANCELED;
+    store_read_fini(read);
+    if (again) {
+        p->push_to |= NODE_BIT(r->node);
+        partition_mark_dirty(p);
+    }
+}
+
+void ship_retry(struct node *node, uint32_t to)
+{
+    struct partition *p;
+    struct partition *next;
+
+    HASH_ITER (hh, node->partitions, p, next) {
+        struct replica_push head;
+        if (replica_push_head(&p->replica, to, &head) && head.base < p->replica.leo) {
+            p->push_to |= NODE_BIT(to);
+            partition_mark_dirty(p);
+        }
+    }
+}
+
+/* ---- copies for a recovering leader -----------------------------------------------------------
+ */
+
+void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset)
+{
+    Tern__Mesh__Copy copy = TERN__MESH__COPY__INIT;
+    uint8_t room[64];
+
+    copy.topic_id = id_bytes(p);
+    copy.partition = p->key.partition;
+    copy.epoch = epoch;
+    copy.offset = offset;
+    CHECK(tern__mesh__copy__get_packed_size(&copy) <= sizeof room);
+    size_t size = tern__mesh__copy__pack(&copy, room);
+    (void)node_send(p->node, from, WIRE_CONTROL, MESH_COPY, slice_of(room, size), NULL, 0);
+}
+
+static void send_copied(struct partition *p, struct ship_read *r)
+{
+    Tern__Mesh__Copy copy = TERN__MESH__COPY__INIT;
+    uint8_t room[64];
+
+    if (r->read.status != 0 || !replica_may_copy(&p->replica, r->epoch)) {
+        return; /* the candidate asks again, or gives up */
+    }
+    copy.topic_id = id_bytes(p);
+    copy.partition = p->key.partition;
+    copy.epoch = r->epoch;
+    copy.offset = r->read.offset;
+    size_t size = tern__mesh__copy__pack(&copy, room);
+    (void)node_send(p->node, r->node, WIRE_DATA, MESH_COPIED, slice_of(room, size), r->read.chunks,
+                    r->read.chunk_count);
+}
+
+static void copy_read_done(struct store_read *read)
+{
+    struct ship_read *r = CONTAINER_OF(read, struct ship_read, read);
+    struct partition *p = r->partition;
+
+    r->busy = false;
+    if (p != NULL) {
+        send_copied(p, r);
+    }
+    store_read_fini(read);
+    if (p == NULL) {
+        free(r);
+    }
+}
+
+void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset)
+{
+    struct ship_read *r = read_for(p, to, true);
+
+    if (r->busy || !replica_may_copy(&p->replica, epoch)) {
+        return;
+    }
+    r->epoch = epoch;
+    r->read = (struct store_read){.log = p->log,
+                                  .offset = offset,
+                                  .limit = p->replica.leo_durable,
+                                  .max_bytes = PUSH_BYTES_MAX,
+                                  .done = copy_read_done};
+    r->busy = true;
+    if (store_read(&r->read)) {
+        copy_read_done(&r->read);
+    }
+}
+
+/* ---- once per loop turn -----------------------------------------------------------------------
+ */
+
+/* Bytes made durable that no ack carried (the epoch had moved on): the window must open. */
+static void owe_bytes(struct node *node)
+{
+    for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
+        struct peer *peer = &node->peers[to];
+        if (!peer->ack_bytes_owed) {
+            continue;
+        }
+        peer->ack_bytes_owed = false;
+        Tern__Mesh__Acks acks = TERN__MESH__ACKS__INIT;
+        uint8_t room[64];
+        acks.incarnation = node->file.incarnation;
+        acks.pushed_bytes = peer->taken_bytes_durable;
+        size_t size = tern__mesh__acks__pack(&acks, room);
+        (void)node_send(node, to, WIRE_CONTROL, MESH_ACKS, slice_of(room, size), NULL, 0);
+    }
+}
+
+void ship_flush(struct node *node)
+{
+    struct gather fences = {0};
+    struct gather answers = {0};
+    struct gather acks = {0};
+    struct gather marks = {0};
+
+    for (struct link *link = queue_pop(&node->dirty); link != NULL;
+         link = queue_pop(&node->dirty)) {
+        struct partition *p = CONTAINER_OF(link, struct partition, dirty);
+        for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
+            if ((p->fence_to & NODE_BIT(to)) != 0) {
+                gather_fence(&fences, p, to);
+            }
+            if ((p->push_to & NODE_BIT(to)) != 0) {
+                push(p, to);
+            }
+            if ((p->mark_to & NODE_BIT(to)) != 0) {
+                gather_mark(&marks, p, to);
+            }
+        }
+        if (p->answer_to != 0) {
+            gather_answer(&answers, p, p->answer_to);
+        }
+        if (p->ack_to != 0) {
+            gather_ack(&acks, p);
+        }
+        p->fence_to = 0;
+        p->push_to = 0;
+        p->mark_to = 0;
+        p->answer_to = 0;
+        p->answer_complaint = false;
+        p->ack_to = 0;
+    }
+    finish(node, &fences, MESH_FENCES);
+    finish(node, &answers, MESH_ANSWERS);
+    finish(node, &acks, MESH_ACKS);
+    finish(node, &marks, MESH_MARKS);
+    owe_bytes(node);
+}

@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node's start (replication.md, "Amnesia"): raise the start number, ask the peers whether this
+ * disk has forgotten, take part in the quorum, register; only then answer fences and acknowledge.
+ *
+ *     EMPTY --founded, or a peer has a cluster--> CHECKING --nobody knows better--> REGISTERING
+ *                                                     |                                  |
+ *                                                     '--- a peer knows a higher number -'--> READY
+ *
+ * A disk that has forgotten (empty, or an old copy) skips the quorum: it registers through a peer
+ * and becomes a new incarnation with a new raft id. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/inner.h"
+#include "base/error.h"
+#include "base/trace.h"
+#include "mesh.pb-c.h"
+
+#define SUBMITS_MAX 64 /* of joiners, relayed at the same time */
+
+struct registration {
+    struct quorum_proposal proposal;
+    struct node *node; /* NULL: gone */
+};
+
+struct relay {
+    struct quorum_proposal proposal;
+    struct node *node;
+    uint32_t from;
+    uint64_t seq;
+    struct link link;
+};
+
+struct start {
+    uint64_t since_us;
+    uint64_t asked_us;
+    uint64_t query_seq;
+    node_set answered;
+    uint64_t highest; /* start number that a peer has registered for us */
+    bool forgotten;   /* register through a peer, as a new incarnation */
+    bool registering; /* a command is under way */
+    uint64_t registered_us;
+    struct registration *registration;
+    uint64_t submit_seq;
+    struct link relays;
+    uint32_t relay_count;
+};
+
+void start_hello(struct node *node)
+{
+    struct wire_hello hello = {
+        .node_id = node->o.node_id,
+        .cluster_id = node->file.cluster_id,
+        .start_number = node->start_number,
+        .format_version = WIRE_FORMAT_VERSION,
+    };
+
+    /* What the disk claims to be is not repeated before somebody has vouched for it. */
+    if (node->phase >= NODE_REGISTERING) {
+        hello.raft_id = node->file.raft_id;
+        hello.incarnation = node->file.incarnation;
+    }
+    (void)snprintf(hello.region, sizeof hello.region, "%s", node->o.region);
+    (void)snprintf(hello.cluster_name, sizeof hello.cluster_name, "%s", node->o.cluster_name);
+    node->o.wire->ops->set_hello(node->o.wire, &hello);
+}
+
+static void say_hello_again(struct node *node)
+{
+    start_hello(node);
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].up[WIRE_CONTROL] || node->peers[id].up[WIRE_DATA]) {
+            node->o.wire->ops->drop_peer(node->o.wire, id);
+        }
+    }
+}
+
+static void enter(struct node *node, enum node_phase phase)
+{
+    trace_info("event=phase phase=%s start=%llu incarnation=%u", node_phase_name(phase),
+               (unsigned long long)node->start_number, node->file.incarnation);
+    node->phase = phase;
+    node->start->since_us = clock_now_us(node->o.clock);
+}
+
+static int raise_start_number(struct node *node)
+{
+    struct node_file *f = &node->file;
+    uint64_t highest = f->start_pending > f->start_final ? f->start_pending : f->start_final;
+
+    f->start_pending = highest + 1;
+    node->start_number = f->start_pending;
+    return node_file_save(node->o.disk, f);
+}
+
+static void open_quorum(struct node *node);
+
+static void remove_raft_file(void *ctx, const char *name)
+{
+    struct node *node = ctx;
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "raft/%s", name);
+    if (node->o.disk->ops->remove(node->o.disk, path) != 0) {
+        node_die(node, TERN_EIO, "a file of the retired raft log could not be removed");
+    }
+}
+
+/* The log and votes of a raft id that is retired: the new id begins with nothing. The quorum is not
+ * open, so nobody uses the files. */
+static void forget_raft(struct node *node)
+{
+    struct disk *disk = node->o.disk;
+
+    CHECK(node->quorum == NULL);
+    (void)disk->ops->list(disk, "raft", remove_raft_file, node);
+    (void)disk->ops->sync_dir(disk, "raft");
+}
+
+/* Founders know each other from the founding; others by the configured seeds. */
+static void dial_known(struct node *node)
+{
+    for (uint32_t i = 0; i < node->o.seed_count; i++) {
+        const struct node_seed *seed = &node->o.seeds[i];
+        if (seed->node_id != node->o.node_id) {
+            node->o.wire->ops->set_peer(node->o.wire, seed->node_id, seed->mesh_address);
+        }
+    }
+    for (uint32_t i = 0; i < node->file.founder_count; i++) {
+        const struct node_founder *f = &node->file.founders[i];
+        if (f->node_id != node->o.node_id) {
+            node->o.wire->ops->set_peer(node->o.wire, f->node_id, f->mesh_address);
+        }
+    }
+}
+
+static bool is_founder(const struct node *node)
+{
+    for (uint32_t i = 0; i < node->file.founder_count; i++) {
+        if (node->file.founders[i].node_id == node->o.node_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void begin(struct node *node)
+{
+    struct node_file *f = &node->file;
+    bool first = f->start_final == 0 && f->start_pending == 0;
+
+    if (raise_start_number(node) != 0) {
+        node_die(node, TERN_EIO, "the start number could not be stored");
+        return;
+    }
+    node->start->forgotten = node->o.new_incarnation || f->raft_id == 0 || f->raft_retired;
+    if (first && is_founder(node) && !node->o.new_incarnation) {
+        enter(node, NODE_REGISTERING); /* exempt: nothing can have been forgotten */
+        start_hello(node);
+        open_quorum(node);
+    } else {
+        enter(node, NODE_CHECKING);
+        start_hello(node);
+    }
+    dial_known(node);
+}
+
+int start_open(struct node *node, char why[256])
+{
+    int status = node_file_load(node->o.disk, &node->file, why);
+
+    node->start = mem_new(sizeof *node->start);
+    queue_init(&node->start->relays);
+    if (status == TERN_ENOENT) {
+        memset(&node->file, 0, sizeof node->file);
+        node->file.node_id = node->o.node_id;
+        (void)snprintf(node->file.region, sizeof node->file.region, "%s", node->o.region);
+        (void)snprintf(node->file.cluster_name, sizeof node->file.cluster_name, "%s",
+                       node->o.cluster_name);
+        enter(node, NODE_EMPTY);
+        start_hello(node);
+        dial_known(node);
+        return 0;
+    }
+    if (status != 0) {
+        return status;
+    }
+    if (node->file.node_id != node->o.node_id || strcmp(node->file.region, node->o.region) != 0 ||
+        strcmp(node->file.cluster_name, node->o.cluster_name) != 0) {
+        (void)snprintf(why, 256,
+                       "this directory belongs to node %u, region %.60s, cluster %.60s; this is "
+                       "node %u, region %.40s",
+                       node->file.node_id, node->file.region, node->file.cluster_name,
+                       node->o.node_id, node->o.region);
+        return TERN_EIDENTITY;
+    }
+    begin(node);
+    return 0;
+}
+
+void start_close(struct node *node)
+{
+    struct start *s = node->start;
+
+    if (s == NULL) {
+        return;
+    }
+    if (s->registration != NULL) {
+        s->registration->node = NULL;
+    }
+    while (!queue_empty(&s->relays)) {
+        struct relay *relay = CONTAINER_OF(queue_pop(&s->relays), struct relay, link);
+        free(relay);
+    }
+    free(s);
+    node->start = NULL;
+}
+
+int node_found(struct node *node, struct uuid cluster_id, const struct node_founder *founders,
+               size_t count, char why[256])
+{
+    if (!uuid_is_zero(node->file.cluster_id)) {
+        if (uuid_equal(node->file.cluster_id, cluster_id)) {
+            return 0;
+        }
+        (void)snprintf(why, 256, "node %u belongs to a cluster already", node->o.node_id);
+        return TERN_EEXIST;
+    }
+    struct node_file file = node->file;
+    file.cluster_id = cluster_id;
+    file.founder_count = 0;
+    for (size_t i = 0; i < count && i < NODE_FOUNDERS_MAX; i++) {
+        file.founders[file.founder_count++] = founders[i];
+        if (founders[i].node_id == node->o.node_id) {
+            if (strcmp(founders[i].region, node->o.region) != 0) {
+                (void)snprintf(why, 256, "node %u is in region %s, the founding says %s",
+                               node->o.node_id, node->o.region, founders[i].region);
+                return TERN_EREFUSED;
+            }
+            file.raft_id = founders[i].raft_id;
+        }
+    }
+    if (file.raft_id == 0) {
+        (void)snprintf(why, 256, "the founding does not name node %u", node->o.node_id);
+        return TERN_EREFUSED;
+    }
+    int status = node_file_save(node->o.disk, &file);
+    if (status != 0) {
+        (void)snprintf(why, 256, "the node's identity could not be stored");
+        return status;
+    }
+    node->file = file;
+    begin(node);
+    return 0;
+}
+
+/* ---- the quorum -------------------------------------------------------------------------------
+ */
+
+static void fsm_apply(void *ctx, uint64_t index, struct slice command, struct buf *out_result)
+{
+    struct node *node = ctx;
+
+    node->changes.count = 0;
+    control_apply(node->control, index, command, out_result, &node->changes);
+    trace_debug("event=apply index=%llu command=%s", (unsigned long long)index,
+                command_name(command));
+    for (size_t i = 0; i < node->changes.count; i++) {
+        struct control_change change = node->changes.items[i];
+        node_follow(node, &change);
+    }
+}
+
+static void fsm_snapshot(void *ctx, struct buf *out)
+{
+    control_snapshot(((struct node *)ctx)->control, out);
+}
+
+static int fsm_restore(void *ctx, struct slice snapshot)
+{
+    struct node *node = ctx;
+    int status = control_restore(node->control, snapshot);
+
+    if (status == 0) {
+        node_follow_all(node);
+    }
+    return status;
+}
+
+static uint64_t fsm_hash(void *ctx)
+{
+    return control_hash(((struct node *)ctx)->control);
+}
+
+static void quorum_fatal(void *ctx, int error, const char *what)
+{
+    node_die(ctx, error, what);
+}
+
+static void role_changed(void *ctx, bool controller, uint64_t term)
+{
+    controller_role(ctx, controller, term);
+}
+
+static struct quorum_options quorum_settings(struct node *node)
+{
+    return (struct quorum_options){
+        .disk = node->o.disk,
+        .clock = node->o.clock,
+        .wire = node->o.wire,
+        .fsm = {node, fsm_apply, fsm_snapshot, fsm_restore, fsm_hash},
+        .node_id = node->o.node_id,
+        .raft_id = node->file.raft_id,
+        .election_ms = node->o.election_ms,
+        .fatal = quorum_fatal,
+        .role_changed = role_changed,
+        .ctx = node,
+    };
+}
+
+static void open_quorum(struct node *node)
+{
+    struct quorum_options options = quorum_settings(node);
+    struct quorum_member members[NODE_FOUNDERS_MAX];
+    char why[256] = "";
+
+    if (node->file.start_final == 0 && is_founder(node)) {
+        for (uint32_t i = 0; i < node->file.founder_count; i++) {
+            members[i] = (struct quorum_member){node->file.founders[i].raft_id,
+                                                node->file.founders[i].node_id, true};
+        }
+        int status = quorum_bootstrap(&options, members, node->file.founder_count);
+        if (status != 0 && status != TERN_EEXIST) {
+            node_die(node, status, "the quorum's first configuration could not be stored");
+            return;
+        }
+    }
+    int status = quorum_open(&options, &node->quorum, why);
+    if (status != 0) {
+        node_die(node, status, why);
+    }
+}
+
+/* ---- number queries ---------------------------------------------------------------------------
+ */
+
+static void ask_peers(struct node *node)
+{
+    Tern__Mesh__StartQuery q = TERN__MESH__START_QUERY__INIT;
+    uint8_t room[32];
+
+    q.node = node->o.node_id;
+    q.seq = ++node->start->query_seq;
+    size_t size = tern__mesh__start_query__pack(&q, room);
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].up[WIRE_CONTROL]) {
+            (void)node_send(node, id, WIRE_CONTROL, MESH_START_QUERY, slice_of(room, size), NULL,
+                            0);
+        }
+    }
+}
+
+void start_query(struct node *node, uint32_t from, struct slice head)
+{
+    Tern__Mesh__StartQuery *q = tern__mesh__start_query__unpack(NULL, head.len, head.base);
+    Tern__Mesh__StartReply r = TERN__MESH__START_REPLY__INIT;
+    uint8_t room[64];
+
+    if (q == NULL || q->node >= WIRE_NODES_MAX) {
+        tern__mesh__start_query__free_unpacked(q, NULL);
+        return;
+    }
+    r.node = q->node;
+    r.seq = q->seq;
+    r.start_number = node->control->nodes[q->node].start_number;
+    r.incarnation = node->control->nodes[q->node].incarnation;
+    r.founded = !uuid_is_zero(node->control->cluster_id);
+    size_t size = tern__mesh__start_reply__pack(&r, room);
+    (void)node_send(node, from, WIRE_CONTROL, MESH_START_REPLY, slice_of(room, size), NULL, 0);
+    tern__mesh__start_query__free_unpacked(q, NULL);
+}
+
+void start_reply(struct node *node, uint32_t from, struct slice head)
+{
+    Tern__Mesh__StartReply *r = tern__mesh__start_reply__unpack(NULL, head.len, head.base);
+
+    if (r != NULL && r->node == node->o.node_id) {
+        node->start->answered |= NODE_BIT(from);
+        if (r->start_number > node->start->highest) {
+            node->start->highest = r->start_number;
+        }
+    }
+    tern__mesh__start_reply__free_unpacked(r, NULL);
+}
+
+/* All peers, or at least one and D for the others. */
+static bool heard_enough(const struct node *node)
+{
+    node_set wanted = 0;
+
+    for (uint32_t i = 0; i < node->o.seed_count; i++) {
+        wanted |= NODE_BIT(node->o.seeds[i].node_id);
+    }
+    for (uint32_t i = 0; i < node->file.founder_count; i++) {
+        wanted |= NODE_BIT(node->file.founders[i].node_id);
+    }
+    wanted &= ~NODE_BIT(node->o.node_id);
+    uint64_t waited_ms = (clock_now_us(node->o.clock) - node->start->since_us) / 1000;
+    return (wanted & ~node->start->answered) == 0 ||
+           (node->start->answered != 0 && waited_ms >= peer_suspicion_ms(node, NULL));
+}
+
+static void checking(struct node *node)
+{
+    struct start *s = node->start;
+    uint64_t now_us = clock_now_us(node->o.clock);
+
+    if (now_us - s->asked_us >= 100000) {
+        s->asked_us = now_us;
+        ask_peers(node);
+    }
+    if (!heard_enough(node)) {
+        return;
+    }
+    /* Stored before this start: the pending number less one. */
+    if (s->highest >= node->start_number) {
+        s->forgotten = true;
+        node->rolled_back = true;
+        trace_warn("event=rolled_back node=%u stored_start=%llu registered_start=%llu "
+                   "action=new_incarnation",
+                   node->o.node_id, (unsigned long long)(node->start_number - 1),
+                   (unsigned long long)s->highest);
+    }
+    enter(node, NODE_REGISTERING);
+    if (s->forgotten) {
+        return; /* its old raft id never takes part again; see registering() */
+    }
+    say_hello_again(node);
+    open_quorum(node);
+}
+
+/* ---- registration -----------------------------------------------------------------------------
+ */
+
+static void make_command(struct node *node, struct buf *out)
+{
+    struct command_registration r = {
+        .node_id = node->o.node_id,
+        .witness = node->o.witness,
+        .kafka_port = node->o.kafka_port,
+        .incarnation = node->start->forgotten ? 0 : node->file.incarnation,
+        .start_number = node->start_number,
+        .raft_id = node->start->forgotten ? 0 : node->file.raft_id,
+        .new_incarnation = node->o.new_incarnation || node->start->forgotten,
+    };
+
+    (void)snprintf(r.region, sizeof r.region, "%s", node->o.region);
+    (void)snprintf(r.rack, sizeof r.rack, "%s", node->o.rack);
+    (void)snprintf(r.kafka_host, sizeof r.kafka_host, "%s", node->o.kafka_host);
+    (void)snprintf(r.mesh_address, sizeof r.mesh_address, "%s", node->o.mesh_address);
+    (void)snprintf(r.admin_address, sizeof r.admin_address, "%s", node->o.admin_address);
+    command_register(out, node_next_key(node), &r);
+}
+
+/* A new incarnation begins with nothing: what the old one had is set aside for people to look at
+ * by the operator's hands; here only the quorum's files must go, under a new id. */
+static void become(struct node *node, const struct command_result *r)
+{
+    struct node_file file = node->file;
+    bool renewed = r->raft_id != file.raft_id;
+
+    file.raft_id = r->raft_id;
+    file.incarnation = r->incarnation;
+    file.start_final = node->start_number;
+    file.start_pending = node->start_number;
+    file.raft_retired = false;
+    if (renewed) {
+        file.founder_count = 0;
+    }
+    if (node_file_save(node->o.disk, &file) != 0) {
+        node_die(node, TERN_EIO, "the registration could not be stored");
+        return;
+    }
+    node->file = file;
+    node->rolled_back = node->rolled_back || r->rolled_back;
+    node->registered = true;
+    node->start->registering = false;
+    enter(node, NODE_READY);
+    if (renewed) {
+        say_hello_again(node);
+        forget_raft(node);
+        open_quorum(node);
+    } else {
+        start_hello(node);
+    }
+    struct partition *p;
+    struct partition *next;
+    HASH_ITER (hh, node->partitions, p, next) {
+        struct replica_out out = {0};
+        replica_registered(&p->replica, node_now_ms(node), file.incarnation, node->start_number,
+                           &out);
+        partition_run(p, &out, NULL, NULL);
+        replica_out_fini(&out);
+    }
+}
+
+static void registration_result(struct node *node, int status, struct slice result)
+{
+    struct command_result r = {0};
+
+    node->start->registering = false;
+    node->start->registered_us = clock_now_us(node->o.clock);
+    if (status != 0 || command_result_read(result, &r) != 0) {
+        return; /* again with the next tick */
+    }
+    if (r.error == TERN_EAMNESIA) {
+        /* Somebody has seen this disk further than it remembers. */
+        trace_warn("event=rolled_back node=%u why=\"%s\"", node->o.node_id, r.why);
+        node->start->forgotten = true;
+        node->rolled_back = true;
+        return;
+    }
+    if (r.error != 0) {
+        trace_error("event=registration_refused error=%s why=\"%s\"", error_name(r.error), r.why);
+        return;
+    }
+    if (node->quorum != NULL && r.raft_id != node->file.raft_id) {
+        /* The quorum knows this disk further than any peer that was asked. Its raft id is retired;
+         * the next start begins under a new one. */
+        node->file.raft_retired = true;
+        int saved = node_file_save(node->o.disk, &node->file);
+        node_die(node, saved != 0 ? saved : TERN_EAMNESIA,
+                 "this disk has forgotten; start again to join anew");
+        return;
+    }
+    become(node, &r);
+}
+
+static void registered(struct quorum_proposal *proposal, int status, struct slice result)
+{
+    struct registration *r = CONTAINER_OF(proposal, struct registration, proposal);
+    struct node *node = r->node;
+    struct buf copy = {0};
+
+    if (node != NULL) {
+        node->start->registration = NULL;
+        buf_put(&copy, result);
+        registration_result(node, status, buf_slice(&copy));
+        buf_fini(&copy);
+    }
+    free(r);
+}
+
+static void register_through_peer(struct node *node)
+{
+    Tern__Mesh__Submit m = TERN__MESH__SUBMIT__INIT;
+    struct buf command = {0};
+    struct buf packed = {0};
+
+    make_command(node, &command);
+    m.seq = ++node->start->submit_seq;
+    m.command = (ProtobufCBinaryData){command.len, command.base};
+    size_t size = tern__mesh__submit__get_packed_size(&m);
+    (void)tern__mesh__submit__pack(&m, buf_extend(&packed, size));
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].up[WIRE_CONTROL] && !uuid_is_zero(node->peers[id].hello.cluster_id) &&
+            node_send(node, id, WIRE_CONTROL, MESH_SUBMIT, buf_slice(&packed), NULL, 0)) {
+            node->start->registering = true;
+            break;
+        }
+    }
+    buf_fini(&command);
+    buf_fini(&packed);
+}
+
+static void register_by_quorum(struct node *node)
+{
+    struct registration *r = mem_new(sizeof *r);
+    struct buf command = {0};
+
+    r->node = node;
+    r->proposal.done = registered;
+    r->proposal.timeout_ms = 2000;
+    node->start->registration = r;
+    node->start->registering = true;
+    make_command(node, &command);
+    quorum_submit(node->quorum, buf_slice(&command), &r->proposal);
+    buf_fini(&command);
+}
+
+static void registering(struct node *node)
+{
+    struct start *s = node->start;
+    uint64_t now_us = clock_now_us(node->o.clock);
+    uint64_t patience_us = s->forgotten ? 3000000 : 10000000;
+
+    if (s->registering && now_us - s->registered_us < patience_us) {
+        return;
+    }
+    if (!s->registering && now_us - s->registered_us < 50000) {
+        return;
+    }
+    if (s->registration != NULL) {
+        return;
+    }
+    s->registered_us = now_us;
+    if (s->forgotten) {
+        register_through_peer(node);
+    } else if (node->quorum != NULL && !uuid_is_zero(node->control->cluster_id)) {
+        register_by_quorum(node);
+    }
+}
+
+/* ---- relaying for a joiner --------------------------------------------------------------------
+ */
+
+static void relayed(struct quorum_proposal *proposal, int status, struct slice result)
+{
+    struct relay *relay = CONTAINER_OF(proposal, struct relay, proposal);
+    struct node *node = relay->node;
+    Tern__Mesh__SubmitReply m = TERN__MESH__SUBMIT_REPLY__INIT;
+    struct buf packed = {0};
+    struct buf copy = {0};
+
+    buf_put(&copy, result);
+    m.seq = relay->seq;
+    m.status = status;
+    m.result = (ProtobufCBinaryData){copy.len, copy.base};
+    size_t size = tern__mesh__submit_reply__get_packed_size(&m);
+    (void)tern__mesh__submit_reply__pack(&m, buf_extend(&packed, size));
+    (void)node_send(node, relay->from, WIRE_CONTROL, MESH_SUBMIT_REPLY, buf_slice(&packed), NULL,
+                    0);
+    buf_fini(&packed);
+    buf_fini(&copy);
+    link_remove(&relay->link);
+    node->start->relay_count--;
+    free(relay);
+}
+
+void start_submit(struct node *node, uint32_t from, struct slice head)
+{
+    Tern__Mesh__Submit *m = tern__mesh__submit__unpack(NULL, head.len, head.base);
+
+    if (m == NULL || node->quorum == NULL || node->start->relay_count >= SUBMITS_MAX ||
+        strcmp(command_name(slice_of(m->command.data, m->command.len)), "register") != 0) {
+        tern__mesh__submit__free_unpacked(m, NULL);
+        return; /* the joiner asks again */
+    }
+    struct relay *relay = mem_new(sizeof *relay);
+    relay->node = node;
+    relay->from = from;
+    relay->seq = m->seq;
+    relay->proposal.done = relayed;
+    relay->proposal.timeout_ms = 2500;
+    queue_push(&node->start->relays, &relay->link);
+    node->start->relay_count++;
+    quorum_submit(node->quorum, slice_of(m->command.data, m->command.len), &relay->proposal);
+    tern__mesh__submit__free_unpacked(m, NULL);
+}
+
+void start_submit_reply(struct node *node, uint32_t from, struct slice head)
+{
+    Tern__Mesh__SubmitReply *m = tern__mesh__submit_reply__unpack(NULL, head.len, head.base);
+
+    if (m != NULL && node->phase == NODE_REGISTERING && node->start->forgotten &&
+        m->seq == node->start->submit_seq) {
+        if (uuid_is_zero(node->file.cluster_id)) {
+            node->file.cluster_id = node->peers[from].hello.cluster_id;
+        }
+        registration_result(node, m->status, slice_of(m->result.data, m->result.len));
+    }
+    tern__mesh__submit_reply__free_unpacked(m, NULL);
+}
+
+/* ---- ticking ----------------------------------------------------------------------------------
+ */
+
+static void empty(struct node *node)
+{
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].up[WIRE_CONTROL] && !uuid_is_zero(node->peers[id].hello.cluster_id)) {
+            node->file.cluster_id = node->peers[id].hello.cluster_id;
+            begin(node); /* it only ever joins */
+            return;
+        }
+    }
+}
+
+void start_tick(struct node *node)
+{
+    switch (node->phase) {
+    case NODE_EMPTY:
+        empty(node);
+        break;
+    case NODE_CHECKING:
+        checking(node);
+        break;
+    case NODE_REGISTERING:
+        registering(node);
+        break;
+    case NODE_READY:
+    case NODE_STOPPING:
+        break;
+    }
+}
