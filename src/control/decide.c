@@ -59,7 +59,7 @@ static void watch_epoch(const struct round *r, struct watch *watch, int32_t epoc
     watch->silent_ms = 0;
 }
 
-static struct watch *find_watch(const struct round *r, struct uuid topic_id, int32_t partition)
+struct watch *decide_find_watch(const struct round *r, struct uuid topic_id, int32_t partition)
 {
     struct watch_key key = key_of(topic_id, partition);
     struct watch *watch;
@@ -88,7 +88,7 @@ static void note_report(struct round *r, const struct decide_report *report)
     if (s.p == NULL || report->epoch != s.p->epoch || report->from != s.p->leader) {
         return;
     }
-    s.watch = find_watch(r, report->topic_id, report->partition);
+    s.watch = decide_find_watch(r, report->topic_id, report->partition);
     struct watch *watch = decide_watch(r, &s);
     watch_epoch(r, watch, s.p->epoch);
     switch (report->kind) {
@@ -220,10 +220,9 @@ static void count_leads(struct round *r)
 bool decide_assign(struct round *r, const struct subject *s, uint32_t leader,
                    const struct control_config *config, bool lossy)
 {
-    if (r->room == 0) {
+    if (r->assignment_count >= r->room) {
         return false;
     }
-    r->room--;
     r->assignments = mem_grow(r->assignments, r->assignment_count + 1, sizeof *r->assignments);
     struct command_assignment *a = &r->assignments[r->assignment_count++];
     memset(a, 0, sizeof *a);
@@ -269,9 +268,9 @@ static void decide_partitions(struct round *r)
     bool watching = r->memory->watches != NULL;
 
     for (struct control_topic *t = r->control->by_name; t != NULL; t = t->by_name.next) {
-        for (uint32_t i = 0; i < t->partition_count && r->room > 0; i++) {
+        for (uint32_t i = 0; i < t->partition_count && r->assignment_count < r->room; i++) {
             struct subject s = {.topic = t, .index = (int32_t)i, .p = &t->partitions[i]};
-            s.watch = watching ? find_watch(r, t->id, s.index) : NULL;
+            s.watch = watching ? decide_find_watch(r, t->id, s.index) : NULL;
             if (s.watch != NULL) {
                 watch_epoch(r, s.watch, s.p->epoch);
             }
@@ -318,7 +317,8 @@ size_t decide(const struct control *control, const struct decide_view *view,
 {
     struct round r = {.control = control, .view = view, .memory = memory};
 
-    if (max == 0 || uuid_is_zero(control->cluster_id)) {
+    CHECK(max >= DECIDE_COMMANDS_MIN);
+    if (uuid_is_zero(control->cluster_id)) {
         return 0;
     }
     note_nodes(&r);
@@ -329,10 +329,10 @@ size_t decide(const struct control *control, const struct decide_view *view,
     if (used > 0) {
         return used;
     }
-    /* Opening ledger entries take as much room as what they announce: both must fit. */
-    r.room = max >= 3 ? (max - 2) / 2 * DECIDE_BATCH_MAX : DECIDE_BATCH_MAX / 2;
+    r.room = max / DECIDE_COMMANDS_MIN * DECIDE_BATCH_MAX;
     count_leads(&r);
     refill_tokens(&r);
+    decide_ledger_index(&r);
     decide_partitions(&r);
     decide_ledger(&r);
     used = put_ledger(r.opens, r.open_count, key, out, max);
@@ -342,5 +342,6 @@ size_t decide(const struct control *control, const struct decide_view *view,
     free(r.assignments);
     free(r.opens);
     free(r.closes);
+    free(r.open);
     return used;
 }

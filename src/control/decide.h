@@ -57,6 +57,8 @@ struct decide_memory;
 struct decide_memory *decide_memory_new(void);
 void decide_memory_free(struct decide_memory *memory);
 
+#define DECIDE_COMMANDS_MIN 3 /* ledger opened, epochs assigned, ledger closed */
+
 /* What is decided, in the order of its urgency:
  *
  *   1. a silent node is fenced, one that is back is unfenced, a full one hands its leaders away;
@@ -74,8 +76,9 @@ void decide_memory_free(struct decide_memory *memory);
  *      well for 30 s.
  *
  * 6 and 7 pause their partition for some round trips: at most 50 of them per second.
- * At most `max` commands, each appended to its own buf of `out` (empty ones; the caller frees
- * them), to be proposed in this order; keys come from `key`, its seq advancing. Returns how many.
+ * At most `max` commands (not less than DECIDE_COMMANDS_MIN), each appended to its own buf of `out`
+ * (empty ones; the caller frees them), to be proposed in this order; keys come from `key`, its seq
+ * advancing. Returns how many.
  */
 size_t decide(const struct control *control, const struct decide_view *view,
               struct decide_memory *memory, struct command_key *key, struct buf *out, size_t max);

@@ -59,7 +59,9 @@ struct round {
     size_t open_count;
     struct control_ledger_entry *closes; /* and after */
     size_t close_count;
-    size_t room; /* assignments and entries that still fit into this round */
+    const struct control_ledger_entry **open; /* open "degraded" entries, sorted by their subject */
+    size_t open_known;
+    size_t room; /* how many of each of the three fit into this round */
 };
 
 /* One partition being looked at. */
@@ -70,6 +72,7 @@ struct subject {
     struct watch *watch; /* NULL: nothing is remembered */
 };
 
+struct watch *decide_find_watch(const struct round *r, struct uuid topic_id, int32_t partition);
 struct watch *decide_watch(struct round *r, struct subject *s); /* made if there is none */
 /* Proposes an epoch; false: the round is full. */
 bool decide_assign(struct round *r, const struct subject *s, uint32_t leader,
@@ -81,4 +84,5 @@ bool decide_repair(struct round *r, struct subject *s);
 /* decide_shape.c: 4, 6, 7 and the ledger that goes with them. */
 bool decide_degrade(struct round *r, struct subject *s);
 bool decide_shape(struct round *r, struct subject *s);
+void decide_ledger_index(struct round *r); /* before any of these */
 void decide_ledger(struct round *r);

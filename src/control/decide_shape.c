@@ -40,17 +40,36 @@ static bool is_degraded(const struct control_topic *topic, const struct control_
 
 /* ---- the ledger ---------------------------------------------------------------------------- */
 
-static const struct control_ledger_entry *open_entry(const struct control *control,
-                                                     const char *topic, int32_t partition)
+static int by_subject(const void *a, const void *b)
 {
+    const struct control_ledger_entry *x = *(const struct control_ledger_entry *const *)a;
+    const struct control_ledger_entry *y = *(const struct control_ledger_entry *const *)b;
+    int order = strcmp(x->topic, y->topic);
+
+    return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+void decide_ledger_index(struct round *r)
+{
+    const struct control *control = r->control;
+
+    r->open = mem_new(control->ledger_count * sizeof(struct control_ledger_entry *));
     for (uint32_t i = 0; i < control->ledger_count; i++) {
-        const struct control_ledger_entry *e = &control->ledger[i];
-        if (e->kind == LEDGER_DEGRADED && e->until_wall_ms == 0 && e->partition == partition &&
-            strcmp(e->topic, topic) == 0) {
-            return e;
+        if (control->ledger[i].kind == LEDGER_DEGRADED && control->ledger[i].until_wall_ms == 0) {
+            r->open[r->open_known++] = &control->ledger[i];
         }
     }
-    return NULL;
+    qsort(r->open, r->open_known, sizeof(struct control_ledger_entry *), by_subject);
+}
+
+static bool is_open(const struct round *r, const char *topic, int32_t partition)
+{
+    struct control_ledger_entry e = {.partition = partition};
+    const struct control_ledger_entry *wanted = &e;
+
+    (void)snprintf(e.topic, sizeof e.topic, "%s", topic);
+    return r->open_known > 0 && bsearch(&wanted, r->open, r->open_known,
+                                        sizeof(struct control_ledger_entry *), by_subject) != NULL;
 }
 
 static void add_entry(struct control_ledger_entry **entries, size_t *count,
@@ -60,7 +79,8 @@ static void add_entry(struct control_ledger_entry **entries, size_t *count,
     (*entries)[(*count)++] = *entry;
 }
 
-static void open_ledger(struct round *r, const struct subject *s, const char *note)
+/* False: it does not fit into this round. */
+static bool open_ledger(struct round *r, const struct subject *s, const char *note)
 {
     struct control_ledger_entry e = {.kind = LEDGER_DEGRADED,
                                      .partition = s->index,
@@ -68,35 +88,40 @@ static void open_ledger(struct round *r, const struct subject *s, const char *no
                                      .end_offset = -1,
                                      .since_wall_ms = r->view->wall_ms};
 
-    if (open_entry(r->control, s->topic->name, s->index) != NULL ||
-        open_entry(r->control, s->topic->name, -1) != NULL) {
-        return;
+    if (is_open(r, s->topic->name, s->index) || is_open(r, s->topic->name, -1)) {
+        return true;
+    }
+    if (r->open_count >= r->room) {
+        return false;
     }
     memcpy(e.topic, s->topic->name, sizeof e.topic);
     (void)snprintf(e.decided_by, sizeof e.decided_by, "policy %s", s->topic->policy.name);
     (void)snprintf(e.note, sizeof e.note, "%s", note);
     add_entry(&r->opens, &r->open_count, &e);
+    return true;
+}
+
+static bool partition_degraded(const struct round *r, const struct control_topic *t, uint32_t i)
+{
+    const struct watch *watch = decide_find_watch(r, t->id, (int32_t)i);
+    bool deciding = watch != NULL && watch->assigned_ms == r->view->now_ms;
+
+    return deciding || is_degraded(t, &t->partitions[i]) || !t->partitions[i].activated;
 }
 
 static bool still_degraded(const struct round *r, const struct control_ledger_entry *e)
 {
     const struct control_topic *t = control_topic_named(r->control, e->topic);
 
-    if (t == NULL) {
+    if (t == NULL || e->partition >= (int32_t)t->partition_count) {
         return false;
     }
+    if (e->partition >= 0) {
+        return partition_degraded(r, t, (uint32_t)e->partition);
+    }
     for (uint32_t i = 0; i < t->partition_count; i++) {
-        if (e->partition < 0 || (uint32_t)e->partition == i) {
-            struct watch_key key;
-            struct watch *watch;
-            memset(&key, 0, sizeof key);
-            key.topic_id = t->id;
-            key.partition = (int32_t)i;
-            HASH_FIND(hh, r->memory->watches, &key, sizeof key, watch);
-            bool deciding = watch != NULL && watch->assigned_ms == r->view->now_ms;
-            if (deciding || is_degraded(t, &t->partitions[i]) || !t->partitions[i].activated) {
-                return true;
-            }
+        if (partition_degraded(r, t, i)) {
+            return true;
         }
     }
     return false;
@@ -104,12 +129,12 @@ static bool still_degraded(const struct round *r, const struct control_ledger_en
 
 void decide_ledger(struct round *r)
 {
-    for (uint32_t i = 0; i < r->control->ledger_count; i++) {
-        const struct control_ledger_entry *e = &r->control->ledger[i];
-        if (e->kind == LEDGER_DEGRADED && e->until_wall_ms == 0 && !still_degraded(r, e)) {
-            struct control_ledger_entry closed = *e;
-            closed.until_wall_ms =
-                r->view->wall_ms > e->since_wall_ms ? r->view->wall_ms : e->since_wall_ms + 1;
+    for (size_t i = 0; i < r->open_known && r->close_count < r->room; i++) {
+        if (!still_degraded(r, r->open[i])) {
+            struct control_ledger_entry closed = *r->open[i];
+            closed.until_wall_ms = r->view->wall_ms > closed.since_wall_ms
+                                       ? r->view->wall_ms
+                                       : closed.since_wall_ms + 1;
             closed.bytes = 0;
             closed.millis = 0;
             add_entry(&r->closes, &r->close_count, &closed);
@@ -176,11 +201,11 @@ bool decide_degrade(struct round *r, struct subject *s)
         leader =
             control_choose_leader(r->control, s->topic, p, &config, r->usable, r->usable, r->leads);
     }
-    if (leader == 0 || !decide_assign(r, s, leader, &config, false)) {
+    if (leader == 0 || !open_ledger(r, s, "a region is lost: the others acknowledge without it") ||
+        !decide_assign(r, s, leader, &config, false)) {
         return false;
     }
     watch->assigned_ms = r->view->now_ms;
-    open_ledger(r, s, "a region is lost: the others acknowledge without it");
     return true;
 }
 
@@ -415,7 +440,7 @@ bool decide_shape(struct round *r, struct subject *s)
         return false;
     }
     if (is_degraded(s->topic, s->p)) {
-        open_ledger(r, s, "fewer regions acknowledge than the policy says");
+        (void)open_ledger(r, s, "fewer regions acknowledge than the policy says");
     }
     return grow_or_shrink(r, s) || count_again(r, s) || back_in_place(r, s);
 }
