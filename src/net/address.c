@@ -32,7 +32,8 @@ bool address_parse(const char *text, struct address *out)
     return true;
 }
 
-static int lookup(const struct address *address, int flags, struct sockaddr_storage *out)
+static int lookup(const struct address *address, int flags, struct sockaddr_storage *out,
+                  size_t max, size_t *out_count)
 {
     struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
@@ -40,21 +41,29 @@ static int lookup(const struct address *address, int flags, struct sockaddr_stor
     int result =
         getaddrinfo(address->host[0] != '\0' ? address->host : NULL, address->port, &hints, &found);
 
-    if (result == 0) {
-        CHECK(found->ai_addrlen <= sizeof *out);
-        memset(out, 0, sizeof *out);
-        memcpy(out, found->ai_addr, found->ai_addrlen);
-        freeaddrinfo(found);
+    if (result != 0) {
+        return result;
     }
-    return result;
+    *out_count = 0;
+    for (const struct addrinfo *each = found; each != NULL && *out_count < max;
+         each = each->ai_next) {
+        CHECK(each->ai_addrlen <= sizeof *out);
+        memset(&out[*out_count], 0, sizeof *out);
+        memcpy(&out[(*out_count)++], each->ai_addr, each->ai_addrlen);
+    }
+    freeaddrinfo(found);
+    return 0;
 }
 
 bool address_numeric(const struct address *address, struct sockaddr_storage *out)
 {
-    return lookup(address, AI_NUMERICHOST, out) == 0;
+    size_t count;
+
+    return lookup(address, AI_NUMERICHOST, out, 1, &count) == 0;
 }
 
-int address_resolve(const char *text, bool passive, struct sockaddr_storage *out, char why[256])
+int address_resolve(const char *text, bool passive, struct sockaddr_storage *out, size_t max,
+                    size_t *out_count, char why[256])
 {
     struct address address;
 
@@ -62,12 +71,18 @@ int address_resolve(const char *text, bool passive, struct sockaddr_storage *out
         (void)snprintf(why, 256, "\"%.100s\" is not an address; it should be host:port", text);
         return TERN_EINVALIDCONFIG;
     }
-    int result = lookup(&address, passive ? AI_PASSIVE : 0, out);
+    int result = lookup(&address, passive ? AI_PASSIVE : 0, out, max, out_count);
     if (result != 0) {
         (void)snprintf(why, 256, "cannot find the host of %.100s: %s", text, gai_strerror(result));
         return TERN_ENOENT;
     }
     return 0;
+}
+
+socklen_t address_size(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in);
 }
 
 void address_text(const struct sockaddr *address, char out[64])

@@ -17,7 +17,8 @@
 #include "net/frame_in.h"
 #include "net/tls.h"
 
-#define READ_BYTES 16384
+#define READ_BYTES    16384
+#define ADDRESSES_MAX 4
 
 struct client {
     int fd;
@@ -159,29 +160,23 @@ static int receive(struct client *client, char why[CLIENT_WHY])
 /* ---- connecting ---------------------------------------------------------------------------------
  */
 
-static int connect_socket(struct client *client, char why[CLIENT_WHY])
+static int connect_to(struct client *client, const struct sockaddr_storage *at,
+                      char why[CLIENT_WHY])
 {
-    struct sockaddr_storage at;
     int one = 1;
-    int error = address_resolve(client->address, false, &at, why);
-    socklen_t len =
-        at.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 
-    if (error != 0) {
-        return error;
-    }
-    client->fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    client->fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (client->fd < 0) {
         return fail(client, TERN_EIO, why, "cannot make a socket: %s", strerror(errno));
     }
     (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(client->fd, (const struct sockaddr *)&at, len) == 0) {
+    if (connect(client->fd, (const struct sockaddr *)at, address_size(at)) == 0) {
         return 0;
     }
     int reason = errno;
     if (reason == EINPROGRESS) {
         socklen_t size = sizeof reason;
-        error = wait_for(client, POLLOUT, why);
+        int error = wait_for(client, POLLOUT, why);
         if (error != 0) {
             return error;
         }
@@ -191,6 +186,27 @@ static int connect_socket(struct client *client, char why[CLIENT_WHY])
                        : fail(client, TERN_EIO, why,
                               "cannot connect to %s: %s; is the node running? Ask another one",
                               client->address, strerror(reason));
+}
+
+/* A name may have several addresses; the first that answers is taken. */
+static int connect_socket(struct client *client, char why[CLIENT_WHY])
+{
+    struct sockaddr_storage at[ADDRESSES_MAX];
+    size_t count = 0;
+    int error = address_resolve(client->address, false, at, ADDRESSES_MAX, &count, why);
+
+    for (size_t i = 0; i < count; i++) {
+        error = connect_to(client, &at[i], why);
+        if (error == 0) {
+            client->broken = false;
+            return 0;
+        }
+        if (client->fd >= 0) {
+            (void)close(client->fd);
+            client->fd = -1;
+        }
+    }
+    return error;
 }
 
 /* A client certificate of the cluster must not be able to pose as a node. */

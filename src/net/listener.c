@@ -29,7 +29,8 @@ int listener_open(struct stream_hub *hub, const char *address, struct listener *
 {
     struct sockaddr_storage at;
     int len = (int)sizeof at;
-    int error = address_resolve(address, true, &at, why);
+    size_t count;
+    int error = address_resolve(address, true, &at, 1, &count, why);
 
     if (error != 0) {
         return error;

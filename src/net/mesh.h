@@ -6,10 +6,10 @@
  *
  * Either side may refuse a hello by a last frame that says why.
  *
- * Who dials: the node with the lower id at once; the other one only when it has been without the
- * channel for a second (a joiner knows nodes that do not know it yet). The newest connection that
- * comes up replaces an older one, which must be dead if the peer dials again; only the lower id,
- * just after its own dial has come up, refuses the other's as a duplicate. */
+ * Who dials: both, the node with the higher id a moment later, because a joiner knows nodes that do
+ * not know it yet. When two dials meet, the lower id decides: it refuses the other's connection as
+ * a duplicate while its own is well under way, or has just come up. Otherwise the newest connection
+ * replaces an older one, which must be dead if the peer dials again. */
 #pragma once
 
 #include "net/complaint.h"
@@ -25,8 +25,9 @@
 #define MESH_DIAL_MS           5000
 #define MESH_BACKOFF_MIN_MS    50
 #define MESH_BACKOFF_MAX_MS    1000
-#define MESH_HIGHER_WAITS_MS   1000
+#define MESH_HIGHER_WAITS_MS   100
 #define MESH_DUPLICATE_MS      2000
+#define MESH_STABLE_MS         5000 /* up for so long: the next dial starts without a back-off */
 
 enum mesh_state { MESH_SHAKE, MESH_HELLO, MESH_READY, MESH_UP, MESH_REFUSING };
 
@@ -57,6 +58,7 @@ struct mesh_channel {
     struct mesh_lookup *lookup;
     struct timer redial;
     uint32_t backoff_ms;
+    uint32_t attempts;
     bool refused_full; /* a send was refused: peer_drained is owed */
 };
 

@@ -123,11 +123,19 @@ static void on_refused(struct mesh_conn *conn, struct slice reason)
 /* Two nodes that dial each other at once must close the same one of the two connections. */
 static bool is_duplicate(struct mesh_conn *conn)
 {
-    const struct mesh_conn *up = channel_of(conn)->up;
+    const struct mesh_channel *channel = channel_of(conn);
+    const struct mesh_conn *up = channel->up;
+    const struct mesh_conn *dial = channel->dial;
     uint64_t now_us = clock_now_us(conn->mesh->hub->clock);
 
-    return !conn->dialled && up != NULL && up->dialled && !up->stream.closing &&
-           conn->mesh->hello.node_id < conn->hello.node_id &&
+    if (conn->dialled || conn->mesh->hello.node_id > conn->hello.node_id) {
+        return false;
+    }
+    if (up == NULL) {
+        return conn->state == MESH_HELLO && dial != NULL && dial->state == MESH_HELLO &&
+               !dial->stream.closing;
+    }
+    return up->dialled && !up->stream.closing &&
            up->hello.start_number == conn->hello.start_number &&
            now_us - up->up_us < MESH_DUPLICATE_MS * 1000;
 }
@@ -153,7 +161,6 @@ static void come_up(struct mesh_conn *conn)
     conn->up_us = clock_now_us(mesh->hub->clock);
     channel->up = conn;
     channel->refused_full = false;
-    channel->backoff_ms = 0;
     mesh_dial_stop(channel);
     stream_deadline(&conn->stream, 0, NULL);
     mesh->counters[conn->channel].ups++;
@@ -170,6 +177,9 @@ void mesh_channel_down(struct mesh_channel *channel)
 
     if (conn == NULL) {
         return;
+    }
+    if (clock_now_us(mesh->hub->clock) - conn->up_us >= MESH_STABLE_MS * 1000) {
+        channel->backoff_ms = 0;
     }
     channel->up = NULL;
     channel->refused_full = false;

@@ -43,6 +43,21 @@ static void lookup_failed(struct mesh_channel *channel, const char *why)
     mesh_dial_soon(channel, false);
 }
 
+/* A name may have several addresses: each attempt takes the next one. */
+static const struct addrinfo *choose(const struct addrinfo *found, uint32_t attempt)
+{
+    uint32_t count = 0;
+    const struct addrinfo *chosen = found;
+
+    for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
+        count++;
+    }
+    for (uint32_t i = attempt % count; i > 0; i--) {
+        chosen = chosen->ai_next;
+    }
+    return chosen;
+}
+
 static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 {
     struct mesh_lookup *lookup = CONTAINER_OF(request, struct mesh_lookup, request);
@@ -51,7 +66,7 @@ static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *fou
     if (channel != NULL) {
         channel->lookup = NULL;
         if (status == 0) {
-            connect_to(channel, found->ai_addr);
+            connect_to(channel, choose(found, channel->attempts++)->ai_addr);
         } else {
             lookup_failed(channel, uv_strerror(status));
         }
@@ -116,8 +131,8 @@ void mesh_dial_soon(struct mesh_channel *channel, bool at_once)
         wait_ms = channel->backoff_ms / 2 +
                   clock_random(mesh->hub->clock) % (channel->backoff_ms / 2 + 1);
     }
-    if (mesh->hello.node_id > channel->node_id && wait_ms < MESH_HIGHER_WAITS_MS) {
-        wait_ms = MESH_HIGHER_WAITS_MS + wait_ms / 4;
+    if (mesh->hello.node_id > channel->node_id) {
+        wait_ms += MESH_HIGHER_WAITS_MS;
     }
     channel->redial.fire = on_redial;
     timer_after_ms(mesh->hub->clock, &channel->redial, wait_ms);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/net.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -181,6 +182,8 @@ int net_open(uv_loop_t *loop, struct clock *clock, const struct net_options *opt
         tls_context_free(context);
         return error;
     }
+    /* libuv writes without MSG_NOSIGNAL; a peer that is gone must not end the process. */
+    (void)signal(SIGPIPE, SIG_IGN);
     struct net *net = mem_new(sizeof *net);
     net->wire.ops = &ops;
     net->context = context;
