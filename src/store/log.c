@@ -314,6 +314,7 @@ void log_free(struct store_log *log)
     if (link_in_list(&log->dirty_dir)) {
         link_remove(&log->dirty_dir);
     }
+    free(log->ring);
     free(log->segments);
     free(log->history);
     free(log);

@@ -277,6 +277,10 @@ int store_open(struct disk *disk, struct clock *clock, const struct store_option
     apply_space_check(store);
     timer_after_ms(clock, &store->space_timer, SPACE_CHECK_MS);
     timer_after_ms(clock, &store->checkpoint_timer, options->checkpoint_ms);
+    if (journal_used_bytes(store) > 0) {
+        /* The journal may be full: then only a checkpoint of what was replayed makes room. */
+        checkpoint_mark(store, NULL);
+    }
     apply_kick(store);
     *out_store = store;
     return 0;

@@ -21,6 +21,7 @@ struct undo {
 
 struct inode {
     uint32_t refs;
+    uint32_t users; /* names and handles: without them it takes no space, but may come back */
     uint8_t *bytes;
     uint64_t size;
     uint64_t cap;
@@ -123,14 +124,30 @@ static void undos_drop(struct inode *inode)
     inode->undo_count = 0;
 }
 
-static void inode_unref(struct mem_disk *mem, struct inode *inode)
+static void inode_unref(struct inode *inode)
 {
     if (inode != NULL && --inode->refs == 0) {
-        mem->used -= inode->size;
+        CHECK(inode->users == 0);
         undos_drop(inode);
         free(inode->bytes);
         free(inode);
     }
+}
+
+static struct inode *inode_use(struct mem_disk *mem, struct inode *inode)
+{
+    if (inode != NULL && inode->users++ == 0) {
+        mem->used += inode->size;
+    }
+    return inode_ref(inode);
+}
+
+static void inode_unuse(struct mem_disk *mem, struct inode *inode)
+{
+    if (inode != NULL && --inode->users == 0) {
+        mem->used -= inode->size;
+    }
+    inode_unref(inode);
 }
 
 static void inode_resize(struct mem_disk *mem, struct inode *inode, uint64_t size)
@@ -147,7 +164,9 @@ static void inode_resize(struct mem_disk *mem, struct inode *inode, uint64_t siz
     if (size < inode->size) {
         memset(inode->bytes + size, 0, inode->size - size);
     }
-    mem->used = mem->used - inode->size + size;
+    if (inode->users > 0) {
+        mem->used = mem->used - inode->size + size;
+    }
     inode->size = size;
 }
 
@@ -278,13 +297,13 @@ static void name_set(struct mem_disk *mem, const char *path, struct inode *inode
 {
     struct name *name = name_find(mem, path);
 
-    (void)inode_ref(inode);
+    (void)inode_use(mem, inode);
     if (name == NULL) {
         name = mem_new(sizeof *name);
         name->path = mem_string(path);
         HASH_ADD_KEYPTR(hh, mem->names, name->path, strlen(name->path), name);
     } else {
-        inode_unref(mem, name->inode);
+        inode_unuse(mem, name->inode);
     }
     name->inode = inode;
 }
@@ -295,7 +314,7 @@ static void name_drop(struct mem_disk *mem, const char *path)
 
     if (name != NULL) {
         HASH_DELETE(hh, mem->names, name);
-        inode_unref(mem, name->inode);
+        inode_unuse(mem, name->inode);
         free(name->path);
         free(name);
     }
@@ -318,10 +337,10 @@ static struct change *change_push(struct mem_disk *mem, const char *path)
     return change;
 }
 
-static void change_free(struct mem_disk *mem, struct change *change)
+static void change_free(struct change *change)
 {
-    inode_unref(mem, change->before);
-    inode_unref(mem, change->now);
+    inode_unref(change->before);
+    inode_unref(change->now);
     free(change->dir);
     free(change->path);
     free(change->from);
@@ -374,7 +393,7 @@ static void names_crash(struct mem_disk *mem)
             if (going_back) {
                 change_undo(mem, change);
             }
-            change_free(mem, change);
+            change_free(change);
             mem->changes[i] = NULL;
         }
         for (size_t i = 0; i < mem->change_count; i++) {
@@ -425,7 +444,7 @@ static int sync_open(struct disk *disk, const char *path, bool create, struct di
         name = name_find(mem, path);
     }
     struct disk_file *file = mem_new(sizeof *file);
-    file->inode = inode_ref(name->inode);
+    file->inode = inode_use(mem, name->inode);
     file->life = mem->life;
     *out_file = file;
     return 0;
@@ -433,7 +452,7 @@ static int sync_open(struct disk *disk, const char *path, bool create, struct di
 
 static void sync_close(struct disk *disk, struct disk_file *file)
 {
-    inode_unref(mem_of(disk), file->inode);
+    inode_unuse(mem_of(disk), file->inode);
     free(file);
 }
 
@@ -622,7 +641,7 @@ static int sync_sync_dir(struct disk *disk, const char *path)
     for (size_t i = 0; i < mem->change_count; i++) {
         struct change *change = mem->changes[i];
         if (strcmp(change->dir, path) == 0) {
-            change_free(mem, change);
+            change_free(change);
         } else {
             mem->changes[kept++] = change;
         }
@@ -849,7 +868,7 @@ void mem_disk_free(struct disk *disk)
 
     drop_flying(mem);
     for (size_t i = 0; i < mem->change_count; i++) {
-        change_free(mem, mem->changes[i]);
+        change_free(mem->changes[i]);
     }
     free(mem->changes);
     HASH_ITER (hh, mem->names, name, next) {
@@ -943,12 +962,12 @@ struct disk *mem_disk_copy(const struct disk *disk, struct clock *clock, uint64_
     HASH_ITER (hh, from->names, name, next) {
         struct inode *inode = inode_copy(mem, &pairs, name->inode);
         name_set(mem, name->path, inode);
-        inode_unref(mem, inode);
+        inode_unref(inode);
     }
     for (size_t i = 0; i < from->change_count; i++) {
         const struct change *old = from->changes[i];
         struct change *change = change_push(mem, old->path);
-        inode_unref(mem, change->before);
+        inode_unref(change->before);
         change->had_before = old->had_before;
         change->before = inode_copy(mem, &pairs, old->before);
         change->now = inode_copy(mem, &pairs, old->now);
