@@ -61,16 +61,35 @@ $(B)/%.o: %.c | $(PROTO_H)
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 TEST_LIB_O := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
-SIM_O := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c))
 
-$(B)/tests/unit/%_test: $(B)/tests/unit/%_test.o $(TEST_LIB_O) $(B)/libtern-all.a
+$(B)/libtest.a: $(TEST_LIB_O)
+	$(call say,AR,$@)rm -f $@; ar rcs $@ $^
+$(B)/tests/unit/%_test: $(B)/tests/unit/%_test.o $(B)/libtest.a $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 .PHONY: unit
 unit: $(UNIT_BIN)
 	$(Q)tests/tools/run-units $(UNIT_BIN)
 
-.PHONY: rooms format format-check clean
+# Rules of the other kinds of tests and programs stand beside them.
+include $(wildcard tests/*/*.mk deploy/local/*.mk src/cli/*.mk)
+
+# ---- words for people ----------------------------------------------------------------------------
+# `make demo` and `make test` install what is missing first; the inner make then finds it.
+.PHONY: deps demo test
+deps:
+	$(Q)tests/tools/deps
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all demo-programs && tests/live/demo
+test: deps
+	$(Q)$(MAKE) --no-print-directory all test-programs && $(MAKE) --no-print-directory -s test-run
+.PHONY: test-programs test-run
+test-programs: $(UNIT_BIN) $(TEST_PROGRAMS)
+test-run:
+	$(Q)tests/tools/run-all rooms='make -s rooms' units='make -s unit MODE=$(MODE)' \
+	    crash='make -s crash MODE=$(MODE)' sim='make -s sim MODE=$(MODE)' live='make -s live MODE=$(MODE)'
+
+.PHONY: rooms format format-check tidy clean
 rooms:
 	$(Q)awk -f tests/tools/rooms.awk src/rooms.txt $$(find src -name '*.[ch]') && echo "rooms: doors are one-way"
 FORMATTED = $(shell find src include tests -name '*.[ch]' -not -path '*/generated/*')
@@ -78,6 +97,8 @@ format:
 	$(Q)clang-format-14 -i $(FORMATTED)
 format-check:
 	$(Q)clang-format-14 --dry-run --Werror $(FORMATTED) && echo "format: clean"
+tidy: $(PROTO_H)
+	$(Q)clang-tidy-14 --quiet $(SRC) -- -std=c11 -D_GNU_SOURCE $(INC) 2>/dev/null
 clean:
 	rm -rf build
 
