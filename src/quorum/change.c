@@ -51,7 +51,7 @@ static int next_call(struct quorum *quorum, bool *out_nothing)
     switch (quorum->change_kind) {
     case QUORUM_ADD:
         if (server == NULL) {
-            address_text(quorum->change_member.node_id, address);
+            raft_address_text(quorum->change_member.node_id, address);
             return raft_add(raft, request, id, address, raft_change_done);
         }
         if (server->role == RAFT_SPARE) {

@@ -41,7 +41,7 @@ uint32_t address_node(const char *address)
     return node;
 }
 
-void address_text(uint32_t node_id, char out[12])
+void raft_address_text(uint32_t node_id, char out[12])
 {
     (void)snprintf(out, 12, "%u", node_id);
 }
@@ -64,7 +64,7 @@ static int configuration_put(struct raft_configuration *out, uint64_t id, uint32
         out->n >= MESSAGE_MEMBERS_MAX || configuration_has_node(out, node)) {
         return TERN_EMALFORMED;
     }
-    address_text(node, address);
+    raft_address_text(node, address);
     return raft_configuration_add(out, id, address, role) == 0 ? 0 : TERN_EMALFORMED;
 }
 
@@ -522,7 +522,8 @@ void message_encode(const struct raft_message *message, struct buf *head, struct
         timeout_now_encode(&message->timeout_now, head);
         break;
     default:
-        CHECK(!"a known message type");
+        CHECK(message->type <= RAFT_IO_TIMEOUT_NOW);
+        break;
     }
 }
 

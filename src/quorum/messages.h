@@ -50,7 +50,7 @@ void message_fini(struct raft_message *message);
 
 /* The node id in a raft address ("12"), 0 if it is none. */
 uint32_t address_node(const char *address);
-void address_text(uint32_t node_id, char out[12]);
+void raft_address_text(uint32_t node_id, char out[12]);
 
 void configuration_encode(const struct raft_configuration *configuration, struct buf *out);
 int configuration_decode(struct slice bytes, struct raft_configuration *out) TERN_MUST_USE;

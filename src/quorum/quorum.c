@@ -438,7 +438,7 @@ static int prepare(const struct quorum_options *options, struct quorum **out, ch
         .snapshot = fsm_snapshot,
         .restore = fsm_restore,
     };
-    address_text(options->node_id, address);
+    raft_address_text(options->node_id, address);
     CHECK(raft_init(&quorum->raft, &quorum->qio.io, &quorum->raft_fsm, options->raft_id, address) ==
           0);
     *out = quorum;
@@ -459,7 +459,7 @@ int quorum_bootstrap(const struct quorum_options *options, const struct quorum_m
     }
     raft_configuration_init(&configuration);
     for (size_t i = 0; i < count && rv == 0; i++) {
-        address_text(members[i].node_id, address);
+        raft_address_text(members[i].node_id, address);
         rv = raft_configuration_add(&configuration, members[i].raft_id, address,
                                     members[i].voter ? RAFT_VOTER : RAFT_STANDBY);
     }

@@ -572,7 +572,7 @@ bool quorum_io_receive(struct quorum_io *qio, uint64_t raft_id, uint32_t node_id
     if (message_decode(type, head, tail, &message) != 0) {
         return false;
     }
-    address_text(node_id, address);
+    raft_address_text(node_id, address);
     message.server_id = raft_id;
     message.server_address = address;
     if (type == FRAME_VOTE) {

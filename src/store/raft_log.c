@@ -4,9 +4,10 @@
  * meta: both copies are written and synced one after the other, so that a set term or vote stands
  * in two places: a torn copy belongs to a call that has not returned, a rotten one has its twin.
  *
- * log: a frame says up to which index the log was synced when the frame was written. A bad frame
- * at or below such a mark is damage; one above every mark that follows was never acknowledged and
- * is cut.
+ * log: only ever appended to; forgetting entries is a frame, too, so that nothing that was synced
+ * is overwritten or cut. A frame says how many bytes of the file were synced when it was written,
+ * the header says it of what the file began with. A bad frame below such a mark is damage; one
+ * above every mark that follows was never acknowledged and is cut.
  *
  * snapshot: tmp, sync, rename, sync_dir; only then the log file is replaced the same way. Between
  * the two a crash leaves the new snapshot with the old log; open() finishes the work. */
@@ -35,17 +36,18 @@
 #define LOG_HEADER_BYTES  64
 #define SNAP_HEADER_BYTES 72
 #define FRAME_BYTES       40
+#define FORGET            0 /* frame type: entries from its index on are forgotten */
 #define BATCH_BYTES_MAX   (1u << 20)
 #define EXTENTS_MAX       64
 
-enum op_kind { OP_APPEND, OP_TRUNCATE, OP_SWITCH };
+enum op_kind { OP_WRITE, OP_SWITCH };
 
 /* Something that waits for its turn. */
 struct op {
     struct link link;
     enum op_kind kind;
-    struct buf frames; /* OP_APPEND; crc and durable mark are filled in when it is written */
-    uint64_t index;    /* OP_APPEND: first; OP_TRUNCATE: from; OP_SWITCH: snapshot index */
+    struct buf frames; /* OP_WRITE; crc and mark are filled in when it is written */
+    uint64_t index;    /* OP_SWITCH: of the snapshot */
     uint64_t term;     /* OP_SWITCH: of that index */
     uint64_t trailing; /* OP_SWITCH */
     struct raft_log_req *req;
@@ -73,9 +75,9 @@ struct raft_log_store {
     struct place *places;
     size_t place_count;
     size_t place_cap;
-    uint64_t end;     /* where the next frame goes */
-    uint64_t durable; /* synced up to this index */
-    uint64_t first;   /* of what has been called for */
+    uint64_t end;    /* where the next frame goes */
+    uint64_t synced; /* the first bytes of the file, that many are */
+    uint64_t first;  /* of what has been called for */
     uint64_t last;
 
     struct link ops;
@@ -245,7 +247,6 @@ static uint32_t frame_crc(const struct raft_log_store *log, const uint8_t *frame
 static void frame_put(struct buf *out, uint64_t index, const struct raft_log_entry *entry)
 {
     CHECK(entry->bytes.len <= RAFT_LOG_ENTRY_BYTES_MAX);
-    CHECK(entry->type != 0);
     uint8_t *at = buf_extend(out, FRAME_BYTES);
     memset(at, 0, FRAME_BYTES);
     put_le32(at, (uint32_t)entry->bytes.len);
@@ -255,13 +256,14 @@ static void frame_put(struct buf *out, uint64_t index, const struct raft_log_ent
     buf_put(out, entry->bytes);
 }
 
-/* Fills in mark and checksum of every frame in `frames`. */
-static void frames_seal(const struct raft_log_store *log, struct buf *frames)
+/* Fills in mark and checksum of every frame from `at` on. */
+static void frames_seal(const struct raft_log_store *log, struct buf *frames, size_t at,
+                        uint64_t synced)
 {
-    for (size_t at = 0; at < frames->len;) {
+    while (at < frames->len) {
         uint8_t *frame = frames->base + at;
         uint32_t len = get_le32(frame);
-        put_le64(frame + 24, log->durable);
+        put_le64(frame + 24, synced);
         put_le32(frame + 4, frame_crc(log, frame, len));
         at += FRAME_BYTES + (size_t)len;
     }
@@ -276,8 +278,8 @@ static bool frame_valid(const struct raft_log_store *log, struct slice bytes, si
     const uint8_t *frame = bytes.base + at;
     uint32_t len = get_le32(frame);
     if (len > RAFT_LOG_ENTRY_BYTES_MAX || len > bytes.len - at - FRAME_BYTES ||
-        get_le16(frame + 32) == 0 || get_le16(frame + 34) != 0 || get_le32(frame + 36) != 0 ||
-        get_le64(frame + 8) <= log->base_index) {
+        (get_le16(frame + 32) == FORGET && len != 0) || get_le16(frame + 34) != 0 ||
+        get_le32(frame + 36) != 0 || get_le64(frame + 8) <= log->base_index) {
         return false;
     }
     return get_le32(frame + 4) == frame_crc(log, frame, len);
@@ -309,26 +311,19 @@ static uint64_t term_at(const struct raft_log_store *log, uint64_t index)
     return log->places[index - log->base_index - 1].term;
 }
 
-static uint64_t pos_of(const struct raft_log_store *log, uint64_t index)
-{
-    CHECK(index > log->base_index);
-    CHECK(index <= written_last(log) + 1);
-    return index == written_last(log) + 1 ? log->end : log->places[index - log->base_index - 1].pos;
-}
-
 /* ---- log file: load ------------------------------------------------------------------------- */
 
-static void header_put(const struct raft_log_store *log, struct buf *out, uint64_t base_index,
-                       uint64_t base_term)
+/* `initial`: so many bytes, header included, are synced before the file gets its name. */
+static void header_put(const struct raft_log_store *log, uint8_t *at, uint64_t base_index,
+                       uint64_t base_term, uint64_t initial)
 {
-    uint8_t *at = buf_extend(out, LOG_HEADER_BYTES);
-
     memset(at, 0, LOG_HEADER_BYTES);
     put_le32(at, LOG_MAGIC);
     put_le32(at + 4, RAFT_LOG_FORMAT);
     memcpy(at + 8, log->id.bytes, sizeof log->id.bytes);
     put_le64(at + 24, base_index);
     put_le64(at + 32, base_term);
+    put_le64(at + 40, initial);
     put_le32(at + 60, crc32c(slice_of(at, 60)));
 }
 
@@ -337,15 +332,15 @@ static int log_replace(struct raft_log_store *log, uint64_t base_index, uint64_t
 {
     const struct disk_ops *ops = log->disk->ops;
     struct disk_file *file = NULL;
-    struct buf header = {0};
+    uint8_t header[LOG_HEADER_BYTES];
 
-    header_put(log, &header, base_index, base_term);
+    header_put(log, header, base_index, base_term, sizeof header);
     int rv = ops->open(log->disk, LOG_TMP, true, &file);
     if (rv == 0) {
         rv = ops->truncate(log->disk, file, 0);
     }
     if (rv == 0) {
-        rv = ops->write(log->disk, file, 0, buf_slice(&header));
+        rv = ops->write(log->disk, file, 0, slice_of(header, sizeof header));
     }
     if (rv == 0) {
         rv = ops->sync(log->disk, file);
@@ -356,7 +351,6 @@ static int log_replace(struct raft_log_store *log, uint64_t base_index, uint64_t
     if (rv == 0) {
         rv = ops->sync_dir(log->disk, DIR);
     }
-    buf_fini(&header);
     if (rv != 0) {
         if (file != NULL) {
             ops->close(log->disk, file);
@@ -371,7 +365,7 @@ static int log_replace(struct raft_log_store *log, uint64_t base_index, uint64_t
     log->base_term = base_term;
     log->place_count = 0;
     log->end = LOG_HEADER_BYTES;
-    log->durable = base_index;
+    log->synced = log->end;
     return 0;
 }
 
@@ -381,16 +375,39 @@ static int damaged_at(char why[256], const char *path, uint64_t pos, const char 
     return TERN_EDAMAGED;
 }
 
-/* The frame at `bad` does not hold. Damage if the log was ever known to be synced that far. */
+/* The frame at `bad` does not hold. Damage if the log was ever known to be synced beyond it. */
 static int tail_check(const struct raft_log_store *log, struct slice bytes, size_t bad,
                       char why[256])
 {
+    if (bad < log->synced) {
+        return damaged_at(why, LOG, bad, "a frame that was synced is damaged");
+    }
     for (size_t at = bad + 1; at + FRAME_BYTES <= bytes.len; at++) {
-        if (frame_valid(log, bytes, at) && get_le64(bytes.base + at + 24) > written_last(log)) {
+        if (frame_valid(log, bytes, at) && get_le64(bytes.base + at + 24) > bad) {
             return damaged_at(why, LOG, bad, "a frame that was synced is damaged");
         }
     }
     return 0;
+}
+
+/* Notes the frame at `pos`; false if it does not follow from what is before it. */
+static bool frame_note(struct raft_log_store *log, const uint8_t *frame, uint64_t pos)
+{
+    uint64_t index = get_le64(frame + 8);
+    uint64_t term = get_le64(frame + 16);
+
+    if (get_le16(frame + 32) == FORGET) {
+        if (index > written_last(log) + 1) {
+            return false;
+        }
+        log->place_count = (size_t)(index - log->base_index - 1);
+        return true;
+    }
+    if (index != written_last(log) + 1 || term == 0 || term < term_at(log, index - 1)) {
+        return false;
+    }
+    place_add(log, pos, term);
+    return true;
 }
 
 static int frames_load(struct raft_log_store *log, struct slice bytes, char why[256])
@@ -405,14 +422,13 @@ static int frames_load(struct raft_log_store *log, struct slice bytes, char why[
             }
             break;
         }
-        const uint8_t *frame = bytes.base + at;
-        uint64_t term = get_le64(frame + 16);
-        if (get_le64(frame + 8) != written_last(log) + 1 ||
-            term < term_at(log, written_last(log)) || term == 0) {
+        if (!frame_note(log, bytes.base + at, at)) {
             return damaged_at(why, LOG, at, "a frame is out of order");
         }
-        place_add(log, at, term);
-        at += FRAME_BYTES + (size_t)get_le32(frame);
+        at += FRAME_BYTES + (size_t)get_le32(bytes.base + at);
+    }
+    if (at < log->synced) {
+        return damaged_at(why, LOG, at, "the end is missing");
     }
     log->end = at;
     return 0;
@@ -433,6 +449,7 @@ static int header_load(struct raft_log_store *log, struct slice bytes, char why[
     }
     log->base_index = get_le64(bytes.base + 24);
     log->base_term = get_le64(bytes.base + 32);
+    log->synced = get_le64(bytes.base + 40);
     return 0;
 }
 
@@ -490,7 +507,7 @@ static int log_load(struct raft_log_store *log, char why[256])
     if (rv == 0) {
         rv = log->disk->ops->sync(log->disk, log->file);
     }
-    log->durable = written_last(log);
+    log->synced = log->end;
     return rv;
 }
 
@@ -809,7 +826,7 @@ int raft_log_bootstrap(struct raft_log_store *log, uint16_t type, struct slice b
     log->place_count = 0;
     log->end = LOG_HEADER_BYTES;
     frame_put(&frames, 1, &(struct raft_log_entry){1, type, bytes});
-    frames_seal(log, &frames);
+    frames_seal(log, &frames, 0, log->end);
     int rv = ops->truncate(log->disk, log->file, log->end);
     if (rv == 0) {
         rv = ops->write(log->disk, log->file, log->end, buf_slice(&frames));
@@ -819,7 +836,7 @@ int raft_log_bootstrap(struct raft_log_store *log, uint16_t type, struct slice b
     }
     place_add(log, log->end, 1);
     log->end += frames.len;
-    log->durable = 1;
+    log->synced = log->end;
     log->last = 1;
     buf_fini(&frames);
     if (rv != 0) {
@@ -855,7 +872,7 @@ static void finish(struct raft_log_store *log)
     }
 }
 
-static void append_done(struct disk_op *disk_op, int64_t status)
+static void write_done(struct disk_op *disk_op, int64_t status)
 {
     struct raft_log_store *log = CONTAINER_OF(disk_op, struct raft_log_store, disk_op);
 
@@ -865,29 +882,28 @@ static void append_done(struct disk_op *disk_op, int64_t status)
     if (log->failed) {
         return;
     }
-    log->durable = written_last(log);
+    log->synced = log->end;
     finish(log);
 }
 
 /* Everything that waits at the head of the queue goes out as one write with one sync. */
-static void run_append(struct raft_log_store *log)
+static void run_write(struct raft_log_store *log)
 {
     size_t count = 0;
     size_t bytes = 0;
 
     while (!queue_empty(&log->ops) && count < EXTENTS_MAX && bytes < BATCH_BYTES_MAX) {
         struct op *op = CONTAINER_OF(log->ops.next, struct op, link);
-        if (op->kind != OP_APPEND) {
+        if (op->kind != OP_WRITE) {
             break;
         }
         link_remove(&op->link);
         queue_push(&log->writing, &op->link);
-        CHECK(op->index == written_last(log) + 1);
-        frames_seal(log, &op->frames);
+        frames_seal(log, &op->frames, 0, log->synced);
         log->extents[count++] = (struct disk_extent){log->file, log->end, buf_slice(&op->frames)};
         for (size_t at = 0; at < op->frames.len;) {
             const uint8_t *frame = op->frames.base + at;
-            place_add(log, log->end + at, get_le64(frame + 16));
+            CHECK(frame_note(log, frame, log->end + at));
             at += FRAME_BYTES + (size_t)get_le32(frame);
         }
         log->end += op->frames.len;
@@ -900,26 +916,9 @@ static void run_append(struct raft_log_store *log)
         .extents = log->extents,
         .extent_count = count,
         .sync = log->file,
-        .done = append_done,
+        .done = write_done,
     };
     disk_submit(log->disk, &log->disk_op);
-}
-
-static void run_truncate(struct raft_log_store *log, struct op *op)
-{
-    if (op->index <= written_last(log)) {
-        log->end = pos_of(log, op->index);
-        log->place_count = (size_t)(op->index - log->base_index - 1);
-        int rv = log->disk->ops->truncate(log->disk, log->file, log->end);
-        if (rv == 0) {
-            rv = log->disk->ops->sync(log->disk, log->file);
-        }
-        if (rv != 0) {
-            (void)log_fail(log, rv, "truncating raft/log");
-        }
-        log->durable = written_last(log);
-    }
-    op_free(op);
 }
 
 static void switch_done(struct disk_op *disk_op, int64_t status)
@@ -952,9 +951,38 @@ static void switch_done(struct disk_op *disk_op, int64_t status)
     log->place_cap = log->place_count;
     log->base_index = log->switch_base;
     log->base_term = log->switch_base_term;
-    log->durable = written_last(log);
+    log->synced = log->end;
     buf_fini(&log->switch_bytes);
     finish(log);
+}
+
+/* The last `kept` entries; what lies between their frames is forgotten for good. */
+static bool switch_copy(struct raft_log_store *log, size_t kept)
+{
+    const struct place *places = log->places + log->place_count - kept;
+    uint64_t from = places[0].pos;
+    struct buf old = {0};
+    size_t len = (size_t)(log->end - from);
+
+    int64_t got = log->disk->ops->read(log->disk, log->file, from, buf_extend(&old, len), len);
+    if (got != (int64_t)len) {
+        (void)log_fail(log, got < 0 ? (int)got : TERN_EDAMAGED, "reading raft/log");
+        buf_fini(&old);
+        return false;
+    }
+    for (size_t i = 0; i < kept; i++) {
+        size_t at = (size_t)(places[i].pos - from);
+        if (!frame_valid(log, buf_slice(&old), at)) {
+            (void)log_fail(log, TERN_EDAMAGED, "raft/log: a synced frame is damaged");
+            buf_fini(&old);
+            return false;
+        }
+        log->switch_places[i] = (struct place){log->switch_bytes.len, places[i].term};
+        buf_put(&log->switch_bytes,
+                slice_of(old.base + at, FRAME_BYTES + (size_t)get_le32(old.base + at)));
+    }
+    buf_fini(&old);
+    return true;
 }
 
 /* Header and kept frames of the new file; false after a failure. */
@@ -969,27 +997,15 @@ static bool switch_prepare(struct raft_log_store *log, const struct op *op)
     }
     log->switch_base = base;
     log->switch_base_term = op->trailing > 0 ? term_at(log, base) : op->term;
+    size_t kept = op->trailing > 0 ? (size_t)(written_last(log) - base) : 0;
+    log->switch_places = mem_new((kept + 1) * sizeof *log->switch_places);
     buf_clear(&log->switch_bytes);
-    header_put(log, &log->switch_bytes, base, log->switch_base_term);
-    if (op->trailing == 0 || base == written_last(log)) {
-        log->switch_places = mem_new(sizeof *log->switch_places);
-        return true;
-    }
-    uint64_t from = pos_of(log, base + 1);
-    size_t len = (size_t)(log->end - from);
-    uint8_t *into = buf_extend(&log->switch_bytes, len);
-    int64_t got = log->disk->ops->read(log->disk, log->file, from, into, len);
-    if (got != (int64_t)len) {
-        (void)log_fail(log, got < 0 ? (int)got : TERN_EDAMAGED, "reading raft/log");
+    (void)buf_extend(&log->switch_bytes, LOG_HEADER_BYTES);
+    if (kept > 0 && !switch_copy(log, kept)) {
         return false;
     }
-    size_t skip = (size_t)(base - log->base_index);
-    size_t count = log->place_count - skip;
-    log->switch_places = mem_new(count * sizeof *log->switch_places);
-    for (size_t i = 0; i < count; i++) {
-        log->switch_places[i] = log->places[skip + i];
-        log->switch_places[i].pos += LOG_HEADER_BYTES - from;
-    }
+    frames_seal(log, &log->switch_bytes, LOG_HEADER_BYTES, 0);
+    header_put(log, log->switch_bytes.base, base, log->switch_base_term, log->switch_bytes.len);
     return true;
 }
 
@@ -1024,12 +1040,8 @@ static void run(struct raft_log_store *log)
     while (!log->busy && !log->failed && !queue_empty(&log->ops)) {
         struct op *op = CONTAINER_OF(log->ops.next, struct op, link);
         switch (op->kind) {
-        case OP_APPEND:
-            run_append(log);
-            break;
-        case OP_TRUNCATE:
-            link_remove(&op->link);
-            run_truncate(log, op);
+        case OP_WRITE:
+            run_write(log);
             break;
         case OP_SWITCH:
             link_remove(&op->link);
@@ -1039,21 +1051,26 @@ static void run(struct raft_log_store *log)
     }
 }
 
+static void write_queue(struct raft_log_store *log, struct op *op)
+{
+    op->kind = OP_WRITE;
+    log->waiting_bytes += op->frames.len;
+    queue_push(&log->ops, &op->link);
+    run(log);
+}
+
 void raft_log_append(struct raft_log_store *log, const struct raft_log_entry *entries, size_t count,
                      struct raft_log_req *req)
 {
     struct op *op = mem_new(sizeof *op);
 
     CHECK(count > 0);
-    op->kind = OP_APPEND;
-    op->index = log->last + 1;
     op->req = req;
     for (size_t i = 0; i < count; i++) {
+        CHECK(entries[i].type != FORGET);
         frame_put(&op->frames, ++log->last, &entries[i]);
     }
-    log->waiting_bytes += op->frames.len;
-    queue_push(&log->ops, &op->link);
-    run(log);
+    write_queue(log, op);
 }
 
 void raft_log_truncate(struct raft_log_store *log, uint64_t index)
@@ -1061,13 +1078,10 @@ void raft_log_truncate(struct raft_log_store *log, uint64_t index)
     struct op *op = mem_new(sizeof *op);
 
     CHECK(index >= log->first);
-    op->kind = OP_TRUNCATE;
-    op->index = index;
-    if (index <= log->last) {
-        log->last = index - 1;
-    }
-    queue_push(&log->ops, &op->link);
-    run(log);
+    CHECK(index <= log->last + 1);
+    log->last = index - 1;
+    frame_put(&op->frames, index, &(struct raft_log_entry){0, FORGET, {0}});
+    write_queue(log, op);
 }
 
 static void snapshot_done(struct disk_op *disk_op, int64_t status)

@@ -30,6 +30,22 @@ void world_violation(struct world *world, const char *format, ...)
     }
 }
 
+/* A story of the run on stderr, with WORLD_TRACE=1. */
+static void tell(const struct world *world, const char *format, ...) TERN_PRINTF(2, 3);
+static void tell(const struct world *world, const char *format, ...)
+{
+    va_list args;
+
+    if (!world->telling) {
+        return;
+    }
+    va_start(args, format);
+    fprintf(stderr, "%8.1f ", (double)world->now_us / 1000);
+    (void)vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
 /* ---- events --------------------------------------------------------------------------------- */
 
 static bool event_before(const struct world_event *a, const struct world_event *b)
@@ -142,8 +158,7 @@ static struct world_name *name_free(struct world_name *names)
             return &names[i];
         }
     }
-    CHECK(!"room for a name");
-    return NULL;
+    check_failed("room for a name", __FILE__, __LINE__, __func__);
 }
 
 static void name_set(struct world_name *names, const char *path, struct world_inode *inode)
@@ -458,6 +473,9 @@ static void inode_crash(struct world *world, struct world_inode *inode)
 {
     size_t longest = inode->now_len > inode->safe_len ? inode->now_len : inode->safe_len;
 
+    if (longest == 0) {
+        return;
+    }
     inode_reserve(&inode->now, &inode->now_cap, longest);
     inode_reserve(&inode->safe, &inode->safe_cap, longest);
     memset(inode->now + inode->now_len, 0, longest - inode->now_len);
@@ -678,6 +696,8 @@ static void fsm_apply(void *ctx, uint64_t index, struct slice command, struct bu
                         (unsigned long long)world->by_index[index]);
     }
     node->applied_count++;
+    tell(world, "node %u applies %llx at %llu", node->node_id, (unsigned long long)value,
+         (unsigned long long)index);
     state_note(node, value);
     buf_le64(out, value + 1);
 }
@@ -693,6 +713,7 @@ static int fsm_restore(void *ctx, struct slice snapshot)
 {
     struct world_node *node = ctx;
 
+    tell(node->world, "node %u restores %zu", node->node_id, snapshot.len / 8);
     buf_clear(&node->state);
     node->state_hash = 0;
     for (size_t at = 0; at + 8 <= snapshot.len; at += 8) {
@@ -738,6 +759,8 @@ static void node_role_changed(void *ctx, bool controller, uint64_t term)
     struct world *world = node->world;
 
     CHECK(node->controller != controller);
+    tell(world, "node %u controller=%d term %llu", node->node_id, controller,
+         (unsigned long long)term);
     node->controller = controller;
     node->controller_term = term;
     if (!controller) {
@@ -773,6 +796,7 @@ struct world *world_new(uint64_t seed, unsigned nodes)
     struct world *world = mem_new(sizeof *world);
 
     CHECK(nodes <= WORLD_NODES);
+    world->telling = getenv("WORLD_TRACE") != NULL;
     world->seed = seed;
     world->count = nodes;
     world->now_us = 1000000;
@@ -840,6 +864,7 @@ int world_start(struct world *world, uint32_t node_id)
     node->applied_count = 0;
     node->fatal = false;
     int rv = quorum_open(&options, &node->quorum, why);
+    tell(world, "node %u starts: %d", node_id, rv);
     if (rv != 0) {
         (void)snprintf(node->fatal_what, sizeof node->fatal_what, "%.120s", why);
     }
@@ -850,6 +875,7 @@ void world_crash(struct world *world, uint32_t node_id)
 {
     struct world_node *node = &world->nodes[node_id];
 
+    tell(world, "node %u crashes", node_id);
     disk_crash(&node->disk);
     node_stop(node);
 }
@@ -979,6 +1005,7 @@ static void submission_done(struct quorum_proposal *proposal, int status, struct
     struct submission *submission = CONTAINER_OF(proposal, struct submission, proposal);
     struct world *world = submission->world;
 
+    tell(world, "%llx ends with %d", (unsigned long long)submission->command, status);
     if (status == 0) {
         CHECK(result.len == 8);
         CHECK(get_le64(result.base) == submission->command + 1);

@@ -70,6 +70,7 @@ struct world_event {
 
 struct world {
     uint64_t seed;
+    bool telling;
     struct prng prng;
     uint64_t now_us;
     uint64_t next_seq;

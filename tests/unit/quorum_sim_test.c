@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "base/trace.h"
 #include "tests/lib/quorum_world.h"
 #include "tests/lib/test.h"
@@ -67,12 +68,157 @@ static void a_restarted_quorum_still_has_everything(void **state)
     world_free(world);
 }
 
+/* ---- random faults -------------------------------------------------------------------------- */
+
+static uint32_t random_running(struct world *world, struct prng *prng)
+{
+    uint32_t start = (uint32_t)prng_below(prng, world->count);
+
+    for (uint32_t i = 0; i < world->count; i++) {
+        uint32_t node = (start + i) % world->count + 1;
+        if (world->nodes[node].quorum != NULL) {
+            return node;
+        }
+    }
+    return 0;
+}
+
+static void start(struct world *world, uint32_t node_id)
+{
+    int rv = world_start(world, node_id);
+
+    if (rv != 0) {
+        world_violation(world, "node %u does not start: %s, %s", node_id, error_name(rv),
+                        world->nodes[node_id].fatal_what);
+    }
+}
+
+static void random_fault(struct world *world, struct prng *prng)
+{
+    uint32_t a = (uint32_t)prng_between(prng, 1, world->count);
+    uint32_t b = (uint32_t)prng_between(prng, 1, world->count);
+    struct world_node *node = &world->nodes[a];
+
+    switch (prng_below(prng, 10)) {
+    case 0:
+        if (node->quorum != NULL) {
+            world_crash(world, a);
+        }
+        break;
+    case 1:
+        if (node->quorum != NULL) { /* in the middle of what it will write next */
+            node->disk.crash_in = prng_between(prng, 1, 12);
+        }
+        break;
+    case 2:
+    case 3:
+        if (node->quorum == NULL) {
+            start(world, a);
+        }
+        break;
+    case 4:
+        world_cut(world, a, b, true);
+        break;
+    case 5:
+        world_isolate(world, a, true);
+        break;
+    case 6:
+    case 7:
+        world_heal(world);
+        break;
+    case 8:
+        world->delay_max_us = prng_between(prng, 1000, 60000);
+        break;
+    default:
+        node->disk.delay_max_us = prng_between(prng, 200, 40000);
+        break;
+    }
+}
+
+static uint64_t awaited;
+
+static bool everybody_has_it(struct world *world)
+{
+    for (uint32_t i = 1; i <= world->count; i++) {
+        if (!world_has(world, i, awaited)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Everything is mended: a new command must be applied everywhere before long. */
+static void calm(struct world *world)
+{
+    world_heal(world);
+    world->delay_max_us = 8000;
+    for (uint32_t i = 1; i <= world->count; i++) {
+        world->nodes[i].disk.crash_in = 0;
+        world->nodes[i].disk.delay_max_us = 2000;
+        if (world->nodes[i].quorum == NULL) {
+            start(world, i);
+        }
+    }
+    awaited = UINT64_C(0xabcdef);
+    for (unsigned i = 0; i < 10; i++) {
+        world_submit(world, 1, awaited);
+        if (world_run(world, 3500, everybody_has_it)) {
+            (void)world_run(world, 3500, NULL); /* whatever else was submitted has ended */
+            world_check_end(world);
+            return;
+        }
+    }
+    world_violation(world, "no progress after everything was mended");
+}
+
+static void random_run(uint64_t seed)
+{
+    struct prng prng;
+    prng_init(&prng, seed * 977 + 5);
+    struct world *world = world_new(seed, prng_chance(&prng, 1, 4) ? 5 : 3);
+    uint64_t command = 0;
+
+    world->options.snapshot_threshold = (uint32_t)prng_between(&prng, 10, 120);
+    world->options.snapshot_trailing = (uint32_t)prng_between(&prng, 2, 60);
+    world_found(world, world->count);
+    for (unsigned step = 0; step < 250; step++) {
+        (void)world_run(world, prng_between(&prng, 1, 120), NULL);
+        if (prng_chance(&prng, 1, 4)) {
+            random_fault(world, &prng);
+        }
+        for (uint64_t k = prng_below(&prng, 4); k > 0; k--) {
+            uint32_t node = random_running(world, &prng);
+            if (node != 0) {
+                world_submit(world, node, ++command << 8 | node);
+            }
+        }
+    }
+    calm(world);
+    world_free(world);
+}
+
+static void random_faults_lose_nothing_that_was_acknowledged(void **state)
+{
+    const char *one = getenv("SEED");
+    const char *count = getenv("SEEDS");
+    uint64_t first = one != NULL ? strtoull(one, NULL, 10) : 1;
+    uint64_t seeds = one != NULL ? 1 : count != NULL ? strtoull(count, NULL, 10) : 200;
+
+    (void)state;
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
+        random_run(seed);
+    }
+    printf("seeds %llu..%llu\n", (unsigned long long)first,
+           (unsigned long long)(first + seeds - 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_voters_elect_a_controller_and_apply_a_command),
         cmocka_unit_test(a_command_submitted_anywhere_reaches_the_controller),
         cmocka_unit_test(a_restarted_quorum_still_has_everything),
+        cmocka_unit_test(random_faults_lose_nothing_that_was_acknowledged),
     };
     trace_set_level(TRACE_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
