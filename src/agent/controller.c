@@ -235,12 +235,12 @@ static void round_of_decisions(struct controller *c)
 {
     struct decide_view view;
     struct buf commands[ROUND_MAX];
-    struct command_key key = {c->node->client, c->node->command_seq + 1};
+    struct command_key key = {c->node->client, c->node->command_seq};
 
     memset(commands, 0, sizeof commands);
     view_of(c, &view);
     size_t count = decide(c->node->control, &view, c->memory, &key, commands, ROUND_MAX);
-    c->node->command_seq = key.seq > 0 ? key.seq - 1 : 0;
+    c->node->command_seq = key.seq;
     c->report_count = 0;
     for (size_t i = 0; i < count; i++) {
         propose(c, i, buf_slice(&commands[i]));

@@ -168,10 +168,9 @@ static bool decide_one_node(const struct control_node *node, const struct decide
                             const struct decide_view *view, struct command_key *key,
                             struct buf *out)
 {
-    bool settled = view->now_ms - view->controller_since_ms > view->suspicion_ms;
-
     if (!node->fenced && !seen->reachable) {
-        if (!settled || seen->silent_ms <= view->suspicion_ms) {
+        /* Every node keeps its own observations: a new controller does not start the clock anew. */
+        if (seen->silent_ms <= view->suspicion_ms) {
             return false;
         }
         key->seq++;
