@@ -5,6 +5,7 @@
 #include "admin.pb-c.h"
 #include "admin/calls.h"
 #include "admin/health.h"
+#include "admin/pool.h"
 #include "admin/server.h"
 #include "base/error.h"
 #include "base/queue.h"
@@ -15,22 +16,6 @@ struct admin {
     struct admin_options options;
     struct link changes; /* struct change: under way */
 };
-
-/* ---- memory of one answer: taken piece by piece, given back at once -------------------------- */
-
-struct pool_block {
-    struct pool_block *next;
-};
-struct pool {
-    struct pool_block *blocks;
-};
-void *pool_new(struct pool *pool, size_t size); /* zeroed */
-char *pool_text(struct pool *pool, const char *text);
-char *pool_printf(struct pool *pool, const char *format, ...) TERN_PRINTF(2, 3);
-ProtobufCBinaryData pool_bytes(struct pool *pool, struct slice bytes);
-void pool_fini(struct pool *pool);
-/* Appends the packed message. */
-void pack_into(struct buf *out, const ProtobufCMessage *message);
 
 /* ---- answers: 0, or an error with a sentence ------------------------------------------------- */
 struct ask {

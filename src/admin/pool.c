@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/pool.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "admin/inner.h"
+struct pool_block {
+    struct pool_block *next;
+    max_align_t bytes[];
+};
 
 void *pool_new(struct pool *pool, size_t size)
 {
@@ -11,7 +16,7 @@ void *pool_new(struct pool *pool, size_t size)
 
     block->next = pool->blocks;
     pool->blocks = block;
-    return block + 1;
+    return block->bytes;
 }
 
 char *pool_text(struct pool *pool, const char *text)
@@ -56,6 +61,22 @@ void pool_fini(struct pool *pool)
         free(pool->blocks);
         pool->blocks = next;
     }
+}
+
+static void *pool_take(void *data, size_t size)
+{
+    return pool_new(data, size > 0 ? size : 1);
+}
+
+static void pool_keep(void *data, void *memory)
+{
+    (void)data;
+    (void)memory;
+}
+
+ProtobufCAllocator pool_allocator(struct pool *pool)
+{
+    return (ProtobufCAllocator){.alloc = pool_take, .free = pool_keep, .allocator_data = pool};
 }
 
 void pack_into(struct buf *out, const ProtobufCMessage *message)
