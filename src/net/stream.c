@@ -119,6 +119,24 @@ static void set_dirty(struct stream *stream)
     }
 }
 
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out);
+static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf);
+
+static void update_reading(struct stream *stream)
+{
+    bool reading = !stream->read_paused && !stream->resting && !stream->finishing;
+
+    if (stream->closing || reading == stream->reading) {
+        return;
+    }
+    stream->reading = reading;
+    if (reading) {
+        CHECK(uv_read_start((uv_stream_t *)&stream->tcp, on_alloc, on_read) == 0);
+    } else {
+        (void)uv_read_stop((uv_stream_t *)&stream->tcp);
+    }
+}
+
 void stream_finish(struct stream *stream, int error, const char *format, ...)
 {
     va_list args;
@@ -130,10 +148,7 @@ void stream_finish(struct stream *stream, int error, const char *format, ...)
     note_why(stream, error, format, args);
     va_end(args);
     stream->finishing = true;
-    if (stream->reading) {
-        (void)uv_read_stop((uv_stream_t *)&stream->tcp);
-        stream->reading = false;
-    }
+    update_reading(stream);
     stream_deadline(stream, STREAM_FINISH_S * 1000, "it does not read what was sent");
     set_dirty(stream);
 }
@@ -349,6 +364,10 @@ static void flush(struct stream *stream, bool first_round)
 {
     size_t before = stream->queued;
 
+    if (stream->resting) {
+        stream->resting = false;
+        update_reading(stream);
+    }
     if (stream->poked) {
         stream->poked = false;
         stream->ops->poked(stream);
@@ -369,6 +388,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct stream_hub *hub = prepare->data;
 
+    hub->turn++;
     for (bool first = true; !queue_empty(&hub->dirty); first = false) {
         struct link round;
         struct link *link;
@@ -450,6 +470,21 @@ static void decrypt(struct stream *stream, struct slice bytes)
     }
 }
 
+/* libuv reads on as long as there is something; bulk must not keep a heartbeat waiting. */
+static void count_turn(struct stream *stream, size_t len)
+{
+    if (stream->turn != stream->hub->turn) {
+        stream->turn = stream->hub->turn;
+        stream->turn_bytes = 0;
+    }
+    stream->turn_bytes += len;
+    if (stream->turn_bytes >= STREAM_TURN) {
+        stream->resting = true;
+        update_reading(stream);
+        set_dirty(stream);
+    }
+}
+
 static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
 {
     struct stream *stream = handle->data;
@@ -465,6 +500,7 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
     }
     struct slice bytes = slice_of(buf->base, (size_t)got);
     stream->heard = true;
+    count_turn(stream, (size_t)got);
     if (stream->tls != NULL) {
         decrypt(stream, bytes);
     } else {
@@ -473,23 +509,10 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
     }
 }
 
-static void set_reading(struct stream *stream, bool reading)
-{
-    if (stream->closing || stream->finishing || reading == stream->reading) {
-        return;
-    }
-    stream->reading = reading;
-    if (reading) {
-        CHECK(uv_read_start((uv_stream_t *)&stream->tcp, on_alloc, on_read) == 0);
-    } else {
-        (void)uv_read_stop((uv_stream_t *)&stream->tcp);
-    }
-}
-
 void stream_pause(struct stream *stream, bool paused)
 {
     stream->read_paused = paused;
-    set_reading(stream, !paused);
+    update_reading(stream);
 }
 
 /* ---- begin ------------------------------------------------------------------------------------
@@ -517,7 +540,7 @@ static void connected(struct stream *stream)
         address_text((const struct sockaddr *)&address, stream->peer);
     }
     (void)uv_tcp_nodelay(&stream->tcp, 1);
-    set_reading(stream, true);
+    update_reading(stream);
     if (stream->tls == NULL) {
         became_open(stream);
     } else {

@@ -21,6 +21,7 @@
 #define STREAM_NAME     64
 #define STREAM_IOVECS   64
 #define STREAM_READ     (64u * 1024)
+#define STREAM_TURN     (256u * 1024) /* read from one stream before the others have their turn */
 #define STREAM_FINISH_S 10 /* how long stream_finish waits for a peer that doesn't read */
 
 /* What the streams of one loop share. */
@@ -33,6 +34,7 @@ struct stream_hub {
     uint8_t *read_buffer;  /* STREAM_READ; used only while a read callback runs */
     uint8_t *plain_buffer; /* the same for what TLS decrypts */
     uint8_t *stage;        /* small chunks on their way into one TLS record */
+    uint64_t turn;
     void (*quiet)(struct stream_hub *hub); /* no handle is left: set while closing */
 };
 
@@ -83,7 +85,10 @@ struct stream {
     bool finishing;
     bool closing;
     bool reading;
-    bool read_paused;
+    bool read_paused; /* by the owner */
+    bool resting;     /* has read STREAM_TURN in this turn */
+    size_t turn_bytes;
+    uint64_t turn;
     bool poked;
     bool heard;        /* the other side has sent something */
     bool peer_closed;  /* it was the other side that ended it */

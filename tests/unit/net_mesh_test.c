@@ -248,6 +248,52 @@ static void a_joiner_that_nobody_knows_dials_by_itself(void **state)
     rig_fini(&rig);
 }
 
+static bool all_up(void *ctx)
+{
+    struct peer_log *logs = ctx;
+    bool up = true;
+
+    for (uint32_t a = 1; a <= 3; a++) {
+        for (uint32_t b = 1; b <= 3; b++) {
+            up = up &&
+                 (a == b || (logs[a].ups[b][WIRE_CONTROL] > 0 && logs[a].ups[b][WIRE_DATA] > 0));
+        }
+    }
+    return up;
+}
+
+static void three_nodes_that_all_dial_at_once_come_up_once(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 5; round++) {
+        struct rig rig;
+        struct peer_log logs[4] = {0};
+        rig_init(&rig);
+        for (uint32_t id = 1; id <= 3; id++) {
+            start(&rig, id, &logs[id], NULL);
+        }
+        for (uint32_t a = 3; a >= 1; a--) {
+            for (uint32_t b = 1; b <= 3; b++) {
+                if (a != b) {
+                    introduce(&rig, &logs[a], b);
+                }
+            }
+        }
+        assert_true(rig_until(&rig, all_up, logs, 5000));
+        rig_run_ms(&rig, 200); /* the higher ids dial late, if at all */
+        for (uint32_t a = 1; a <= 3; a++) {
+            for (uint32_t b = 1; b <= 3; b++) {
+                for (unsigned channel = 0; channel < WIRE_CHANNELS; channel++) {
+                    assert_int_equal(logs[a].ups[b][channel], a == b ? 0 : 1);
+                    assert_int_equal(logs[a].downs[b][channel], 0);
+                }
+            }
+        }
+        assert_int_equal(rig_line_count, 0);
+        rig_fini(&rig);
+    }
+}
+
 static void a_full_queue_refuses_and_tells_when_it_has_drained(void **state)
 {
     struct rig rig;
@@ -496,6 +542,7 @@ int main(void)
         cmocka_unit_test(frames_arrive_in_order_both_ways_on_both_channels),
         cmocka_unit_test(tails_of_many_megabytes_arrive_whole),
         cmocka_unit_test(a_joiner_that_nobody_knows_dials_by_itself),
+        cmocka_unit_test(three_nodes_that_all_dial_at_once_come_up_once),
         cmocka_unit_test(a_full_queue_refuses_and_tells_when_it_has_drained),
         cmocka_unit_test(a_restarted_peer_goes_down_once_and_comes_up_again),
         cmocka_unit_test(a_dropped_peer_comes_back_after_a_back_off),
