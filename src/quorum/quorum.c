@@ -153,8 +153,9 @@ static bool role_step(struct quorum *quorum)
     if (raft->state == RAFT_LEADER && quorum->lead_term == 0) {
         CHECK(raft->current_term > quorum->told_term || quorum->told_term == 0);
         quorum->lead_term = raft->current_term;
-        quorum->controller = false;
-        quorum->barrier_wanted = true;
+        quorum->controller = quorum->options.guard_off_in_tests;
+        quorum->barrier_wanted = !quorum->controller;
+        quorum->answers_due = quorum->answers_due || quorum->controller;
         quorum->commands_due = true;
         any = true;
     }

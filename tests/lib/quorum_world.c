@@ -802,6 +802,7 @@ struct world *world_new(uint64_t seed, unsigned nodes)
     world->now_us = 1000000;
     world->delay_min_us = 500;
     world->delay_max_us = 8000;
+    world->proposal_timeout_ms = 3000;
     world->options.election_ms = 300;
     world->options.heartbeat_ms = 50;
     prng_init(&world->prng, seed);
@@ -1025,7 +1026,7 @@ void world_submit(struct world *world, uint32_t node_id, uint64_t command)
     submission->world = world;
     submission->command = command;
     submission->proposal.done = submission_done;
-    submission->proposal.timeout_ms = 3000;
+    submission->proposal.timeout_ms = world->proposal_timeout_ms;
     quorum_submit(world->nodes[node_id].quorum, slice_of(bytes, sizeof bytes),
                   &submission->proposal);
 }

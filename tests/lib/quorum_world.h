@@ -80,6 +80,7 @@ struct world {
     struct world_node nodes[WORLD_NODES + 1]; /* by node id; 0 unused */
     unsigned count;
     struct quorum_options options; /* what all nodes have in common */
+    uint64_t proposal_timeout_ms;
     /* Network. */
     bool cut[WORLD_NODES + 1][WORLD_NODES + 1]; /* from, to */
     uint64_t last_arrival_us[WORLD_NODES + 1][WORLD_NODES + 1][2];
