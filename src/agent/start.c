@@ -16,7 +16,8 @@
 #include "base/trace.h"
 #include "mesh.pb-c.h"
 
-#define SUBMITS_MAX 64 /* of joiners, relayed at the same time */
+#define SUBMITS_MAX 64      /* of joiners, relayed at the same time */
+#define JOIN_ASK_US 1000000 /* how often an empty node looks for a cluster */
 
 struct registration {
     struct quorum_proposal proposal;
@@ -36,6 +37,7 @@ struct start {
     uint64_t asked_us;
     uint64_t query_seq;
     node_set answered;
+    node_set founded;  /* peers that have control state */
     uint64_t highest; /* start number that a peer has registered for us */
     bool forgotten;   /* register through a peer, as a new incarnation */
     bool registering; /* a command is under way */
@@ -156,7 +158,7 @@ static void begin(struct node *node)
     node->start->forgotten = node->o.new_incarnation || f->raft_id == 0 || f->raft_retired;
     if (first && is_founder(node) && !node->o.new_incarnation) {
         enter(node, NODE_REGISTERING); /* exempt: nothing can have been forgotten */
-        start_hello(node);
+        say_hello_again(node);
         open_quorum(node);
     } else {
         enter(node, NODE_CHECKING);
@@ -219,15 +221,20 @@ void start_close(struct node *node)
 int node_found(struct node *node, struct uuid cluster_id, const struct node_founder *founders,
                size_t count, char why[256])
 {
+    bool joining = node->file.raft_id == 0 && !node->registered;
     if (!uuid_is_zero(node->file.cluster_id)) {
-        if (uuid_equal(node->file.cluster_id, cluster_id)) {
+        bool same = uuid_equal(node->file.cluster_id, cluster_id);
+        if (same && !joining) {
             return 0;
         }
-        (void)snprintf(why, 256, "node %u belongs to a cluster already", node->o.node_id);
-        return TERN_EEXIST;
+        if (!same) {
+            (void)snprintf(why, 256, "node %u belongs to a cluster already", node->o.node_id);
+            return TERN_EEXIST;
+        }
     }
     struct node_file file = node->file;
     file.cluster_id = cluster_id;
+    file.start_pending = 0; /* what a join that had begun raised was never registered */
     file.founder_count = 0;
     for (size_t i = 0; i < count && i < NODE_FOUNDERS_MAX; i++) {
         file.founders[file.founder_count++] = founders[i];
@@ -386,6 +393,9 @@ void start_reply(struct node *node, uint32_t from, struct slice head)
 
     if (r != NULL && r->node == node->o.node_id) {
         node->start->answered |= NODE_BIT(from);
+        if (r->founded) {
+            node->start->founded |= NODE_BIT(from);
+        }
         if (r->start_number > node->start->highest) {
             node->start->highest = r->start_number;
         }
@@ -675,14 +685,24 @@ void start_submit_reply(struct node *node, uint32_t from, struct slice head)
 /* ---- ticking ----------------------------------------------------------------------------------
  */
 
+/* A directory without identity only ever joins, and only a cluster that lives: one that is just being
+ * founded may be about to name this node as a founder. */
 static void empty(struct node *node)
 {
+    struct start *s = node->start;
+    uint64_t now_us = clock_now_us(node->o.clock);
+
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if (node->peers[id].up[WIRE_CONTROL] && !uuid_is_zero(node->peers[id].hello.cluster_id)) {
+        if ((s->founded & NODE_BIT(id)) != 0 && node->peers[id].up[WIRE_CONTROL] &&
+            !uuid_is_zero(node->peers[id].hello.cluster_id)) {
             node->file.cluster_id = node->peers[id].hello.cluster_id;
-            begin(node); /* it only ever joins */
+            begin(node);
             return;
         }
+    }
+    if (now_us - s->asked_us >= JOIN_ASK_US) {
+        s->asked_us = now_us;
+        ask_peers(node);
     }
 }
 
