@@ -9,8 +9,9 @@
 #include "net/kafka_listener.h"
 #include "net/mesh.h"
 
-#define CONTROL_QUEUE_MAX ((size_t)16 << 20)
-#define DATA_QUEUE_MAX    ((size_t)32 << 20)
+#define CONTROL_QUEUE_MAX   ((size_t)16 << 20)
+#define EXPIRY_WARNING_DAYS 30
+#define DATA_QUEUE_MAX      ((size_t)32 << 20)
 
 struct net {
     struct wire wire;
@@ -140,10 +141,15 @@ static int check_identity(const struct net_options *options, const struct tls_co
 {
     const struct identity *own = tls_context_identity(context);
     char text[CERTS_WHY];
+    int days;
 
     if (own->node_id == options->node_id && strcmp(own->region, options->region) == 0 &&
         strcmp(own->cluster_name, options->cluster_name) == 0) {
-        return 0;
+        int error = tls_context_check(context, &days, why);
+        if (error == 0 && days < EXPIRY_WARNING_DAYS) {
+            trace_warn("event=certificate_expires days=%d file=%s", days, options->crt_file);
+        }
+        return error;
     }
     identity_text(own, text);
     (void)snprintf(why, 256,

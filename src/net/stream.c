@@ -12,6 +12,7 @@
 #define STAGE_BYTES  16384u /* one TLS record */
 #define DIRECT_BYTES 4096u  /* chunks from here on are encrypted where they are */
 #define CIPHER_KEPT  65536u
+#define TLS_OWN_MAX  65536u
 
 /* ---- queue ------------------------------------------------------------------------------------
  */
@@ -465,7 +466,11 @@ static void decrypt(struct stream *stream, struct slice bytes)
             return;
         }
     }
-    if (tls_output(stream->tls)->len > 0 && stream->writing == 0) {
+    /* What TLS answers by itself (key updates) is small, unless somebody asks for it endlessly
+     * without reading. */
+    if (tls_output(stream->tls)->len > TLS_OWN_MAX) {
+        stream_close(stream, TERN_EMALFORMED, "it asks for more answers than it reads");
+    } else if (tls_output(stream->tls)->len > 0 && stream->writing == 0) {
         set_dirty(stream);
     }
 }

@@ -135,6 +135,29 @@ int tls_context_new(const struct tls_files *files, struct tls_context **out, cha
     return 0;
 }
 
+int tls_context_check(const struct tls_context *context, int *out_days, char why[CERTS_WHY])
+{
+    X509 *own = SSL_CTX_get0_certificate(context->ssl);
+    X509_STORE_CTX *verify = X509_STORE_CTX_new();
+    int seconds;
+    int error = 0;
+
+    CHECK(verify != NULL);
+    CHECK(X509_STORE_CTX_init(verify, SSL_CTX_get_cert_store(context->ssl), own, NULL) == 1);
+    if (X509_verify_cert(verify) != 1) {
+        (void)snprintf(why, CERTS_WHY,
+                       "no peer would accept our own certificate: %s; make one with `tern certs "
+                       "create-node` and the cluster's CA",
+                       X509_verify_cert_error_string(X509_STORE_CTX_get_error(verify)));
+        error = TERN_EIDENTITY;
+    } else {
+        CHECK(ASN1_TIME_diff(out_days, &seconds, NULL, X509_get0_notAfter(own)) == 1);
+    }
+    X509_STORE_CTX_free(verify);
+    ERR_clear_error();
+    return error;
+}
+
 void tls_context_free(struct tls_context *context)
 {
     if (context != NULL) {

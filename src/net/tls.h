@@ -25,6 +25,11 @@ void tls_context_free(struct tls_context *context);
 /* Who our own certificate says that we are. */
 const struct identity *tls_context_identity(const struct tls_context *context);
 
+/* EIDENTITY: our own certificate is not signed by the CA or not valid now, so that no peer would
+ * accept it. *out_days: for how many days it still is. */
+int tls_context_check(const struct tls_context *context, int *out_days,
+                      char why[CERTS_WHY]) TERN_MUST_USE;
+
 /* The context must outlive it. A client's first flight is in tls_output after the first
  * tls_read. */
 struct tls *tls_new(struct tls_context *context, enum tls_role role);

@@ -502,9 +502,38 @@ static void a_certificate_that_contradicts_the_configuration_is_an_error(void **
                                   .cluster_name = "acme"};
     assert_int_equal(net_open(&rig.loop, rig.clock, &options, &net, why), TERN_EIDENTITY);
     assert_non_null(strstr(why, "node 2 (eu-central) of acme"));
+    char other[64];
+    char foreign[100];
+    rig_directory(other);
+    assert_int_equal(certs_create_ca(other, "acme", 0, why), 0);
+    (void)snprintf(foreign, sizeof foreign, "%s/ca.crt", other);
+    options.ca_file = foreign;
+    options.region = "eu-central";
+    assert_int_equal(net_open(&rig.loop, rig.clock, &options, &net, why), TERN_EIDENTITY);
+    assert_non_null(strstr(why, "no peer would accept our own certificate"));
+    rig_remove(other);
+    options.ca_file = ca;
     options.crt_file = "/nonexistent.crt";
     assert_int_equal(net_open(&rig.loop, rig.clock, &options, &net, why), TERN_ENOENT);
     assert_non_null(strstr(why, "/nonexistent.crt"));
+    rig_fini(&rig);
+}
+
+static void a_certificate_that_ends_soon_is_worth_a_warning(void **state)
+{
+    struct rig rig;
+    struct certs_node node = {.node_id = 2, .region = "eu-central", .days = 5};
+    char directory[64];
+    char why[CERTS_WHY];
+
+    (void)state;
+    rig_init(&rig);
+    rig_directory(directory);
+    assert_int_equal(certs_create_ca(directory, "acme", 0, why), 0);
+    assert_int_equal(certs_create_node(directory, &node, why), 0);
+    (void)rig_open_as(&rig, 2, directory, 2, "eu-central", "acme", NULL);
+    assert_int_equal(rig_said("event=certificate_expires days="), 1);
+    rig_remove(directory);
     rig_fini(&rig);
 }
 
@@ -551,6 +580,7 @@ int main(void)
         cmocka_unit_test(another_node_at_the_address_is_refused),
         cmocka_unit_test(a_certificate_of_another_ca_is_refused),
         cmocka_unit_test(a_certificate_that_contradicts_the_configuration_is_an_error),
+        cmocka_unit_test(a_certificate_that_ends_soon_is_worth_a_warning),
         cmocka_unit_test(a_port_that_is_taken_is_named),
     };
 
