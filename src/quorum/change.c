@@ -44,7 +44,7 @@ static int next_call(struct quorum *quorum, bool *out_nothing)
     struct raft *raft = &quorum->raft;
     struct raft_change *request = &quorum->raft_change;
     uint64_t id = quorum->change_member.raft_id;
-    const struct raft_server *server = configuration_find(&raft->configuration, id);
+    const struct raft_server *server = raft_config_find(&raft->configuration, id);
     char address[12];
 
     *out_nothing = false;
@@ -84,7 +84,7 @@ static int next_call(struct quorum *quorum, bool *out_nothing)
     return 0;
 }
 
-bool change_step(struct quorum *quorum)
+bool quorum_change_step(struct quorum *quorum)
 {
     bool nothing = false;
     int rv;
@@ -158,7 +158,7 @@ void quorum_change(struct quorum *quorum, enum quorum_change_kind kind, struct q
     quorum_leave_quietly(quorum);
 }
 
-bool change_answer(struct quorum *quorum)
+bool quorum_change_answer(struct quorum *quorum)
 {
     struct link *link = queue_pop(&quorum->refused_changes);
 
@@ -179,12 +179,12 @@ bool change_answer(struct quorum *quorum)
     return false;
 }
 
-void change_close(struct quorum *quorum)
+void quorum_change_close(struct quorum *quorum)
 {
     if (quorum->change != NULL) {
         change_end(quorum, TERN_ECANCELED);
     }
-    while (change_answer(quorum)) {
+    while (quorum_change_answer(quorum)) {
     }
 }
 

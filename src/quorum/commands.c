@@ -38,7 +38,7 @@ static void refuse(struct quorum *quorum, uint32_t node_id, uint64_t number, int
 {
     struct buf head = {0};
 
-    submit_result_encode(number, status, &head);
+    frame_submit_result_encode(number, status, &head);
     (void)quorum_send(quorum, node_id, FRAME_SUBMIT_RESULT, &head, (struct slice){0});
     buf_fini(&head);
 }
@@ -51,7 +51,7 @@ static void command_end(struct command *command, int status, struct slice result
 
     if (command->from_node != 0) {
         struct buf head = {0};
-        submit_result_encode(command->number, status, &head);
+        frame_submit_result_encode(command->number, status, &head);
         (void)quorum_send(quorum, command->from_node, FRAME_SUBMIT_RESULT, &head, result);
         buf_fini(&head);
         command_free(command);
@@ -95,7 +95,8 @@ static void apply_done(struct raft_apply *apply, int status, void *result)
 static bool apply_start(struct command *command)
 {
     struct quorum *quorum = command->quorum;
-    struct raft_buffer entry = command_wrap(slice_of(command->bytes->bytes, command->bytes->len));
+    struct raft_buffer entry =
+        raft_command_wrap(slice_of(command->bytes->bytes, command->bytes->len));
 
     command->state = COMMAND_APPLYING;
     quorum->in_flight++;
@@ -115,7 +116,7 @@ static bool forward(struct command *command, uint64_t leader, uint32_t node)
     struct quorum *quorum = command->quorum;
     struct buf head = {0};
 
-    submit_encode(command->number, &head);
+    frame_submit_encode(command->number, &head);
     bool sent = quorum_send(quorum, node, FRAME_SUBMIT, &head,
                             slice_of(command->bytes->bytes, command->bytes->len));
     buf_fini(&head);
@@ -148,7 +149,7 @@ static bool queued_step(struct command *command, uint64_t leader, uint32_t node)
     return leader != 0 && forward(command, leader, node);
 }
 
-bool commands_step(struct quorum *quorum)
+bool quorum_commands_step(struct quorum *quorum)
 {
     uint32_t node;
     bool any = false;
@@ -175,7 +176,7 @@ bool commands_step(struct quorum *quorum)
     return any;
 }
 
-void commands_tick(struct quorum *quorum)
+void quorum_commands_tick(struct quorum *quorum)
 {
     uint64_t now = quorum_now_ms(quorum);
 
@@ -201,7 +202,7 @@ void commands_tick(struct quorum *quorum)
     }
 }
 
-void commands_peer_down(struct quorum *quorum, uint32_t node_id)
+void quorum_commands_peer_down(struct quorum *quorum, uint32_t node_id)
 {
     QUEUE_EACH (link, &quorum->commands) {
         struct command *command = CONTAINER_OF(link, struct command, link);
@@ -214,11 +215,12 @@ void commands_peer_down(struct quorum *quorum, uint32_t node_id)
 
 /* ---- frames --------------------------------------------------------------------------------- */
 
-void commands_receive(struct quorum *quorum, uint32_t node_id, struct slice head, struct slice tail)
+void quorum_commands_receive(struct quorum *quorum, uint32_t node_id, struct slice head,
+                             struct slice tail)
 {
     uint64_t number;
 
-    if (submit_decode(head, &number) != 0 || tail.len > MESSAGE_COMMAND_MAX) {
+    if (frame_submit_decode(head, &number) != 0 || tail.len > MESSAGE_COMMAND_MAX) {
         return;
     }
     QUEUE_EACH (link, &quorum->commands) {
@@ -240,13 +242,13 @@ void commands_receive(struct quorum *quorum, uint32_t node_id, struct slice head
     }
 }
 
-void commands_receive_result(struct quorum *quorum, uint32_t node_id, struct slice head,
-                             struct slice tail)
+void quorum_commands_receive_result(struct quorum *quorum, uint32_t node_id, struct slice head,
+                                    struct slice tail)
 {
     uint64_t number;
     int status;
 
-    if (submit_result_decode(head, &number, &status) != 0) {
+    if (frame_submit_result_decode(head, &number, &status) != 0) {
         return;
     }
     QUEUE_EACH (link, &quorum->commands) {
@@ -318,7 +320,7 @@ static bool answer_one(struct command *command)
 }
 
 /* One at a time: a `done` may submit, cancel and so change the list. */
-bool commands_answer(struct quorum *quorum)
+bool quorum_commands_answer(struct quorum *quorum)
 {
     QUEUE_EACH (link, &quorum->commands) {
         struct command *command = CONTAINER_OF(link, struct command, link);
@@ -329,7 +331,7 @@ bool commands_answer(struct quorum *quorum)
     return false;
 }
 
-void commands_close(struct quorum *quorum)
+void quorum_commands_close(struct quorum *quorum)
 {
     struct link ended;
 
@@ -343,6 +345,6 @@ void commands_close(struct quorum *quorum)
             command->status = TERN_ECANCELED;
         }
     }
-    while (commands_answer(quorum)) {
+    while (quorum_commands_answer(quorum)) {
     }
 }

@@ -18,7 +18,7 @@ void config_history_add(struct config_history *history, uint64_t index,
     history->items = mem_grow(history->items, history->count + 1, sizeof *history->items);
     struct config_at *item = &history->items[history->count++];
     item->index = index;
-    configuration_copy(configuration, &item->configuration);
+    raft_config_copy(configuration, &item->configuration);
 }
 
 bool config_history_truncate(struct config_history *history, uint64_t index)
@@ -56,8 +56,8 @@ const struct config_at *config_history_at(const struct config_history *history, 
     return found;
 }
 
-const struct raft_server *configuration_find(const struct raft_configuration *configuration,
-                                             uint64_t raft_id)
+const struct raft_server *raft_config_find(const struct raft_configuration *configuration,
+                                           uint64_t raft_id)
 {
     for (unsigned i = 0; i < configuration->n; i++) {
         if (configuration->servers[i].id == raft_id) {

@@ -32,5 +32,5 @@ void config_history_trim(struct config_history *history, uint64_t index);
 const struct config_at *config_history_at(const struct config_history *history, uint64_t index);
 
 /* The member with this id, or NULL. */
-const struct raft_server *configuration_find(const struct raft_configuration *configuration,
-                                             uint64_t raft_id);
+const struct raft_server *raft_config_find(const struct raft_configuration *configuration,
+                                           uint64_t raft_id);

@@ -36,7 +36,7 @@ static void boundary(struct quorum *quorum, uint64_t index)
     }
     struct hash_at *slot = &quorum->hashes[index / QUORUM_HASH_EVERY % QUORUM_HASHES_KEPT];
     *slot = (struct hash_at){index, fsm->hash(fsm->ctx)};
-    state_hash_encode(index, slot->hash, &head);
+    frame_state_hash_encode(index, slot->hash, &head);
     quorum_send_members(quorum, false, FRAME_HASH, &head);
     buf_fini(&head);
     for (uint32_t node = 1; node < WIRE_NODES_MAX && !quorum->dead; node++) {
@@ -46,7 +46,7 @@ static void boundary(struct quorum *quorum, uint64_t index)
     }
 }
 
-void hashes_before(struct quorum *quorum, uint64_t index)
+void quorum_hashes_before(struct quorum *quorum, uint64_t index)
 {
     uint64_t at = (index - 1) / QUORUM_HASH_EVERY * QUORUM_HASH_EVERY;
 
@@ -55,7 +55,7 @@ void hashes_before(struct quorum *quorum, uint64_t index)
     }
 }
 
-void hashes_step(struct quorum *quorum)
+void quorum_hashes_step(struct quorum *quorum)
 {
     uint64_t applied = quorum->raft.last_applied;
 
@@ -67,14 +67,14 @@ void hashes_step(struct quorum *quorum)
     if (applied > quorum->applied_seen) {
         quorum->applied_seen = applied; /* a barrier, a configuration or a snapshot */
     }
-    hashes_before(quorum, applied + 1);
+    quorum_hashes_before(quorum, applied + 1);
 }
 
-void hashes_receive(struct quorum *quorum, uint32_t node_id, struct slice head)
+void quorum_hashes_receive(struct quorum *quorum, uint32_t node_id, struct slice head)
 {
     struct hash_at theirs;
 
-    if (state_hash_decode(head, &theirs.index, &theirs.hash) != 0 ||
+    if (frame_state_hash_decode(head, &theirs.index, &theirs.hash) != 0 ||
         theirs.index % QUORUM_HASH_EVERY != 0) {
         return;
     }

@@ -22,7 +22,7 @@
 
 /* ---- addresses and configurations ----------------------------------------------------------- */
 
-uint32_t address_node(const char *address)
+uint32_t raft_address_node(const char *address)
 {
     uint32_t node = 0;
 
@@ -49,7 +49,7 @@ void raft_address_text(uint32_t node_id, char out[12])
 static bool configuration_has_node(const struct raft_configuration *configuration, uint32_t node)
 {
     for (unsigned i = 0; i < configuration->n; i++) {
-        if (address_node(configuration->servers[i].address) == node) {
+        if (raft_address_node(configuration->servers[i].address) == node) {
             return true;
         }
     }
@@ -68,7 +68,7 @@ static int configuration_put(struct raft_configuration *out, uint64_t id, uint32
     return raft_configuration_add(out, id, address, role) == 0 ? 0 : TERN_EMALFORMED;
 }
 
-void configuration_copy(const struct raft_configuration *from, struct raft_configuration *to)
+void raft_config_copy(const struct raft_configuration *from, struct raft_configuration *to)
 {
     raft_configuration_init(to);
     for (unsigned i = 0; i < from->n; i++) {
@@ -108,7 +108,7 @@ static void configuration_to_pb(const struct raft_configuration *in, struct pb_c
     for (unsigned i = 0; i < in->n; i++) {
         out->members[i] = (Quorum__Member)QUORUM__MEMBER__INIT;
         out->members[i].raft_id = in->servers[i].id;
-        out->members[i].node_id = address_node(in->servers[i].address);
+        out->members[i].node_id = raft_address_node(in->servers[i].address);
         out->members[i].role = (uint32_t)in->servers[i].role;
         out->pointers[i] = &out->members[i];
     }
@@ -116,7 +116,7 @@ static void configuration_to_pb(const struct raft_configuration *in, struct pb_c
     out->message.members = out->pointers;
 }
 
-void configuration_encode(const struct raft_configuration *configuration, struct buf *out)
+void raft_config_encode(const struct raft_configuration *configuration, struct buf *out)
 {
     struct pb_configuration pb;
 
@@ -124,7 +124,7 @@ void configuration_encode(const struct raft_configuration *configuration, struct
     PACK(out, configuration, &pb.message);
 }
 
-int configuration_decode(struct slice bytes, struct raft_configuration *out)
+int raft_config_decode(struct slice bytes, struct raft_configuration *out)
 {
     if (bytes.len > CONFIG_BYTES_MAX) {
         return TERN_EMALFORMED;
@@ -138,7 +138,7 @@ int configuration_decode(struct slice bytes, struct raft_configuration *out)
     return rv;
 }
 
-int configuration_decode_entry(struct slice bytes, struct raft_configuration *out)
+int raft_config_decode_entry(struct slice bytes, struct raft_configuration *out)
 {
     struct reader r = reader_of(bytes);
     int rv = 0;
@@ -168,7 +168,7 @@ int configuration_decode_entry(struct slice bytes, struct raft_configuration *ou
         uint8_t role = reader_u8(&r);
         if (rv == 0) {
             rv = r.failed ? TERN_EMALFORMED
-                          : configuration_put(out, id, address_node(address), role);
+                          : configuration_put(out, id, raft_address_node(address), role);
         }
     }
     if (rv != 0) {
@@ -179,7 +179,7 @@ int configuration_decode_entry(struct slice bytes, struct raft_configuration *ou
 
 /* ---- commands ------------------------------------------------------------------------------- */
 
-struct raft_buffer command_wrap(struct slice command)
+struct raft_buffer raft_command_wrap(struct slice command)
 {
     struct raft_buffer out;
 
@@ -195,7 +195,7 @@ struct raft_buffer command_wrap(struct slice command)
     return out;
 }
 
-int command_unwrap(struct slice entry, struct slice *out_command)
+int raft_command_unwrap(struct slice entry, struct slice *out_command)
 {
     struct reader r = reader_of(entry);
     uint32_t len = reader_le32(&r);
@@ -268,12 +268,12 @@ static bool entry_acceptable(uint32_t type, uint64_t term, uint64_t leader_term,
     switch (type) {
     case RAFT_COMMAND: {
         struct slice command;
-        return command_unwrap(bytes, &command) == 0;
+        return raft_command_unwrap(bytes, &command) == 0;
     }
     case RAFT_BARRIER:
         return true;
     case RAFT_CHANGE:
-        if (configuration_decode_entry(bytes, &configuration) != 0) {
+        if (raft_config_decode_entry(bytes, &configuration) != 0) {
             return false;
         }
         raft_configuration_close(&configuration);
@@ -499,7 +499,7 @@ static int timeout_now_decode(struct slice head, struct raft_timeout_now *out)
     return 0;
 }
 
-void message_encode(const struct raft_message *message, struct buf *head, struct chunk *tail)
+void raft_message_encode(const struct raft_message *message, struct buf *head, struct chunk *tail)
 {
     *tail = (struct chunk){0};
     switch (message->type) {
@@ -527,7 +527,8 @@ void message_encode(const struct raft_message *message, struct buf *head, struct
     }
 }
 
-int message_decode(uint16_t type, struct slice head, struct slice tail, struct raft_message *out)
+int raft_message_decode(uint16_t type, struct slice head, struct slice tail,
+                        struct raft_message *out)
 {
     if (head.len > MESSAGE_HEAD_BYTES_MAX) {
         return TERN_EMALFORMED;
@@ -552,7 +553,7 @@ int message_decode(uint16_t type, struct slice head, struct slice tail, struct r
     }
 }
 
-void message_fini(struct raft_message *message)
+void raft_message_fini(struct raft_message *message)
 {
     if (message->type == RAFT_IO_APPEND_ENTRIES && message->append_entries.n_entries > 0) {
         raft_free(message->append_entries.entries[0].batch);
@@ -564,7 +565,7 @@ void message_fini(struct raft_message *message)
     }
 }
 
-void submit_encode(uint64_t number, struct buf *head)
+void frame_submit_encode(uint64_t number, struct buf *head)
 {
     Quorum__Submit pb = QUORUM__SUBMIT__INIT;
 
@@ -572,7 +573,7 @@ void submit_encode(uint64_t number, struct buf *head)
     PACK(head, submit, &pb);
 }
 
-int submit_decode(struct slice head, uint64_t *out_number)
+int frame_submit_decode(struct slice head, uint64_t *out_number)
 {
     Quorum__Submit *pb = quorum__submit__unpack(NULL, head.len, head.base);
 
@@ -584,7 +585,7 @@ int submit_decode(struct slice head, uint64_t *out_number)
     return 0;
 }
 
-void submit_result_encode(uint64_t number, int status, struct buf *head)
+void frame_submit_result_encode(uint64_t number, int status, struct buf *head)
 {
     Quorum__SubmitResult pb = QUORUM__SUBMIT_RESULT__INIT;
 
@@ -593,7 +594,7 @@ void submit_result_encode(uint64_t number, int status, struct buf *head)
     PACK(head, submit_result, &pb);
 }
 
-int submit_result_decode(struct slice head, uint64_t *out_number, int *out_status)
+int frame_submit_result_decode(struct slice head, uint64_t *out_number, int *out_status)
 {
     Quorum__SubmitResult *pb = quorum__submit_result__unpack(NULL, head.len, head.base);
 
@@ -606,7 +607,7 @@ int submit_result_decode(struct slice head, uint64_t *out_number, int *out_statu
     return 0;
 }
 
-void term_ask_encode(uint64_t round, struct buf *head)
+void frame_term_ask_encode(uint64_t round, struct buf *head)
 {
     Quorum__TermAsk pb = QUORUM__TERM_ASK__INIT;
 
@@ -614,7 +615,7 @@ void term_ask_encode(uint64_t round, struct buf *head)
     PACK(head, term_ask, &pb);
 }
 
-int term_ask_decode(struct slice head, uint64_t *out_round)
+int frame_term_ask_decode(struct slice head, uint64_t *out_round)
 {
     Quorum__TermAsk *pb = quorum__term_ask__unpack(NULL, head.len, head.base);
 
@@ -626,7 +627,7 @@ int term_ask_decode(struct slice head, uint64_t *out_round)
     return 0;
 }
 
-void term_tell_encode(uint64_t round, uint64_t term, struct buf *head)
+void frame_term_tell_encode(uint64_t round, uint64_t term, struct buf *head)
 {
     Quorum__TermTell pb = QUORUM__TERM_TELL__INIT;
 
@@ -635,7 +636,7 @@ void term_tell_encode(uint64_t round, uint64_t term, struct buf *head)
     PACK(head, term_tell, &pb);
 }
 
-int term_tell_decode(struct slice head, uint64_t *out_round, uint64_t *out_term)
+int frame_term_tell_decode(struct slice head, uint64_t *out_round, uint64_t *out_term)
 {
     Quorum__TermTell *pb = quorum__term_tell__unpack(NULL, head.len, head.base);
 
@@ -648,7 +649,7 @@ int term_tell_decode(struct slice head, uint64_t *out_round, uint64_t *out_term)
     return 0;
 }
 
-void state_hash_encode(uint64_t index, uint64_t hash, struct buf *head)
+void frame_state_hash_encode(uint64_t index, uint64_t hash, struct buf *head)
 {
     Quorum__StateHash pb = QUORUM__STATE_HASH__INIT;
 
@@ -657,7 +658,7 @@ void state_hash_encode(uint64_t index, uint64_t hash, struct buf *head)
     PACK(head, state_hash, &pb);
 }
 
-int state_hash_decode(struct slice head, uint64_t *out_index, uint64_t *out_hash)
+int frame_state_hash_decode(struct slice head, uint64_t *out_index, uint64_t *out_hash)
 {
     Quorum__StateHash *pb = quorum__state_hash__unpack(NULL, head.len, head.base);
 

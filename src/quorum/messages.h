@@ -40,36 +40,39 @@ _Static_assert(sizeof(struct raft_timeout_now) == 24, "libraft 0.15: timeout now
 
 /* Appends the head to `head` and fills `tail` (empty, or one reference for the caller). An
  * AppendEntries that is too long is cut short; the leader sends the rest later. */
-void message_encode(const struct raft_message *message, struct buf *head, struct chunk *tail);
+void raft_message_encode(const struct raft_message *message, struct buf *head, struct chunk *tail);
 /* EMALFORMED. On success entries, configuration and snapshot are raft_malloc'ed as libraft wants
- * them, and belong to the caller until they are handed over (or message_fini). server_id and
+ * them, and belong to the caller until they are handed over (or raft_message_fini). server_id and
  * server_address are left to the caller. */
-int message_decode(uint16_t type, struct slice head, struct slice tail,
-                   struct raft_message *out_message) TERN_MUST_USE;
-void message_fini(struct raft_message *message);
+int raft_message_decode(uint16_t type, struct slice head, struct slice tail,
+                        struct raft_message *out_message) TERN_MUST_USE;
+void raft_message_fini(struct raft_message *message);
 
 /* The node id in a raft address ("12"), 0 if it is none. */
-uint32_t address_node(const char *address);
+uint32_t raft_address_node(const char *address);
 void raft_address_text(uint32_t node_id, char out[12]);
 
-void configuration_encode(const struct raft_configuration *configuration, struct buf *out);
-int configuration_decode(struct slice bytes, struct raft_configuration *out) TERN_MUST_USE;
+void raft_config_encode(const struct raft_configuration *configuration, struct buf *out);
+int raft_config_decode(struct slice bytes, struct raft_configuration *out) TERN_MUST_USE;
 /* What libraft itself writes into a configuration entry (its own, older encoding). */
-int configuration_decode_entry(struct slice bytes, struct raft_configuration *out) TERN_MUST_USE;
-void configuration_copy(const struct raft_configuration *from, struct raft_configuration *to);
+int raft_config_decode_entry(struct slice bytes, struct raft_configuration *out) TERN_MUST_USE;
+void raft_config_copy(const struct raft_configuration *from, struct raft_configuration *to);
 
 /* A command as an entry: length, format, bytes, zeros up to a multiple of 8. raft_malloc'ed. */
-struct raft_buffer command_wrap(struct slice command);
-int command_unwrap(struct slice entry, struct slice *out_command) TERN_MUST_USE;
+struct raft_buffer raft_command_wrap(struct slice command);
+int raft_command_unwrap(struct slice entry, struct slice *out_command) TERN_MUST_USE;
 
 /* Heads of the small frames. */
-void submit_encode(uint64_t number, struct buf *head);
-int submit_decode(struct slice head, uint64_t *out_number) TERN_MUST_USE;
-void submit_result_encode(uint64_t number, int status, struct buf *head);
-int submit_result_decode(struct slice head, uint64_t *out_number, int *out_status) TERN_MUST_USE;
-void term_ask_encode(uint64_t round, struct buf *head);
-int term_ask_decode(struct slice head, uint64_t *out_round) TERN_MUST_USE;
-void term_tell_encode(uint64_t round, uint64_t term, struct buf *head);
-int term_tell_decode(struct slice head, uint64_t *out_round, uint64_t *out_term) TERN_MUST_USE;
-void state_hash_encode(uint64_t index, uint64_t hash, struct buf *head);
-int state_hash_decode(struct slice head, uint64_t *out_index, uint64_t *out_hash) TERN_MUST_USE;
+void frame_submit_encode(uint64_t number, struct buf *head);
+int frame_submit_decode(struct slice head, uint64_t *out_number) TERN_MUST_USE;
+void frame_submit_result_encode(uint64_t number, int status, struct buf *head);
+int frame_submit_result_decode(struct slice head, uint64_t *out_number,
+                               int *out_status) TERN_MUST_USE;
+void frame_term_ask_encode(uint64_t round, struct buf *head);
+int frame_term_ask_decode(struct slice head, uint64_t *out_round) TERN_MUST_USE;
+void frame_term_tell_encode(uint64_t round, uint64_t term, struct buf *head);
+int frame_term_tell_decode(struct slice head, uint64_t *out_round,
+                           uint64_t *out_term) TERN_MUST_USE;
+void frame_state_hash_encode(uint64_t index, uint64_t hash, struct buf *head);
+int frame_state_hash_decode(struct slice head, uint64_t *out_index,
+                            uint64_t *out_hash) TERN_MUST_USE;

@@ -33,7 +33,7 @@ uint64_t quorum_leader(const struct quorum *quorum, uint32_t *out_node)
     }
     *out_node = 0;
     if (raft->state == RAFT_FOLLOWER && raft->follower_state.current_leader.id != 0) {
-        *out_node = address_node(raft->follower_state.current_leader.address);
+        *out_node = raft_address_node(raft->follower_state.current_leader.address);
     }
     return *out_node != 0 ? raft->follower_state.current_leader.id : 0;
 }
@@ -61,7 +61,8 @@ void quorum_send_members(struct quorum *quorum, bool voters_only, uint16_t type,
     for (unsigned i = 0; i < configuration->n; i++) {
         const struct raft_server *server = &configuration->servers[i];
         if (server->id != quorum->options.raft_id && (!voters_only || server->role == RAFT_VOTER)) {
-            (void)quorum_send(quorum, address_node(server->address), type, head, (struct slice){0});
+            (void)quorum_send(quorum, raft_address_node(server->address), type, head,
+                              (struct slice){0});
         }
     }
 }
@@ -211,10 +212,10 @@ static void settle(struct quorum *quorum, bool answer)
         if (quorum->dead) {
             break;
         }
-        any = commands_step(quorum) || any;
-        any = reads_step(quorum) || any;
-        any = change_step(quorum) || any;
-        hashes_step(quorum);
+        any = quorum_commands_step(quorum) || any;
+        any = quorum_reads_step(quorum) || any;
+        any = quorum_change_step(quorum) || any;
+        quorum_hashes_step(quorum);
         if (any || quorum->dead) {
             continue;
         }
@@ -224,8 +225,8 @@ static void settle(struct quorum *quorum, bool answer)
         }
         if (quorum->answers_due) {
             quorum->answers_due = false;
-            any = role_answer(quorum) || commands_answer(quorum) || reads_answer(quorum) ||
-                  change_answer(quorum);
+            any = role_answer(quorum) || quorum_commands_answer(quorum) ||
+                  quorum_reads_answer(quorum) || quorum_change_answer(quorum);
             quorum->answers_due = any; /* until there are none */
         }
     }
@@ -282,8 +283,8 @@ static void tick_fire(struct timer *timer)
     disk_check(quorum);
     quorum_io_tick(&quorum->qio);
     quorum->commands_due = true;
-    commands_tick(quorum);
-    reads_tick(quorum);
+    quorum_commands_tick(quorum);
+    quorum_reads_tick(quorum);
     quorum_leave(quorum);
 }
 
@@ -300,12 +301,12 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
         return 0;
     }
     CHECK(index > quorum->applied_seen);
-    int rv = command_unwrap(slice_of(buf->base, buf->len), &command);
+    int rv = raft_command_unwrap(slice_of(buf->base, buf->len), &command);
     if (rv != 0) {
         quorum_fatal(quorum, rv, "an entry of the control log cannot be read by this build");
         return 0;
     }
-    hashes_before(quorum, index);
+    quorum_hashes_before(quorum, index);
     quorum->applied_seen = index;
     buf_clear(&quorum->result);
     quorum->options.fsm.apply(quorum->options.fsm.ctx, index, command, &quorum->result);
@@ -508,9 +509,9 @@ void quorum_close(struct quorum *quorum)
     timer_stop(quorum->options.clock, &quorum->tick);
     timer_stop(quorum->options.clock, &quorum->later);
     raft_close(&quorum->raft, NULL);
-    commands_close(quorum);
-    reads_close(quorum);
-    change_close(quorum);
+    quorum_commands_close(quorum);
+    quorum_reads_close(quorum);
+    quorum_change_close(quorum);
     quorum_io_fini(&quorum->qio);
     buf_fini(&quorum->result);
     free(quorum);
@@ -544,19 +545,19 @@ void quorum_receive(struct quorum *quorum, const struct wire_hello *peer, uint16
                quorum_io_receive(&quorum->qio, peer->raft_id, peer->node_id, type, head, bytes);
         break;
     case FRAME_SUBMIT:
-        commands_receive(quorum, peer->node_id, head, bytes);
+        quorum_commands_receive(quorum, peer->node_id, head, bytes);
         break;
     case FRAME_SUBMIT_RESULT:
-        commands_receive_result(quorum, peer->node_id, head, bytes);
+        quorum_commands_receive_result(quorum, peer->node_id, head, bytes);
         break;
     case FRAME_TERM_ASK:
-        reads_receive_ask(quorum, peer->node_id, head);
+        quorum_reads_receive_ask(quorum, peer->node_id, head);
         break;
     case FRAME_TERM_TELL:
-        reads_receive_tell(quorum, peer->raft_id, head);
+        quorum_reads_receive_tell(quorum, peer->raft_id, head);
         break;
     case FRAME_HASH:
-        hashes_receive(quorum, peer->node_id, head);
+        quorum_hashes_receive(quorum, peer->node_id, head);
         break;
     default:
         good = false;
@@ -575,7 +576,7 @@ void quorum_peer_down(struct quorum *quorum, uint32_t node_id)
         return;
     }
     quorum_enter(quorum);
-    commands_peer_down(quorum, node_id);
+    quorum_commands_peer_down(quorum, node_id);
     quorum_leave_quietly(quorum);
 }
 
@@ -602,7 +603,7 @@ void quorum_status(const struct quorum *quorum, struct quorum_status *out)
         struct quorum_peer_status *peer = &out->peers[out->peer_count++];
         peer->member = (struct quorum_member){
             .raft_id = server->id,
-            .node_id = address_node(server->address),
+            .node_id = raft_address_node(server->address),
             .voter = server->role == RAFT_VOTER,
         };
         if (raft->state == RAFT_LEADER) {

@@ -144,34 +144,34 @@ int quorum_error(int raft_error);
 
 /* ---- commands.c ----------------------------------------------------------------------------- */
 
-bool commands_step(struct quorum *quorum);   /* true: something moved */
-bool commands_answer(struct quorum *quorum); /* true: somebody was called */
-void commands_tick(struct quorum *quorum);
-void commands_peer_down(struct quorum *quorum, uint32_t node_id);
-void commands_receive(struct quorum *quorum, uint32_t node_id, struct slice head,
-                      struct slice tail);
-void commands_receive_result(struct quorum *quorum, uint32_t node_id, struct slice head,
+bool quorum_commands_step(struct quorum *quorum);   /* true: something moved */
+bool quorum_commands_answer(struct quorum *quorum); /* true: somebody was called */
+void quorum_commands_tick(struct quorum *quorum);
+void quorum_commands_peer_down(struct quorum *quorum, uint32_t node_id);
+void quorum_commands_receive(struct quorum *quorum, uint32_t node_id, struct slice head,
                              struct slice tail);
-void commands_close(struct quorum *quorum);
+void quorum_commands_receive_result(struct quorum *quorum, uint32_t node_id, struct slice head,
+                                    struct slice tail);
+void quorum_commands_close(struct quorum *quorum);
 
 /* ---- reads.c -------------------------------------------------------------------------------- */
 
-bool reads_step(struct quorum *quorum);
-bool reads_answer(struct quorum *quorum);
-void reads_tick(struct quorum *quorum);
-void reads_receive_ask(struct quorum *quorum, uint32_t node_id, struct slice head);
-void reads_receive_tell(struct quorum *quorum, uint64_t raft_id, struct slice head);
-void reads_close(struct quorum *quorum);
+bool quorum_reads_step(struct quorum *quorum);
+bool quorum_reads_answer(struct quorum *quorum);
+void quorum_reads_tick(struct quorum *quorum);
+void quorum_reads_receive_ask(struct quorum *quorum, uint32_t node_id, struct slice head);
+void quorum_reads_receive_tell(struct quorum *quorum, uint64_t raft_id, struct slice head);
+void quorum_reads_close(struct quorum *quorum);
 
 /* ---- change.c ------------------------------------------------------------------------------- */
 
-bool change_step(struct quorum *quorum);
-bool change_answer(struct quorum *quorum);
-void change_close(struct quorum *quorum);
+bool quorum_change_step(struct quorum *quorum);
+bool quorum_change_answer(struct quorum *quorum);
+void quorum_change_close(struct quorum *quorum);
 
 /* ---- hashes.c ------------------------------------------------------------------------------- */
 
 /* Before entry `index` changes the state: everything below is in it. */
-void hashes_before(struct quorum *quorum, uint64_t index);
-void hashes_step(struct quorum *quorum);
-void hashes_receive(struct quorum *quorum, uint32_t node_id, struct slice head);
+void quorum_hashes_before(struct quorum *quorum, uint64_t index);
+void quorum_hashes_step(struct quorum *quorum);
+void quorum_hashes_receive(struct quorum *quorum, uint32_t node_id, struct slice head);

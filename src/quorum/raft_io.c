@@ -79,7 +79,7 @@ static struct guard_view view_of(const struct quorum_io *qio, uint64_t sender)
         .term = raft->current_term,
         .last_stored = raft->last_stored,
         .snapshot_in_flight = raft->snapshot.put.data != NULL,
-        .sender_known = configuration_find(&raft->configuration, sender) != NULL,
+        .sender_known = raft_config_find(&raft->configuration, sender) != NULL,
     };
 }
 
@@ -106,7 +106,7 @@ static int load_snapshot(struct quorum_io *qio, struct raft_snapshot **out)
     struct raft_snapshot *snapshot = raft_calloc(1, sizeof *snapshot);
     CHECK(snapshot != NULL);
     if (rv == 0) {
-        rv = configuration_decode(stored.config, &snapshot->configuration);
+        rv = raft_config_decode(stored.config, &snapshot->configuration);
     }
     if (rv != 0) {
         raft_free(snapshot);
@@ -132,7 +132,7 @@ static int note_change(struct quorum_io *qio, uint64_t index, struct slice bytes
 {
     struct raft_configuration configuration;
 
-    if (configuration_decode_entry(bytes, &configuration) != 0) {
+    if (raft_config_decode_entry(bytes, &configuration) != 0) {
         return RAFT_CORRUPT;
     }
     config_history_add(&qio->configs, index, &configuration);
@@ -266,14 +266,14 @@ static int io_set_vote(struct raft_io *io, raft_id id)
 static bool wire_out(struct quorum_io *qio, const struct raft_message *message)
 {
     struct wire *wire = qio->options.wire;
-    uint32_t node = address_node(message->server_address);
+    uint32_t node = raft_address_node(message->server_address);
     struct buf head = {0};
     struct chunk tail;
 
     if (node == 0) {
         return false;
     }
-    message_encode(message, &head, &tail);
+    raft_message_encode(message, &head, &tail);
     struct wire_frame frame = {
         .type = message->type,
         .head = buf_slice(&head),
@@ -412,7 +412,7 @@ static int io_truncate(struct raft_io *io, raft_index index)
         const struct config_at *now = config_history_at(&qio->configs, index);
         CHECK(now != NULL);
         raft_configuration_close(&raft->configuration);
-        configuration_copy(&now->configuration, &raft->configuration);
+        raft_config_copy(&now->configuration, &raft->configuration);
         raft->configuration_index = now->index;
         raft->configuration_uncommitted_index = 0;
     }
@@ -454,7 +454,7 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     }
     const struct config_at *at = config_history_at(&qio->configs, snapshot->index);
     CHECK(at != NULL);
-    configuration_encode(&at->configuration, &config);
+    raft_config_encode(&at->configuration, &config);
     for (unsigned i = 0; i < snapshot->n_bufs; i++) {
         buf_put(&data, slice_of(snapshot->bufs[i].base, snapshot->bufs[i].len));
     }
@@ -561,15 +561,15 @@ void quorum_io_tick(struct quorum_io *qio)
 bool quorum_io_receive(struct quorum_io *qio, uint64_t raft_id, uint32_t node_id, uint16_t type,
                        struct slice head, struct slice tail)
 {
-    const struct raft_server *known = configuration_find(&qio->raft->configuration, raft_id);
+    const struct raft_server *known = raft_config_find(&qio->raft->configuration, raft_id);
     struct raft_message message;
     char address[12];
 
     if (qio->closed || raft_id == 0 || raft_id == qio->raft->id ||
-        (known != NULL && address_node(known->address) != node_id)) {
+        (known != NULL && raft_address_node(known->address) != node_id)) {
         return false;
     }
-    if (message_decode(type, head, tail, &message) != 0) {
+    if (raft_message_decode(type, head, tail, &message) != 0) {
         return false;
     }
     raft_address_text(node_id, address);
@@ -580,7 +580,7 @@ bool quorum_io_receive(struct quorum_io *qio, uint64_t raft_id, uint32_t node_id
     }
     struct guard_view view = view_of(qio, raft_id);
     if (!guard_receive(&qio->guard, &view, &message)) {
-        message_fini(&message);
+        raft_message_fini(&message);
         return true;
     }
     uint64_t uncommitted = qio->raft->configuration_uncommitted_index;

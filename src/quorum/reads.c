@@ -8,7 +8,7 @@ static void ask(struct quorum *quorum)
 {
     struct buf head = {0};
 
-    term_ask_encode(quorum->read_round, &head);
+    frame_term_ask_encode(quorum->read_round, &head);
     quorum_send_members(quorum, true, FRAME_TERM_ASK, &head);
     buf_fini(&head);
     quorum->read_asked_ms = quorum_now_ms(quorum);
@@ -23,7 +23,7 @@ static void answer_later(struct quorum *quorum, struct read_waiter *waiter, int 
 
 static bool voter(const struct quorum *quorum, uint64_t raft_id)
 {
-    const struct raft_server *server = configuration_find(&quorum->raft.configuration, raft_id);
+    const struct raft_server *server = raft_config_find(&quorum->raft.configuration, raft_id);
 
     return server != NULL && server->role == RAFT_VOTER;
 }
@@ -43,7 +43,7 @@ static bool majority_said_yes(const struct quorum *quorum)
     return yes > voters / 2;
 }
 
-bool reads_step(struct quorum *quorum)
+bool quorum_reads_step(struct quorum *quorum)
 {
     bool any = false;
     bool wanted = false;
@@ -94,7 +94,7 @@ bool reads_step(struct quorum *quorum)
     return true;
 }
 
-void reads_tick(struct quorum *quorum)
+void quorum_reads_tick(struct quorum *quorum)
 {
     if (quorum->read_busy &&
         quorum_now_ms(quorum) >= quorum->read_asked_ms + quorum->heartbeat_ms) {
@@ -102,25 +102,25 @@ void reads_tick(struct quorum *quorum)
     }
 }
 
-void reads_receive_ask(struct quorum *quorum, uint32_t node_id, struct slice head)
+void quorum_reads_receive_ask(struct quorum *quorum, uint32_t node_id, struct slice head)
 {
     struct buf answer = {0};
     uint64_t round;
 
-    if (term_ask_decode(head, &round) != 0) {
+    if (frame_term_ask_decode(head, &round) != 0) {
         return;
     }
-    term_tell_encode(round, quorum->raft.current_term, &answer);
+    frame_term_tell_encode(round, quorum->raft.current_term, &answer);
     (void)quorum_send(quorum, node_id, FRAME_TERM_TELL, &answer, (struct slice){0});
     buf_fini(&answer);
 }
 
-void reads_receive_tell(struct quorum *quorum, uint64_t raft_id, struct slice head)
+void quorum_reads_receive_tell(struct quorum *quorum, uint64_t raft_id, struct slice head)
 {
     uint64_t round;
     uint64_t term;
 
-    if (term_tell_decode(head, &round, &term) != 0 || !quorum->read_busy ||
+    if (frame_term_tell_decode(head, &round, &term) != 0 || !quorum->read_busy ||
         round != quorum->read_round || term != quorum->lead_term || !voter(quorum, raft_id)) {
         return;
     }
@@ -145,7 +145,7 @@ void quorum_read_index(struct quorum *quorum, struct quorum_read *read)
     quorum_leave_quietly(quorum);
 }
 
-bool reads_answer(struct quorum *quorum)
+bool quorum_reads_answer(struct quorum *quorum)
 {
     QUEUE_EACH (link, &quorum->reads) {
         struct read_waiter *waiter = CONTAINER_OF(link, struct read_waiter, link);
@@ -162,11 +162,11 @@ bool reads_answer(struct quorum *quorum)
     return false;
 }
 
-void reads_close(struct quorum *quorum)
+void quorum_reads_close(struct quorum *quorum)
 {
     QUEUE_EACH (link, &quorum->reads) {
         answer_later(quorum, CONTAINER_OF(link, struct read_waiter, link), TERN_ECANCELED);
     }
-    while (reads_answer(quorum)) {
+    while (quorum_reads_answer(quorum)) {
     }
 }
