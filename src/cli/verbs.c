@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of verbs. */
+#include "cli/cli.h"
+
+#define EXIT_HEALTH                                                                                \
+    "Exit status: 0 good, 10 unhealthy, 11 degraded, 12 a critical topic's policy is violated,\n"  \
+    "1 no node could be asked."
+
+static const struct cli_option create_options[] = {
+    {"partitions", "N", "number of partitions; default: as its policy says"},
+    {"policy", "NAME", "policy by name; default: by the policies' patterns"},
+    {NULL, NULL, NULL}};
+static const struct cli_option yes_options[] = {
+    {"yes", NULL, "don't ask for the name to be typed again"}, {NULL, NULL, NULL}};
+static const struct cli_option apply_options[] = {
+    {"weaken", "NAME", "this critical policy may promise less than before; repeat for more"},
+    {NULL, NULL, NULL}};
+static const struct cli_option init_options[] = {
+    {"node", "ID", "a founding voter, one per region; repeat; default: all of the profile"},
+    {NULL, NULL, NULL}};
+static const struct cli_option ca_options[] = {
+    {"cluster", "NAME", "the cluster's name, in every certificate from now on"},
+    {"dir", "DIR", "where certificates are kept; default: certs"},
+    {"days", "N", "how long it is valid; default: ten years"},
+    {NULL, NULL, NULL}};
+static const struct cli_option node_options[] = {
+    {"id", "N", "number of the node, 1 to 63"},
+    {"region", "NAME", "region that the node is in"},
+    {"name", "HOST", "name or address under which others reach it; repeat for more"},
+    {"dir", "DIR", "where ca.crt and ca.key are; default: certs"},
+    {"days", "N", "how long it is valid; default: two years"},
+    {NULL, NULL, NULL}};
+static const struct cli_option client_options[] = {
+    {"dir", "DIR", "where ca.crt and ca.key are; default: certs"},
+    {"days", "N", "how long it is valid; default: two years"},
+    {NULL, NULL, NULL}};
+
+const struct cli_verb cli_verbs[] = {
+    {"status", "", "is the cluster well, and if not, what is wrong",
+     "Named findings, worst first; then topics, regions, timers and settings.\n" EXIT_HEALTH,
+     "  tern status\n  tern status -o json | jq '.checks[].code'\n", 0, 0, NULL, verb_status},
+    {"quorum", "", "all regions and nodes: role, term, commit, lag, last seen, round trips",
+     "Every node is asked. Values marked with '?' are second-hand: the node did not answer.\n"
+     "SEEN and RTT are what the controller measures.\n" EXIT_HEALTH,
+     "  tern quorum\n  tern quorum -o json | jq .leader\n", 0, 0, NULL, verb_quorum},
+    {"topic list", "", "topics, their policies, and where their leaders are", EXIT_HEALTH,
+     "  tern topic list\n  tern topic list -o json | jq '.topics[] | {name, leaders}'\n", 0, 0,
+     NULL, verb_topic_list},
+    {"topic describe", "TOPIC", "partitions of a topic: leaders, epochs, offsets, replicas",
+     "Offsets come from each partition's leader; '-' where it did not answer.\n" EXIT_HEALTH,
+     "  tern topic describe payments\n", 1, 1, NULL, verb_topic_describe},
+    {"topic create", "TOPIC", "make a topic", "",
+     "  tern topic create payments\n  tern topic create audit --partitions 3 --policy payments\n",
+     1, 1, create_options, verb_topic_create},
+    {"topic delete", "TOPIC", "delete a topic and its records", "",
+     "  tern topic delete scratch\n  tern topic delete scratch --yes\n", 1, 1, yes_options,
+     verb_topic_delete},
+    {"policy validate", "FILE...", "check policy files; asks no node",
+     "Every problem is shown with file, line and column. A directory stands for its *.yaml.",
+     "  tern policy validate policy/\n  tern policy validate policy/payments.yaml\n", 1, 64, NULL,
+     verb_policy_validate},
+    {"policy apply", "FILE...", "put policies into force",
+     "Policies that stand in no file stay as they are.\n"
+     "Exit status: 0 applied, 2 a file is wrong, 13 refused.",
+     "  tern policy apply policy/\n  tern policy apply policy/payments.yaml --weaken payments\n", 1,
+     64, apply_options, verb_policy_apply},
+    {"policy show", "[NAME]", "policies in force, who applied them and when", "",
+     "  tern policy show\n  tern policy show payments\n", 0, 1, NULL, verb_policy_show},
+    {"policy remove", "NAME", "take a policy out of force", "",
+     "  tern policy remove clicks --yes\n", 1, 1, yes_options, verb_policy_remove},
+    {"cluster init", "", "found a cluster: the one explicit act, done once",
+     "The nodes become the first voters of a new cluster. They must be up, with empty\n"
+     "directories. Nodes that come later join by themselves.",
+     "  tern cluster init\n  tern cluster init --node 1 --node 2 --node 3\n", 0, 0, init_options,
+     verb_cluster_init},
+    {"certs create-ca", "", "make the cluster's certificate authority; asks no node", "",
+     "  tern certs create-ca --cluster prod --dir certs\n", 0, 0, ca_options, verb_certs_create_ca},
+    {"certs create-node", "", "make a node's certificate; asks no node", "",
+     "  tern certs create-node --id 1 --region eu-west --name n1.example --name 10.0.0.1\n", 0, 0,
+     node_options, verb_certs_create_node},
+    {"certs create-client", "NAME", "make an operator's or program's certificate; asks no node", "",
+     "  tern certs create-client admin --dir certs\n", 1, 1, client_options,
+     verb_certs_create_client},
+    {"ledger", "[TOPIC]", "every interval in which a promise was weaker than its policy", "",
+     "  tern ledger\n  tern ledger clicks -o json\n", 0, 1, NULL, verb_ledger},
+    {"quarantine list", "[TOPIC]", "records that were cut off and kept aside, per node", "",
+     "  tern quarantine list\n  tern quarantine list clicks -o json\n", 0, 1, NULL,
+     verb_quarantine_list},
+    {"metrics", "NODE", "one node's counters as Prometheus text", "",
+     "  tern metrics 1\n  tern metrics 1 | grep tern_journal_fsyncs_total\n", 1, 1, NULL,
+     verb_metrics},
+    {"version", "", "print the version", "", "  tern version\n", 0, 0, NULL, verb_version},
+};
+const size_t cli_verb_count = ARRAY_COUNT(cli_verbs);
