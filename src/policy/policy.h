@@ -74,6 +74,8 @@ struct policy_set {
  * only for messages. Strict: unknown or duplicate keys, missing units, wrong enum words, values
  * that contradict each other are problems. Never fails otherwise. */
 void policy_parse(struct policy_set *set, const char *file, struct slice text);
+/* As compilers do: file:line:column: error: message, the line, a caret. */
+void policy_problem_print(const struct policy_problem *problem, struct buf *out);
 /* Problems between policies: same name twice, equal explicit names, overlapping globs of equal
  * priority. */
 void policy_set_check(struct policy_set *set);
