@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/settings.h"
 #include "admin/tern_inner.h"
-#include "admin/yaml.h"
 
 struct reading {
     struct tern *tern;
@@ -19,7 +19,7 @@ static int bad(char why[128], const char *sentence)
     return TERN_EMALFORMED;
 }
 
-static int take_member(struct reading *reading, const struct yaml_scalar *scalar, char why[128])
+static int take_member(struct reading *reading, const struct settings_scalar *scalar, char why[128])
 {
     struct tern *tern = reading->tern;
     const char *key = scalar->path + strlen("nodes[]/");
@@ -53,7 +53,7 @@ static int take_member(struct reading *reading, const struct yaml_scalar *scalar
     return 0;
 }
 
-static int take(void *ctx, const struct yaml_scalar *scalar, char why[128])
+static int take(void *ctx, const struct settings_scalar *scalar, char why[128])
 {
     struct reading *reading = ctx;
 
@@ -78,11 +78,11 @@ int profile_read(const char *path, struct tern *tern, char why[TERN_WHY_SIZE])
 {
     struct reading reading = {.tern = tern, .directory = path, .client = "admin"};
     const char *slash = strrchr(path, '/');
-    char sentence[YAML_WHY];
+    char sentence[SETTINGS_WHY];
     int rv;
 
     reading.directory_len = slash != NULL ? (int)(slash - path) + 1 : 0;
-    rv = yaml_read_file(path, take, &reading, sentence);
+    rv = settings_read_file(path, take, &reading, sentence);
     if (rv != 0) {
         (void)snprintf(why, TERN_WHY_SIZE, "%s", sentence);
         return rv;

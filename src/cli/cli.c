@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "admin/yaml.h"
+#include "admin/settings.h"
 
 #define PROFILE_NAME "build/local/profile.yaml"
 

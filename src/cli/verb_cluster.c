@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/settings.h"
 #include "admin/version.h"
-#include "admin/yaml.h"
 #include "cli/cli.h"
 #include "cli/print.h"
 #include "net/certs.h"

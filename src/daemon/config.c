@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/settings.h"
 #include "admin/version.h"
-#include "admin/yaml.h"
 #include "base/error.h"
 
 enum kind { TEXT, NAME, ADDRESS, U32, FLAG, BYTES, MILLIS, LEVEL, SEED };
@@ -231,7 +231,7 @@ int config_set(struct config *config, const char *name, const char *value, char 
     return TERN_ENOENT;
 }
 
-static int take_scalar(void *ctx, const struct yaml_scalar *scalar, char why[128])
+static int take_scalar(void *ctx, const struct settings_scalar *scalar, char why[128])
 {
     return config_set(ctx, scalar->path, scalar->value, why);
 }
@@ -311,7 +311,7 @@ static enum config_outcome read_file_flag(int argc, char **argv, struct config *
                            flag == '?' ? "there is no such flag" : "a value is missing");
             return CONFIG_USAGE;
         }
-        if (flag == OPT_CONFIG && yaml_read_file(optarg, take_scalar, config, why) != 0) {
+        if (flag == OPT_CONFIG && settings_read_file(optarg, take_scalar, config, why) != 0) {
             return CONFIG_USAGE;
         }
     }

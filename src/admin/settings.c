@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/yaml.h"
+#include "admin/settings.h"
 
 #include <libfyaml.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 struct walk {
     const char *file;
     struct slice text;
-    yaml_take *take;
+    settings_take *take;
     void *ctx;
     char *why;
 };
@@ -32,8 +32,8 @@ static int complain(const struct walk *walk, int line, int column, const char *m
     }
     stop = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
     stop = stop != NULL ? stop : end;
-    (void)snprintf(walk->why, YAML_WHY, "%s:%d:%d: error: %s\n%.*s\n%*s^", walk->file, line, column,
-                   message, (int)(stop - at > 120 ? 120 : stop - at), at,
+    (void)snprintf(walk->why, SETTINGS_WHY, "%s:%d:%d: error: %s\n%.*s\n%*s^", walk->file, line,
+                   column, message, (int)(stop - at > 120 ? 120 : stop - at), at,
                    column > 1 && column < 120 ? column - 1 : 0, "");
     return TERN_EMALFORMED;
 }
@@ -58,7 +58,7 @@ static int walk_scalar(const struct walk *walk, struct fy_node *node, struct fy_
     size_t len = 0;
     const char *text = fy_node_get_scalar(node, &len);
     struct fy_token *token = fy_node_get_scalar_token(node);
-    struct yaml_scalar scalar = {path, index, value};
+    struct settings_scalar scalar = {path, index, value};
     int rv;
 
     if (len >= sizeof value || (len > 0 && memchr(text, '\0', len) != NULL)) {
@@ -95,7 +95,7 @@ static int walk_mapping(const struct walk *walk, struct fy_node *node, const cha
     while (rv == 0 && (pair = fy_node_mapping_iterate(node, &at)) != NULL) {
         struct fy_node *name = fy_node_pair_key(pair);
         struct fy_token *token = name != NULL ? fy_node_get_scalar_token(name) : NULL;
-        char below[YAML_PATH_MAX];
+        char below[SETTINGS_PATH_MAX];
         size_t len = 0;
         const char *text = name != NULL ? fy_node_get_scalar(name, &len) : NULL;
         int used;
@@ -117,7 +117,7 @@ static int walk_node(const struct walk *walk, struct fy_node *node, struct fy_to
                      const char *path, unsigned index, int depth)
 {
     char message[128];
-    char below[YAML_PATH_MAX + 2];
+    char below[SETTINGS_PATH_MAX + 2];
     struct fy_node *item;
     void *at = NULL;
     int rv = 0;
@@ -140,7 +140,7 @@ static int walk_node(const struct walk *walk, struct fy_node *node, struct fy_to
         return walk_scalar(walk, node, key, path, index);
     }
     (void)snprintf(below, sizeof below, "%s[]", path);
-    if (strlen(below) >= YAML_PATH_MAX) {
+    if (strlen(below) >= SETTINGS_PATH_MAX) {
         return complain_at(walk, key, "unknown key");
     }
     for (unsigned n = 0; rv == 0 && (item = fy_node_sequence_iterate(node, &at)) != NULL; n++) {
@@ -188,7 +188,8 @@ static int read_documents(const struct walk *walk, struct fy_parser *parser, str
     return fy_diag_got_error(diag) ? complain_parser(walk, diag) : 0;
 }
 
-int yaml_read(const char *file, struct slice text, yaml_take *take, void *ctx, char why[YAML_WHY])
+int settings_read(const char *file, struct slice text, settings_take *take, void *ctx,
+                  char why[SETTINGS_WHY])
 {
     struct walk walk = {file, text, take, ctx, why};
     struct fy_diag_cfg diag_cfg;
@@ -217,7 +218,7 @@ int yaml_read(const char *file, struct slice text, yaml_take *take, void *ctx, c
     return rv;
 }
 
-int yaml_read_file(const char *path, yaml_take *take, void *ctx, char why[YAML_WHY])
+int settings_read_file(const char *path, settings_take *take, void *ctx, char why[SETTINGS_WHY])
 {
     struct buf text = {0};
     FILE *file = fopen(path, "re");
@@ -225,18 +226,18 @@ int yaml_read_file(const char *path, yaml_take *take, void *ctx, char why[YAML_W
     int rv;
 
     if (file == NULL) {
-        (void)snprintf(why, YAML_WHY, "%s: %m", path);
+        (void)snprintf(why, SETTINGS_WHY, "%s: %m", path);
         return TERN_ENOENT;
     }
     got = fread(buf_extend(&text, FILE_BYTES_MAX), 1, FILE_BYTES_MAX, file);
     if (ferror(file) != 0) {
-        (void)snprintf(why, YAML_WHY, "%s: it can't be read", path);
+        (void)snprintf(why, SETTINGS_WHY, "%s: it can't be read", path);
         rv = TERN_EIO;
     } else if (got == FILE_BYTES_MAX) {
-        (void)snprintf(why, YAML_WHY, "%s: larger than %u bytes", path, FILE_BYTES_MAX);
+        (void)snprintf(why, SETTINGS_WHY, "%s: larger than %u bytes", path, FILE_BYTES_MAX);
         rv = TERN_ETOOBIG;
     } else {
-        rv = yaml_read(path, slice_of(text.base, got), take, ctx, why);
+        rv = settings_read(path, slice_of(text.base, got), take, ctx, why);
     }
     (void)fclose(file);
     buf_fini(&text);

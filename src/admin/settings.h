@@ -6,23 +6,24 @@
 #include "base/check.h"
 #include "base/slice.h"
 
-#define YAML_WHY      512
-#define YAML_PATH_MAX 64
+#define SETTINGS_WHY      512
+#define SETTINGS_PATH_MAX 64
 
-struct yaml_scalar {
+struct settings_scalar {
     const char *path;  /* "listen/kafka"; a list adds "[]": "nodes[]/id" */
     unsigned index;    /* place in the innermost list, from 0 */
     const char *value; /* NUL-ended; "" for an empty one */
 };
 /* 0, or an error: ENOENT for a path that nobody knows, EMALFORMED with a sentence in why. */
-typedef int yaml_take(void *ctx, const struct yaml_scalar *scalar, char why[128]);
+typedef int settings_take(void *ctx, const struct settings_scalar *scalar, char why[128]);
 
 /* One document. `file` is for messages only. EMALFORMED; why becomes "file:line:column: error: ..."
  * with the source line and a caret below it. */
-int yaml_read(const char *file, struct slice text, yaml_take *take, void *ctx,
-              char why[YAML_WHY]) TERN_MUST_USE;
+int settings_read(const char *file, struct slice text, settings_take *take, void *ctx,
+                  char why[SETTINGS_WHY]) TERN_MUST_USE;
 /* The same of a file. ENOENT, EIO, ETOOBIG too. */
-int yaml_read_file(const char *path, yaml_take *take, void *ctx, char why[YAML_WHY]) TERN_MUST_USE;
+int settings_read_file(const char *path, settings_take *take, void *ctx,
+                       char why[SETTINGS_WHY]) TERN_MUST_USE;
 
 /* ---- words of values; false: `value` is not one ------------------------------------------------
  */
