@@ -215,6 +215,8 @@ static void view_of(struct controller *c, struct decide_view *view)
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         struct decide_node *n = &view->nodes[id];
         const struct peer *peer = &node->peers[id];
+        view->lease_granted_ms[id] =
+            peer->lease_granted_ms >= c->since_ms ? peer->lease_granted_ms : 0;
         const struct control_node *known = &node->control->nodes[id];
         if (id == node->o.node_id) {
             *n = (struct decide_node){.reachable = true,

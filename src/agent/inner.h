@@ -129,6 +129,7 @@ struct peer {
     bool controller;
     uint64_t lease_seq;     /* newest it asked of us */
     uint64_t lease_granted; /* newest we granted */
+    uint64_t lease_granted_ms;
     /* Flow of pushes. */
     uint64_t pushed_bytes;         /* by us since the channel opened */
     uint64_t pushed_bytes_durable; /* as it acknowledged */
@@ -191,6 +192,7 @@ struct node {
     uint64_t waiting_since_us;
     struct producer_ids producer_ids;
 
+    struct lease *lease; /* lease.c */
     /* start.c */
     struct start *start;
     /* controller.c */
@@ -228,6 +230,16 @@ void start_submit(struct node *node, uint32_t from, struct slice head);
 void start_submit_reply(struct node *node, uint32_t from, struct slice head);
 void start_founded(struct node *node);
 void start_hello(struct node *node);
+
+/* ---- lease.c ---------------------------------------------------------------------------------- */
+
+struct lease *lease_new(struct node *node);
+void lease_free(struct lease *lease);
+bool lease_valid(const struct node *node);
+/* The number that the next heartbeat asks with; 0: no lease is needed. */
+uint64_t lease_ask(struct node *node, uint64_t now_us);
+void lease_granted(struct node *node, uint64_t seq);
+void lease_tick(struct node *node);
 
 /* ---- ship.c: what goes to other nodes ---------------------------------------------------------
  */

@@ -109,7 +109,8 @@ static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
     h.ready = node->registered && !node->stopping;
     h.full = !store_writable(node->store);
     h.controller = status->controller;
-    h.lease_granted = peer->lease_granted;
+    h.lease_seq = lease_ask(node, now_us);
+    h.lease_granted = status->controller ? peer->lease_granted : 0;
     h.interval_ms = HEARTBEAT_MS;
     CHECK(tern__mesh__heartbeat__get_packed_size(&h) <= sizeof room);
     size_t size = tern__mesh__heartbeat__pack(&h, room);
@@ -163,5 +164,6 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
     peer->full = h->full;
     peer->controller = h->controller;
     peer->lease_seq = h->lease_seq;
+    lease_granted(node, h->lease_granted);
     tern__mesh__heartbeat__free_unpacked(h, NULL);
 }

@@ -149,6 +149,8 @@ void node_follow(struct node *node, const struct control_change *change)
         node_follow_all(node);
         break;
     case CONTROL_POLICY:
+        node_follow_all(node); /* a topic's bounds and rules may be other ones now */
+        break;
     case CONTROL_LEDGER:
     case CONTROL_FOUNDED:
         break;
@@ -239,6 +241,7 @@ static void tick(struct timer *timer)
     }
     report_flush(node);
     controller_tick(node);
+    lease_tick(node);
 }
 
 /* ---- opening and closing ----------------------------------------------------------------------
@@ -279,6 +282,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->started_us = clock_now_us(node->o.clock);
     node->client = uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock));
     node->control = control_new();
+    node->lease = lease_new(node);
     node->tick.fire = tick;
     node->flush.fire = flush;
     queue_init(&node->dirty);
@@ -289,6 +293,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     int status = store_open(node->o.disk, node->o.clock, &node->o.store, &node->store, why);
     if (status != 0) {
         control_free(node->control);
+        lease_free(node->lease);
         free(node);
         return status;
     }
@@ -324,6 +329,7 @@ void node_close(struct node *node)
     }
     store_close(node->store);
     control_free(node->control);
+    lease_free(node->lease);
     free(node->changes.items);
     free(node->reports);
     buf_fini(&node->scratch);

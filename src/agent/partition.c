@@ -232,6 +232,10 @@ void partition_assign(struct partition *p)
         .activated = cp->activated,
         .lossy_start = cp->lossy_start,
         .wait_ms = (uint32_t)topic->policy.failover_wait_ms,
+        .rpo_survive = topic->policy.rpo_survive,
+        .rpo_enforced = topic->policy.on_breach != POLICY_BREACH_REPORT,
+        .rpo_time_ms = topic->policy.rpo_time_ms,
+        .rpo_bytes = topic->policy.rpo_bytes,
         .member_count = cp->replica_count,
     };
     _Static_assert(REPLICA_MEMBERS_MAX == CONTROL_REPLICAS_MAX, "one replica, one member");

@@ -37,7 +37,7 @@ struct start {
     uint64_t asked_us;
     uint64_t query_seq;
     node_set answered;
-    node_set founded;  /* peers that have control state */
+    node_set founded; /* peers that have control state */
     uint64_t highest; /* start number that a peer has registered for us */
     bool forgotten;   /* register through a peer, as a new incarnation */
     bool registering; /* a command is under way */
@@ -685,8 +685,8 @@ void start_submit_reply(struct node *node, uint32_t from, struct slice head)
 /* ---- ticking ----------------------------------------------------------------------------------
  */
 
-/* A directory without identity only ever joins, and only a cluster that lives: one that is just being
- * founded may be about to name this node as a founder. */
+/* A directory without identity only ever joins, and only a cluster that lives: one that is just
+ * being founded may be about to name this node as a founder. */
 static void empty(struct node *node)
 {
     struct start *s = node->start;

@@ -117,6 +117,14 @@ static uint32_t present(const struct regions *regions, int region, uint64_t node
     return found;
 }
 
+/* Every majority of the region's voters is met. */
+static bool region_read(const struct regions *regions, int region, uint64_t nodes)
+{
+    uint32_t count = regions->count[region];
+
+    return count > 0 && present(regions, region, nodes) >= count - count / 2;
+}
+
 bool rule_can_recover(const struct replica_rule *rule, const struct replica_spec *spec,
                       uint64_t nodes)
 {
@@ -124,8 +132,7 @@ bool rule_can_recover(const struct replica_rule *rule, const struct replica_spec
     uint32_t read = 0;
 
     for (int region = 0; region < REGIONS_MAX; region++) {
-        uint32_t count = regions.count[region];
-        bool met = count > 0 && present(&regions, region, nodes) >= count - count / 2;
+        bool met = region_read(&regions, region, nodes);
         if (rule->home == region) {
             return met;
         }
@@ -144,7 +151,8 @@ bool rule_covers_regions(const struct replica_rule *rule, const struct replica_s
     struct regions regions = regions_of(rule, spec);
 
     for (int region = 0; region < REGIONS_MAX; region++) {
-        if (regions.count[region] > 0 && present(&regions, region, nodes) == 0) {
+        if (region != rule->home && regions.count[region] > 0 &&
+            !region_read(&regions, region, nodes)) {
             return false;
         }
     }

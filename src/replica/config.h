@@ -32,8 +32,13 @@ struct replica_spec {
     struct replica_rule recover; /* last activated config */
     bool lossy;
     bool activated;
-    int64_t lossy_start; /* of an activated lossy epoch; else -1 */
-    uint32_t wait_ms;    /* lossy: how long to wait for missing regions */
+    int32_t lossy_epoch;  /* newest activated lossy epoch of the partition; 0: none */
+    int64_t lossy_start;  /* of an activated lossy epoch; else -1 */
+    uint32_t wait_ms;     /* lossy: how long to wait for missing regions */
+    uint32_t rpo_survive; /* async: measured to the n-th most advanced other region; 0: not */
+    bool rpo_enforced;    /* throttle or refuse: nothing beyond the bound is acknowledged */
+    uint64_t rpo_time_ms; /* 0: no bound */
+    uint64_t rpo_bytes;   /* 0: no bound */
     uint32_t member_count;
     struct replica_member members[REPLICA_MEMBERS_MAX];
 };
@@ -52,6 +57,7 @@ bool rule_can_commit(const struct replica_rule *rule, const struct replica_spec 
 /* The recovery rule: does reading these nodes meet every commit quorum? */
 bool rule_can_recover(const struct replica_rule *rule, const struct replica_spec *spec,
                       uint64_t nodes);
-/* Does the set hold a voter of every data region of the rule (what a lossy epoch reads)? */
+/* What a lossy epoch reads: of every data region but the home enough voters to meet every majority
+ * of it. */
 bool rule_covers_regions(const struct replica_rule *rule, const struct replica_spec *spec,
                          uint64_t nodes);

@@ -8,11 +8,7 @@ static void show(struct replica *r, struct replica_out *out)
     if (r->leader_hw < 0 || r->synced_durable != r->promised) {
         return; /* M hw-unsynced */
     }
-    int64_t hw = r->leader_hw < r->leo_durable ? r->leader_hw : r->leo_durable;
-    if (hw > r->hw) {
-        r->hw = hw;
-        (void)effect_add(out, EFFECT_HW);
-    }
+    replica_show(r, r->leader_hw < r->leo_durable ? r->leader_hw : r->leo_durable, out);
 }
 
 /* The check is made when the ack is sent (M late-ack): `promised` is the newest called for. */
@@ -41,11 +37,11 @@ static void note_hw(struct replica *r, int64_t hw, int64_t log_start, struct rep
 }
 
 /* The initial log is complete: `synced` follows it through the journal, and whatever extends it
- * comes after both. */
+ * comes after both. Beyond its end there is a log only if it restarted at a log start there. */
 static void maybe_synced(struct replica *r, const struct replica_push *push,
                          struct replica_out *out)
 {
-    if (r->synced < push->epoch && r->leo == push->initial_end) {
+    if (r->synced < push->epoch && r->leo >= push->initial_end) {
         replica_set_synced(r, push->epoch, out);
     }
 }
@@ -54,15 +50,17 @@ static void cut_to(struct replica *r, uint32_t from, const struct replica_push *
                    struct replica_out *out)
 {
     bool restart = push->restart && (r->leo != push->base || r->log_start != push->base);
+    bool truncate = !push->restart && push->base < r->leo && push->base >= r->log_start;
 
     if (r->synced == push->epoch) {
-        replica_owe_answer(r, from, true, out); /* it asks on stale knowledge */
-        return;
+        /* It only ever extends, if by a gap of deleted records; else this is stale knowledge. */
+        restart = push->restart && push->base > r->leo;
+        truncate = false;
     }
-    if (restart || (push->base < r->leo && push->base >= r->log_start)) {
+    if (restart || truncate) {
         replica_cut(r, push->base, restart, out);
     }
-    replica_owe_answer(r, from, true, out);
+    replica_owe_answer(r, from, false, out);
 }
 
 void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
@@ -74,10 +72,15 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
     if (push->epoch > r->promised) {
         replica_promise(r, now_ms, push->epoch, out); /* rule 5: it is a promise */
     }
-    if (r->role != REPLICA_FOLLOWING || r->truncating) {
-        return; /* after the cut an answer follows, and the stream begins anew */
+    if (r->role != REPLICA_FOLLOWING) {
+        return;
     }
     r->leader = from;
+    if (r->truncating) {
+        /* After the cut an answer follows, and the stream begins anew. */
+        replica_owe_answer(r, from, !push->truncate && !push->restart, out);
+        return;
+    }
     if (push->truncate || push->restart) {
         cut_to(r, from, push, out);
         return;
@@ -89,12 +92,17 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
         replica_owe_answer(r, from, true, out);
         return;
     }
-    maybe_synced(r, push, out);
+    int64_t verified = push->base;
+    int64_t before = r->leo;
     for (size_t i = 0; i < push->batch_count; i++) {
         const struct batch_info *batch = &push->batches[i];
         bool overlap = batch->base_offset < r->leo;
+        if (verified == r->leo) {
+            maybe_synced(r, push, out);
+        }
         if (overlap &&
             history_epoch_before(&r->history, batch->base_offset + 1) == batch->leader_epoch) {
+            verified = batch->last_offset + 1;
             continue; /* the same records, after a new start of the stream */
         }
         bool beyond = r->synced < push->epoch && batch->last_offset >= push->initial_end;
@@ -103,11 +111,14 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
             return;
         }
         replica_take_batch(r, batch, i, out);
+        verified = r->leo;
+    }
+    if (verified == r->leo) {
         maybe_synced(r, push, out);
     }
     note_hw(r, push->hw, push->log_start, out);
-    if (push->batch_count == 0) {
-        follow_durable(r, out);
+    if (r->leo == before) {
+        follow_durable(r, out); /* there will be no write to tell of */
     }
 }
 

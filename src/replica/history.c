@@ -79,10 +79,6 @@ int64_t history_agree(const struct history_entry *a, size_t a_count, int64_t a_l
     size_t i = a_count;
     size_t j = b_count;
 
-    /* A log without records contradicts nothing. */
-    if (a_count == 0 || b_count == 0) {
-        return a_leo < b_leo ? a_leo : b_leo;
-    }
     /* The newest epoch that both have: below its earlier end the logs are the same, because one
      * epoch has one leader and its log only grows. */
     while (i > 0 && j > 0) {
@@ -99,6 +95,8 @@ int64_t history_agree(const struct history_entry *a, size_t a_count, int64_t a_l
             j--;
         }
     }
-    /* No epoch in common: they agree only below the first offset of either history. */
-    return a[0].start_offset < b[0].start_offset ? a[0].start_offset : b[0].start_offset;
+    /* No epoch in common: nothing that one of them holds is known of the other. */
+    int64_t first_a = a_count > 0 ? a[0].start_offset : a_leo;
+    int64_t first_b = b_count > 0 ? b[0].start_offset : b_leo;
+    return first_a < first_b ? first_a : first_b;
 }

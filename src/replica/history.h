@@ -28,6 +28,8 @@ int32_t history_epoch_before(const struct history *h, int64_t offset);
 /* The largest epoch <= `epoch` and where it ends (KIP-320); -1 and -1 if there is none. */
 void history_end_of(const struct history *h, int64_t leo, int32_t epoch, int32_t *out_epoch,
                     int64_t *out_end);
-/* Common point of two logs with these histories and ends: both hold the same records below it. */
+/* Common point of two logs with these histories and ends: what both hold below it is the same, and
+ * it is the end of a batch in both. Logs with no epoch in common have none but the lower of their
+ * first offsets: where one of them starts above it, that one has nothing to keep. */
 int64_t history_agree(const struct history_entry *a, size_t a_count, int64_t a_leo,
                       const struct history_entry *b, size_t b_count, int64_t b_leo);

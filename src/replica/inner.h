@@ -16,6 +16,8 @@ void replica_owe_answer(struct replica *r, uint32_t to, bool complaint, struct r
 void replica_take_batch(struct replica *r, const struct batch_info *batch, size_t index,
                         struct replica_out *out);
 void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out);
+/* Raises what is shown. */
+void replica_show(struct replica *r, int64_t hw, struct replica_out *out);
 void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *out);
 
 /* recover.c */

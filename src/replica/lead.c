@@ -20,6 +20,7 @@ const struct replica_peer *replica_peer_of(const struct replica *r, uint32_t nod
 
 void lead_drop(struct replica *r)
 {
+    rpo_fini(&r->rpo);
     free(r->peers);
     r->peers = NULL;
     r->peer_count = 0;
@@ -53,7 +54,7 @@ static void make_peers(struct replica *r)
         if (r->spec.members[i].node != r->self && (members & bit) != 0) {
             r->peers[r->peer_count++] = (struct replica_peer){.node = r->spec.members[i].node,
                                                               .acked = -1,
-                                                              .held = 0,
+                                                              .held = -1,
                                                               .hw_told = -1,
                                                               .up = (r->connected & bit) != 0};
         }
@@ -85,6 +86,7 @@ void lead_begin(struct replica *r, uint64_t now_ms, struct replica_out *out)
 
     r->initial_end = r->leo;
     r->activation_asked_ms = 0;
+    rpo_init(&r->rpo);
     make_peers(r);
     replica_set_role(r, now_ms, REPLICA_SERVING, out);
     if (from_prepared) {
@@ -110,6 +112,18 @@ static void stream_from(struct replica_peer *peer, int64_t offset, struct replic
     effect_add(out, EFFECT_PUSH)->node = peer->node;
 }
 
+static void begin(const struct replica *r, struct replica_peer *peer, int64_t offset, bool restart,
+                  struct replica_out *out)
+{
+    struct replica_effect *effect = effect_add(out, EFFECT_BEGIN);
+
+    peer->state = PEER_BEGINNING;
+    effect->node = peer->node;
+    effect->epoch = r->spec.epoch;
+    effect->offset = offset;
+    effect->flag = restart;
+}
+
 void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *answer,
                  struct replica_out *out)
 {
@@ -119,23 +133,22 @@ void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *
         return; /* the second of two answers to repeated fences */
     }
     if (answer->synced == r->spec.epoch) {
-        if (answer->leo <= r->leo) {
+        if (answer->leo < r->log_start) {
+            begin(r, peer, r->log_start, true, out);
+        } else if (answer->leo <= r->leo) {
             stream_from(peer, answer->leo, out);
         }
         return;
     }
     int64_t common = history_agree(r->history.entries, r->history.count, r->leo, answer->history,
                                    answer->history_count, answer->leo);
-    if (common == answer->leo && common >= r->log_start) {
-        stream_from(peer, common, out);
+    bool ready = answer->leo == answer->log_start && answer->leo == r->log_start;
+    if (ready || (common == answer->leo && common >= r->log_start)) {
+        stream_from(peer, answer->leo, out);
         return;
     }
-    struct replica_effect *effect = effect_add(out, EFFECT_BEGIN);
-    effect->node = from;
-    effect->epoch = r->spec.epoch;
-    effect->flag = common < r->log_start || common < answer->log_start;
-    effect->offset = effect->flag ? r->log_start : common;
-    peer->state = PEER_BEGINNING;
+    bool restart = common < r->log_start || common < answer->log_start;
+    begin(r, peer, restart ? r->log_start : common, restart, out);
 }
 
 static int64_t held_by_rule(const struct replica *r)
@@ -144,7 +157,7 @@ static int64_t held_by_rule(const struct replica *r)
     const struct replica_member *self = spec_member(&r->spec, r->self);
 
     for (size_t i = 0; i < r->peer_count; i++) {
-        held[r->peers[i].node] = r->peers[i].held;
+        held[r->peers[i].node] = r->peers[i].held > 0 ? r->peers[i].held : 0;
     }
     /* Itself only after its own fsync, and like everybody only as the pinned incarnation. A
      * prepared leader has not stored synced = e; its activation rests on its durable log. */
@@ -153,6 +166,25 @@ static int64_t held_by_rule(const struct replica *r)
         held[r->self] = r->leo_durable;
     }
     return rule_held(&r->spec.config, &r->spec, held);
+}
+
+/* A replica that counts only in the next epoch, and could now. */
+static void tell_caught_up(const struct replica *r, struct replica_peer *peer,
+                           struct replica_out *out)
+{
+    const struct replica_member *member = spec_member(&r->spec, peer->node);
+
+    if (peer->caught_up_told || peer->incarnation == 0 || member == NULL ||
+        peer->acked < r->leader_hw || !replica_hw_known(r)) {
+        return;
+    }
+    bool is_learner = ((r->spec.config.learners >> peer->node) & 1) != 0;
+    if (is_learner || member->since > r->spec.epoch || peer->incarnation != member->incarnation) {
+        peer->caught_up_told = true;
+        struct replica_effect *effect = effect_add(out, EFFECT_CAUGHT_UP);
+        effect->node = peer->node;
+        effect->epoch = r->spec.epoch;
+    }
 }
 
 void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
@@ -186,18 +218,75 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
     r->progress_ms = now_ms;
     if (held > r->hw) {
         r->hw = held;
+        r->hw_epoch = r->promised;
     }
     (void)effect_add(out, EFFECT_HW);
     for (size_t i = 0; i < r->peer_count; i++) {
         if (r->peers[i].state == PEER_STREAMING) {
             effect_add(out, EFFECT_MARK)->node = r->peers[i].node;
         }
+        tell_caught_up(r, &r->peers[i], out);
     }
 }
 
 bool replica_hw_known(const struct replica *r)
 {
     return r->role == REPLICA_SERVING && r->leader_hw >= r->initial_end;
+}
+
+/* Up to where the n-th most advanced of the other regions holds this epoch's log; -1: fewer than n
+ * have its initial log. */
+static int64_t shipped(const struct replica *r)
+{
+    int64_t best[8];
+    const struct replica_member *self = spec_member(&r->spec, r->self);
+
+    for (size_t i = 0; i < ARRAY_COUNT(best); i++) {
+        best[i] = -1;
+    }
+    for (size_t i = 0; i < r->peer_count; i++) {
+        const struct replica_member *m = spec_member(&r->spec, r->peers[i].node);
+        if (m != NULL && self != NULL && m->region != self->region && m->region >= 0 &&
+            r->peers[i].held > best[m->region & 7]) {
+            best[m->region & 7] = r->peers[i].held;
+        }
+    }
+    for (uint32_t n = 1;; n++) {
+        size_t most = 0;
+        for (size_t i = 1; i < ARRAY_COUNT(best); i++) {
+            most = best[i] > best[most] ? i : most;
+        }
+        if (n >= r->spec.rpo_survive || n >= ARRAY_COUNT(best)) {
+            return best[most];
+        }
+        best[most] = -1;
+    }
+}
+
+static struct rpo_bound bound_of(const struct replica *r)
+{
+    return (struct rpo_bound){r->spec.rpo_time_ms, r->spec.rpo_bytes};
+}
+
+int64_t replica_ack_limit(const struct replica *r)
+{
+    if (r->spec.config.home < 0 || !r->spec.rpo_enforced) {
+        return r->leader_hw;
+    }
+    int64_t limit = rpo_limit(&r->rpo, bound_of(r));
+    return limit < r->leader_hw ? limit : r->leader_hw;
+}
+
+bool replica_rpo_full(const struct replica *r, uint64_t bytes, uint64_t now_ms)
+{
+    struct rpo_tail tail = rpo_tail(&r->rpo, now_ms);
+
+    if (r->spec.config.home < 0 || (r->spec.rpo_time_ms == 0 && r->spec.rpo_bytes == 0)) {
+        return false;
+    }
+    return r->rpo.shipped < 0 ||
+           (r->spec.rpo_bytes > 0 && tail.bytes + bytes > r->spec.rpo_bytes) ||
+           (r->spec.rpo_time_ms > 0 && tail.age_ms > r->spec.rpo_time_ms);
 }
 
 void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
@@ -211,21 +300,20 @@ void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
     if (peer == NULL || member == NULL || ack->leo > r->leo) {
         return;
     }
-    if (ack->leo > peer->acked) {
+    if (ack->leo > peer->acked || ack->incarnation != peer->incarnation) {
         peer->acked = ack->leo;
     }
+    peer->incarnation = ack->incarnation;
     if (ack->incarnation == member->incarnation && ack->leo > peer->held) { /* M wiped-acks */
         peer->held = ack->leo;
+        int64_t acked = r->spec.config.home >= 0 ? shipped(r) : -1;
+        if (acked > r->rpo.shipped) {
+            rpo_shipped(&r->rpo, acked);
+            (void)effect_add(out, EFFECT_HW); /* what waited for the bound may go on */
+        }
         lead_commit(r, now_ms, out);
     }
-    bool waits = ((r->spec.config.learners >> from) & 1) != 0 || member->since > r->spec.epoch ||
-                 ack->incarnation != member->incarnation;
-    if (waits && !peer->caught_up_told && peer->acked >= r->leader_hw && replica_hw_known(r)) {
-        peer->caught_up_told = true;
-        struct replica_effect *effect = effect_add(out, EFFECT_CAUGHT_UP);
-        effect->node = from;
-        effect->epoch = r->spec.epoch;
-    }
+    tell_caught_up(r, peer, out);
 }
 
 void replica_peer_up(struct replica *r, uint64_t now_ms, uint32_t node, struct replica_out *out)
@@ -286,6 +374,9 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
     batch->base_offset = r->leo;
     batch->last_offset = r->leo + batch->count - 1;
     batch->leader_epoch = r->spec.epoch;
+    if (r->spec.config.home >= 0) {
+        rpo_note(&r->rpo, batch->last_offset + 1, batch->bytes, now_ms);
+    }
     replica_take_batch(r, batch, 0, out);
     for (size_t i = 0; i < r->peer_count; i++) {
         if (r->peers[i].state == PEER_STREAMING) {
@@ -333,9 +424,12 @@ void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_o
     r->log_start = offset;
     effect_add(out, EFFECT_LOG_START)->offset = offset;
     for (size_t i = 0; i < r->peer_count; i++) {
-        r->peers[i].hw_told = -2; /* the log start goes with the next one */
-        if (r->peers[i].state == PEER_STREAMING) {
-            effect_add(out, EFFECT_MARK)->node = r->peers[i].node;
+        struct replica_peer *peer = &r->peers[i];
+        peer->hw_told = -2; /* the log start goes with the next one */
+        if (peer->state == PEER_STREAMING && peer->next < offset) {
+            begin(r, peer, offset, true, out); /* what it lacks is deleted: it restarts there */
+        } else if (peer->state == PEER_STREAMING) {
+            effect_add(out, EFFECT_MARK)->node = peer->node;
         }
     }
 }

@@ -88,7 +88,7 @@ static uint64_t counted(const struct replica *r)
 
     for (size_t i = 0; i < r->answer_count; i++) {
         const struct replica_member *m = spec_member(&r->spec, r->answers[i].node);
-        if (r->answers[i].synced >= m->since) {
+        if (m != NULL && r->answers[i].synced >= m->since) {
             nodes |= (uint64_t)1 << m->node;
         }
     }
@@ -104,6 +104,7 @@ static bool enough(struct replica *r, uint64_t now_ms)
         return rule_can_recover(rule, &r->spec, nodes);
     }
     if (rule_can_recover(rule, &r->spec, nodes) || rule_covers_regions(rule, &r->spec, nodes)) {
+        r->missing_region = false;
         return true;
     }
     /* Rule 9: whoever does not answer in time is left out, and the ledger says so. */
@@ -160,10 +161,11 @@ static void build(struct replica *r, uint64_t now_ms, const struct replica_kept_
     if (chosen->node != r->self) {
         int64_t common = history_agree(r->history.entries, r->history.count, r->leo,
                                        chosen->history.entries, chosen->history.count, chosen->leo);
-        if (common < chosen->log_start) {
+        bool ready = r->leo == r->log_start && r->leo == chosen->log_start;
+        if (!ready && (common < chosen->log_start || common < r->log_start)) {
             replica_cut(r, chosen->log_start, true, out);
-        } else if (common < r->leo) {
-            replica_cut(r, common > r->log_start ? common : r->log_start, false, out);
+        } else if (!ready && common < r->leo) {
+            replica_cut(r, common, false, out);
         }
     }
     recover_built(r, now_ms, out);
@@ -194,6 +196,7 @@ void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_
     if (r->role != REPLICA_BUILDING || epoch != r->promised || from != r->source || r->truncating) {
         return;
     }
+    int64_t before = r->leo;
     for (size_t i = 0; i < count; i++) {
         if (batches[i].base_offset < r->leo) {
             continue; /* a repeated request was answered twice */
@@ -204,7 +207,7 @@ void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_
         replica_take_batch(r, &batches[i], i, out);
         r->progress_ms = now_ms;
     }
-    if (r->leo < r->target_leo && count > 0) {
+    if (r->leo < r->target_leo && r->leo > before) {
         ask_copy(r, now_ms, out);
     }
 }

@@ -46,6 +46,7 @@ void replica_init(struct replica *r, const struct replica_load *load)
         .producers_at = load->log_start,
     };
     history_copy(&r->history, load->history, load->history_count);
+    history_cut(&r->history, load->leo); /* an entry without records, left by a deletion */
 }
 
 void replica_fini(struct replica *r)
@@ -103,6 +104,8 @@ void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct r
     CHECK(epoch > r->promised);
     stand_down(r, now_ms, r->promised, out);
     r->promised = epoch;
+    r->answer_owed = false;
+    r->answer_complaint = false;
     r->leader = 0;
     r->leader_hw = -1;
     effect_add(out, EFFECT_PROMISE)->epoch = epoch;
@@ -133,14 +136,22 @@ void replica_owe_answer(struct replica *r, uint32_t to, bool complaint, struct r
 
 struct replica_answer replica_answer_now(const struct replica *r)
 {
+    /* What a cut under way will leave is durable already. */
+    int64_t leo = r->leo < r->leo_durable ? r->leo : r->leo_durable;
+    size_t durable = r->history.count;
+
+    /* Epochs that begin above what is durable would show ends that the log may not keep. */
+    while (durable > 0 && r->history.entries[durable - 1].start_offset >= leo) {
+        durable--;
+    }
     return (struct replica_answer){
         .epoch = r->promised_durable,
         .incarnation = r->incarnation,
         .synced = r->synced_durable,
-        .leo = r->leo_durable,
+        .leo = leo,
         .log_start = r->log_start,
         .history = r->history.entries,
-        .history_count = r->history.count,
+        .history_count = durable,
     };
 }
 
@@ -161,14 +172,27 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
     effect->offset = r->leo;
 }
 
+/* Invariant: what was shown as committed is cut only behind a lossy epoch. Where a leader was here
+ * before the control log, it is not known yet whether there was one. */
+static bool may_lose(const struct replica *r)
+{
+    return r->spec.epoch != r->promised || r->spec.lossy || r->spec.lossy_epoch > r->hw_epoch;
+}
+
+void replica_show(struct replica *r, int64_t hw, struct replica_out *out)
+{
+    if (hw > r->hw) {
+        r->hw = hw;
+        r->hw_epoch = r->promised;
+        (void)effect_add(out, EFFECT_HW);
+    }
+}
+
 void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out)
 {
     CHECK(!r->truncating);
     CHECK(restart || (offset >= r->log_start && offset < r->leo));
-    /* Invariant: what was shown as committed is cut only behind a lossy epoch, which a sync topic
-     * gets by no automatic means. */
-    CHECK(restart || offset >= r->hw || r->spec.config.home >= 0 || r->spec.recover.home >= 0 ||
-          r->spec.lossy);
+    CHECK(restart || offset >= r->hw || may_lose(r));
     r->truncating = true;
     r->leo = offset;
     if (restart) {
@@ -251,6 +275,9 @@ void replica_registered(struct replica *r, uint64_t now_ms, uint32_t incarnation
     r->start_number = start_number;
     pay_answer(r, out);
     try_to_lead(r, now_ms, out);
+    if (r->role == REPLICA_FOLLOWING) {
+        follow_durable(r, out); /* what became durable before counts from now on */
+    }
 }
 
 void replica_on_fence(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
@@ -355,6 +382,9 @@ void replica_producers_restart(struct replica *r, int64_t at)
 
 void replica_producers_feed(struct replica *r, const struct batch_info *batch)
 {
+    if (r->producers_at < 0) {
+        return; /* the log was cut meanwhile: EFFECT_REBUILD follows */
+    }
     CHECK(batch->base_offset <= r->producers_at || r->producers_at <= r->log_start);
     if (batch->last_offset >= r->producers_at) {
         producers_note(r->producers, batch);

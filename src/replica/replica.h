@@ -21,6 +21,7 @@
 #include "replica/config.h"
 #include "replica/history.h"
 #include "replica/producers.h"
+#include "replica/rpo.h"
 
 #define REPLICA_RETRY_MS      100  /* fences and activations are repeated this often */
 #define REPLICA_COPY_RETRY_MS 1000 /* so long a requested copy may be on its way */
@@ -126,9 +127,10 @@ struct replica_peer {
     enum replica_peer_state state;
     bool up;
     bool caught_up_told;
-    int64_t next;  /* first offset not pushed yet */
-    int64_t acked; /* durable there with synced = epoch, whatever its incarnation */
-    int64_t held;  /* the same, of the pinned incarnation: counts */
+    uint32_t incarnation; /* of its newest ack; 0: none */
+    int64_t next;         /* first offset not pushed yet */
+    int64_t acked;        /* durable there with synced = epoch, whatever its incarnation */
+    int64_t held;         /* the same, of the pinned incarnation: counts */
     int64_t hw_told;
     uint64_t asked_ms; /* last fence */
 };
@@ -174,6 +176,7 @@ struct replica {
     uint64_t reported_ms;
 
     int64_t hw;        /* highest shown; -1: none heard since start */
+    int32_t hw_epoch;  /* `promised` when it was */
     int64_t leader_hw; /* follower: HW of epoch `promised` as told; -1 */
 
     /* FENCING and BUILDING */
@@ -190,6 +193,7 @@ struct replica {
     uint64_t activation_asked_ms;
     struct replica_peer *peers;
     size_t peer_count;
+    struct rpo rpo; /* async leaders */
 
     struct producers *producers;
     int64_t producers_at; /* the table reflects the log below this offset */
@@ -207,7 +211,7 @@ struct replica_load {
     const struct history_entry *history;
     size_t history_count;
 };
-/* Everything in `load` is durable. */
+/* Everything in `load` is durable. The producer state is to be rebuilt as after EFFECT_REBUILD. */
 void replica_init(struct replica *r, const struct replica_load *load);
 void replica_fini(struct replica *r);
 
@@ -281,6 +285,12 @@ static inline bool replica_serves(const struct replica *r)
 }
 /* Leader: has the HW of this epoch reached the end of its initial log (rule 10)? */
 bool replica_hw_known(const struct replica *r);
+/* Leader: clients may be answered below this: the HW of its epoch, and not beyond the RPO bound
+ * where that is enforced. */
+int64_t replica_ack_limit(const struct replica *r);
+/* Leader: would this batch pass the bound (`on_breach: refuse`)? Also true while the tail is
+ * unknown. */
+bool replica_rpo_full(const struct replica *r, uint64_t bytes, uint64_t now_ms);
 /* Leader: what it knows of a follower; NULL if it is none. */
 const struct replica_peer *replica_peer_of(const struct replica *r, uint32_t node);
 const char *replica_role_name(enum replica_role role);

@@ -106,16 +106,29 @@ static void unwait(struct produce_part *part)
     part->produce->waiting--;
 }
 
+/* An async leader that may lose its home without being asked answers only under its lease. */
+static bool needs_lease(const struct partition *p)
+{
+    const struct control_topic *topic = control_topic_by_id(p->node->control, p->key.topic_id);
+
+    return topic != NULL && topic->policy.mode == POLICY_ASYNC &&
+           topic->policy.failover == POLICY_FAILOVER_AUTO;
+}
+
 void produce_progress(struct partition *p)
 {
     struct replica *r = &p->replica;
 
-    if (!replica_hw_known(r)) {
+    if (!replica_hw_known(r) || queue_empty(&p->appends)) {
         return;
     }
+    if (r->spec.config.home >= 0 && needs_lease(p) && !lease_valid(p->node)) {
+        return;
+    }
+    int64_t limit = replica_ack_limit(r);
     QUEUE_EACH (each, &p->appends) {
         struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
-        if (part->end > r->leader_hw) {
+        if (part->end > limit) {
             break;
         }
         /* Invariant: an ack was preceded by as many regional fsyncs as the policy says; the HW of
@@ -201,6 +214,11 @@ static int append(struct produce_part *part, struct slice records)
     if (!store_writable(node->store)) {
         return TERN_ENOSPC;
     }
+    if (part->topic->policy.mode == POLICY_ASYNC &&
+        part->topic->policy.on_breach == POLICY_BREACH_REFUSE &&
+        replica_rpo_full(&p->replica, info.bytes, node_now_ms(node))) {
+        return TERN_ENOQUORUM;
+    }
     struct replica_out out = {0};
     status = replica_produce(&p->replica, node_now_ms(node), &info, &duplicate, &out);
     if (status == 0) {
@@ -231,7 +249,9 @@ static void timed_out(struct timer *timer)
     pr->taking = true;
     for (uint32_t i = 0; i < pr->count; i++) {
         if (link_in_list(&pr->parts[i].in_partition)) {
-            fail(&pr->parts[i], TERN_ETIMEDOUT);
+            /* Held by its regions, but beyond the RPO bound or without a lease: throttled. */
+            bool throttled = pr->parts[i].end <= pr->parts[i].partition->replica.leader_hw;
+            fail(&pr->parts[i], throttled ? TERN_ENOQUORUM : TERN_ETIMEDOUT);
             unwait(&pr->parts[i]);
         }
     }
