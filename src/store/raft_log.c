@@ -532,14 +532,14 @@ static void snapshot_encode(const struct raft_log_store *log,
     buf_put(out, snapshot->data);
     uint32_t crc = crc32c(slice_of(out->base + SNAP_HEADER_BYTES, out->len - SNAP_HEADER_BYTES));
     put_le32(out->base + 60, crc);
-    put_le32(out->base + 64, crc32c(slice_of(out->base, 64)));
+    put_le32(out->base + 68, crc32c(slice_of(out->base, 68)));
 }
 
 static int snapshot_decode(const struct raft_log_store *log, struct slice in,
                            struct raft_log_snapshot *out, char why[256])
 {
     if (in.len < SNAP_HEADER_BYTES || get_le32(in.base) != SNAPSHOT_MAGIC ||
-        crc32c(slice_of(in.base, 64)) != get_le32(in.base + 64)) {
+        crc32c(slice_of(in.base, 68)) != get_le32(in.base + 68)) {
         return damaged_at(why, SNAPSHOT, 0, "the header is damaged");
     }
     uint32_t format = get_le32(in.base + 4);
