@@ -190,6 +190,20 @@ void recover_choose(struct replica *r, uint64_t now_ms, struct replica_out *out)
     build(r, now_ms, best, out);
 }
 
+/* Is it the chosen log's batch? The source's disk may have been put back or lost since it answered:
+ * the same epoch at the same offset is the same record. */
+static bool is_chosen(const struct replica *r, const struct batch_info *batch)
+{
+    for (size_t i = 0; i < r->answer_count; i++) {
+        if (r->answers[i].node == r->source) {
+            return batch->last_offset < r->target_leo &&
+                   history_epoch_before(&r->answers[i].history, batch->base_offset + 1) ==
+                       batch->leader_epoch;
+        }
+    }
+    return false;
+}
+
 void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
                        const struct batch_info *batches, size_t count, struct replica_out *out)
 {
@@ -201,7 +215,7 @@ void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_
         if (batches[i].base_offset < r->leo) {
             continue; /* a repeated request was answered twice */
         }
-        if (batches[i].base_offset > r->leo || batches[i].last_offset >= r->target_leo) {
+        if (batches[i].base_offset > r->leo || !is_chosen(r, &batches[i])) {
             break;
         }
         replica_take_batch(r, &batches[i], i, out);

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes, their disks, and the effects of their replicas. */
+#include "tests/lib/replica_world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+void world_break(struct world *w, const char *format, ...)
+{
+    va_list args;
+
+    if (w->broken[0] != 0) {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(w->broken, sizeof w->broken, format, args);
+    va_end(args);
+    if (w->story) {
+        printf("BROKEN: %s\n", w->broken);
+    }
+}
+
+void world_story(struct world *w, const char *format, ...)
+{
+    va_list args;
+
+    if (!w->story) {
+        return;
+    }
+    va_start(args, format);
+    printf("%7llu  ", (unsigned long long)w->now_ms);
+    (void)vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+/* ---- logs and disks -------------------------------------------------------------------------- */
+
+int64_t world_common(const struct world_log *a, const struct world_log *b)
+{
+    int64_t end = a->end < b->end ? a->end : b->end;
+    int64_t start = a->start > b->start ? a->start : b->start;
+
+    for (int64_t offset = start; offset < end; offset++) {
+        if (a->at[offset] != b->at[offset]) {
+            return offset;
+        }
+    }
+    return end;
+}
+
+static void log_put(struct world *w, struct world_log *log, uint16_t batch)
+{
+    const struct batch_info *info = &w->batches[batch].info;
+
+    CHECK(info->base_offset == log->end);
+    CHECK(info->last_offset < WORLD_LOG);
+    for (int64_t offset = info->base_offset; offset <= info->last_offset; offset++) {
+        log->at[offset] = batch;
+    }
+    log->end = info->last_offset + 1;
+}
+
+static void history_push(struct history *h, int32_t epoch, int64_t start)
+{
+    if (h->count > 0 && h->entries[h->count - 1].epoch >= epoch) {
+        return;
+    }
+    if (h->count == h->cap) {
+        h->cap = h->cap > 0 ? h->cap * 2 : 8;
+        h->entries = mem_grow(h->entries, h->cap, sizeof *h->entries);
+    }
+    h->entries[h->count++] = (struct history_entry){epoch, start};
+}
+
+/* The entry that covers the new start stays, moved there; those before it go. */
+static void history_trim(struct history *h, int64_t start)
+{
+    size_t below = 0;
+
+    while (below + 1 < h->count && h->entries[below + 1].start_offset <= start) {
+        below++;
+    }
+    h->count -= below;
+    if (below > 0) {
+        memmove(h->entries, h->entries + below, h->count * sizeof *h->entries);
+    }
+    if (h->count > 0 && h->entries[0].start_offset < start) {
+        h->entries[0].start_offset = start;
+    }
+}
+
+static void disk_apply(struct world *w, struct world_disk *disk, const struct world_write *write)
+{
+    switch ((int)write->kind) {
+    case EFFECT_PROMISE:
+        disk->promised = (int32_t)write->value;
+        break;
+    case EFFECT_SYNCED:
+        disk->synced = (int32_t)write->value;
+        break;
+    case EFFECT_APPEND:
+        history_push(&disk->history, w->batches[write->batch].info.leader_epoch, disk->log.end);
+        log_put(w, &disk->log, write->batch);
+        break;
+    case EFFECT_TRUNCATE:
+        while (disk->history.count > 0 &&
+               disk->history.entries[disk->history.count - 1].start_offset >= write->value) {
+            disk->history.count--;
+        }
+        disk->log.end = write->value;
+        break;
+    case EFFECT_RESTART:
+        disk->history.count = 0;
+        disk->log.start = write->value;
+        disk->log.end = write->value;
+        break;
+    case EFFECT_LOG_START:
+        disk->log.start = write->value;
+        history_trim(&disk->history, write->value);
+        break;
+    default:
+        CHECK(false);
+    }
+}
+
+static void write_add(struct world *w, struct world_node *n, enum replica_effect_kind kind,
+                      int64_t value, uint16_t batch)
+{
+    if (n->write_first == n->write_count) {
+        n->write_first = 0;
+        n->write_count = 0;
+    }
+    if (n->write_count == n->write_cap) {
+        n->write_cap = n->write_cap > 0 ? n->write_cap * 2 : 32;
+        n->writes = mem_grow(n->writes, n->write_cap, sizeof *n->writes);
+    }
+    struct world_write *write = &n->writes[n->write_count++];
+    *write = (struct world_write){kind, value, batch};
+    judge_write(w, n, write);
+}
+
+static const char *write_name(enum replica_effect_kind kind)
+{
+    switch ((int)kind) {
+    case EFFECT_PROMISE:
+        return "promise";
+    case EFFECT_SYNCED:
+        return "synced";
+    case EFFECT_APPEND:
+        return "append up to";
+    case EFFECT_TRUNCATE:
+        return "truncate to";
+    case EFFECT_RESTART:
+        return "restart at";
+    default:
+        return "log start";
+    }
+}
+
+/* ---- effects --------------------------------------------------------------------------------- */
+
+static void forget_snapshots(struct world_node *n, int64_t above)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n->snapshot_count; i++) {
+        if (n->snapshots[i].offset <= above) {
+            n->snapshots[kept++] = n->snapshots[i];
+        } else {
+            buf_fini(&n->snapshots[i].bytes);
+        }
+    }
+    n->snapshot_count = kept;
+}
+
+static void perform_write(struct world *w, struct world_node *n,
+                          const struct replica_effect *effect, const uint16_t *batches,
+                          size_t batch_count)
+{
+    int64_t value = effect->offset;
+    uint16_t batch = 0;
+
+    switch ((int)effect->kind) {
+    case EFFECT_PROMISE:
+    case EFFECT_SYNCED:
+        value = effect->epoch;
+        break;
+    case EFFECT_APPEND:
+        CHECK(effect->index < batch_count);
+        batch = batches[effect->index];
+        log_put(w, &n->log, batch);
+        CHECK(n->log.end == value);
+        break;
+    default:
+        break;
+    }
+    world_story(w, "  node %u calls for: %s %lld", n->id, write_name(effect->kind),
+                (long long)value);
+    write_add(w, n, effect->kind, value, batch);
+    switch ((int)effect->kind) {
+    case EFFECT_TRUNCATE:
+        CHECK(value < n->log.end && value >= n->log.start);
+        n->log.end = value;
+        forget_snapshots(n, value);
+        w->counters.truncations++;
+        break;
+    case EFFECT_RESTART:
+        n->log.start = value;
+        n->log.end = value;
+        forget_snapshots(n, -1);
+        if (n->hw_shown > value) {
+            n->hw_shown = value; /* it has to copy again what it showed: readers wait */
+        }
+        w->counters.restarts++;
+        break;
+    case EFFECT_LOG_START:
+        n->log.start = value;
+        break;
+    default:
+        break;
+    }
+}
+
+static void send_begin(struct world *w, struct world_node *n, const struct replica_effect *effect)
+{
+    struct world_message *m = world_send_message(w, n->id, effect->node, MESSAGE_PUSH);
+
+    if (m == NULL) {
+        return;
+    }
+    m->push = (struct replica_push){
+        .epoch = n->replica.spec.epoch,
+        .base = effect->offset,
+        .initial_end = n->replica.initial_end,
+        .hw = -1,
+        .log_start = n->replica.log_start,
+        .truncate = !effect->flag,
+        .restart = effect->flag,
+    };
+}
+
+static void send_copy(struct world *w, struct world_node *n, const struct replica_effect *effect)
+{
+    struct world_message *m = world_send_message(w, n->id, effect->node, MESSAGE_COPY);
+
+    if (m != NULL) {
+        m->epoch = effect->epoch;
+        m->offset = effect->offset;
+    }
+}
+
+static void propose(struct world *w, struct world_node *n, const struct replica_effect *effect)
+{
+    world_story(w, "  node %u proposes: epoch %d is activated", n->id, effect->epoch);
+    judge_activation(w, n, effect->epoch);
+    for (size_t i = 0; i < ARRAY_COUNT(w->control.proposals); i++) {
+        struct world_proposal *p = &w->control.proposals[i];
+        if (!p->used) {
+            *p = (struct world_proposal){effect->epoch, effect->offset, true};
+            return;
+        }
+    }
+}
+
+static void perform_one(struct world *w, struct world_node *n, const struct replica_effect *effect,
+                        const uint16_t *batches, size_t batch_count)
+{
+    switch (effect->kind) {
+    case EFFECT_PROMISE:
+    case EFFECT_SYNCED:
+    case EFFECT_APPEND:
+    case EFFECT_TRUNCATE:
+    case EFFECT_RESTART:
+    case EFFECT_LOG_START:
+        perform_write(w, n, effect, batches, batch_count);
+        break;
+    case EFFECT_FENCE:
+        n->fence_to |= NODE_BIT(effect->node);
+        break;
+    case EFFECT_ANSWER:
+        n->answer_to = effect->node;
+        n->answer_complaint = effect->flag;
+        break;
+    case EFFECT_BEGIN:
+        send_begin(w, n, effect);
+        break;
+    case EFFECT_PUSH:
+        n->push_to |= NODE_BIT(effect->node);
+        break;
+    case EFFECT_ACK:
+        n->ack_to = effect->node;
+        n->ack_epoch = effect->epoch;
+        n->ack_offset = effect->offset;
+        break;
+    case EFFECT_MARK:
+        n->mark_to |= NODE_BIT(effect->node);
+        break;
+    case EFFECT_COPY:
+        send_copy(w, n, effect);
+        break;
+    case EFFECT_HW:
+        break; /* looked at after every event */
+    case EFFECT_ROLE:
+        world_story(w, "  node %u is %s in epoch %d", n->id, replica_role_name(n->replica.role),
+                    n->replica.promised);
+        break;
+    case EFFECT_ACTIVATED:
+        propose(w, n, effect);
+        break;
+    case EFFECT_NO_QUORUM:
+        w->control.no_quorum = w->control.no_quorum || effect->epoch == w->control.epoch;
+        break;
+    case EFFECT_REBUILD:
+        w->counters.rebuilds++;
+        world_node_start_snapshot(w, n);
+        break;
+    case EFFECT_CAUGHT_UP:
+        if (effect->epoch == w->control.epoch) {
+            w->control.caught_up |= NODE_BIT(effect->node);
+        }
+        break;
+    }
+}
+
+void world_perform(struct world *w, struct world_node *n, struct replica_out *out,
+                   const uint16_t *batches, size_t batch_count)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        perform_one(w, n, &out->effects[i], batches, batch_count);
+    }
+    replica_out_fini(out);
+    if (!w->defer_turns || prng_chance(&w->prng, 1, 2)) {
+        world_turn(w, n->id);
+    }
+    world_touch(w, n);
+}
+
+/* After every event: what the node shows now, and whom it can answer. */
+void world_touch(struct world *w, struct world_node *n)
+{
+    judge_role(w, n);
+    judge_node(w, n);
+    world_answer_clients(w, n);
+}
+
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+struct replica *world_replica(struct world *w, uint32_t node)
+{
+    CHECK(node >= 1 && node <= w->node_count);
+    CHECK(w->nodes[node].up);
+    return &w->nodes[node].replica;
+}
+
+static void load(struct world *w, struct world_node *n)
+{
+    uint64_t connected = 0;
+
+    for (uint32_t peer = 1; peer <= w->node_count; peer++) {
+        if (w->link_up[n->id][peer]) {
+            connected |= NODE_BIT(peer);
+        }
+    }
+    struct replica_load from = {
+        .self = n->id,
+        .incarnation = n->must_forget ? 0 : w->control.incarnation[n->id],
+        .start_number = n->registered ? w->control.start[n->id] : 0,
+        .connected = connected,
+        .promised = n->disk.promised,
+        .synced = n->disk.synced,
+        .leo = n->disk.log.end,
+        .log_start = n->disk.log.start,
+        .history = n->disk.history.entries,
+        .history_count = n->disk.history.count,
+    };
+    replica_init(&n->replica, &from);
+    replica_reach(&n->replica, ~(uint64_t)0);
+    n->log = n->disk.log;
+    n->hw_shown = -1;
+    n->up = true;
+    world_node_start_snapshot(w, n);
+}
+
+void world_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *regions)
+{
+    CHECK(count <= WORLD_NODES);
+    memset(w, 0, sizeof *w);
+    prng_init(&w->prng, seed);
+    w->node_count = count;
+    w->now_ms = 1000;
+    w->patience_ms = 1000;
+    w->batch_count = 1;
+    w->next_payload = 1;
+    for (uint32_t c = 0; c < WORLD_CLIENTS; c++) {
+        w->clients[c].producer_id = c + 1 < WORLD_CLIENTS ? (int64_t)c + 100 : -1;
+    }
+    for (uint32_t a = 1; a <= count; a++) {
+        for (uint32_t b = 1; b <= count; b++) {
+            w->link_up[a][b] = a != b;
+            for (int c = 0; c < CHANNELS; c++) {
+                w->queues[a][b][c].speed = 1;
+            }
+        }
+    }
+    for (uint32_t id = 1; id <= count; id++) {
+        struct world_node *n = &w->nodes[id];
+        n->id = id;
+        n->region = regions[id - 1];
+        w->control.incarnation[id] = 1;
+        w->control.start[id] = 1;
+        n->registered = true;
+        load(w, n);
+    }
+}
+
+static void stop(struct world *w, struct world_node *n)
+{
+    replica_fini(&n->replica);
+    n->up = false;
+    n->registered = false;
+    n->down_due = 0;
+    n->fence_to = n->push_to = n->mark_to = 0;
+    n->answer_to = n->ack_to = 0;
+    n->write_first = n->write_count = 0;
+    for (uint32_t peer = 1; peer <= w->node_count; peer++) {
+        if (w->link_up[n->id][peer]) {
+            world_link_down(w, n->id, peer);
+        }
+    }
+    world_answer_clients(w, n);
+}
+
+void world_fini(struct world *w)
+{
+    for (uint32_t id = 1; id <= w->node_count; id++) {
+        struct world_node *n = &w->nodes[id];
+        if (n->up) {
+            stop(w, n);
+        }
+        for (uint32_t peer = 1; peer <= w->node_count; peer++) {
+            for (int c = 0; c < CHANNELS; c++) {
+                free(w->queues[id][peer][c].messages);
+            }
+        }
+        forget_snapshots(n, -1);
+        history_fini(&n->disk.history);
+        free(n->writes);
+    }
+    free(w->requests);
+    free(w->control.log);
+}
+
+bool world_write_done(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+
+    if (!n->up || n->write_first == n->write_count) {
+        return false;
+    }
+    struct world_write write = n->writes[n->write_first++];
+    disk_apply(w, &n->disk, &write);
+    world_story(w, "node %u: durable: %s %lld", node, write_name(write.kind),
+                (long long)write.value);
+    struct replica_out out = {0};
+    replica_written(&n->replica, w->now_ms, write.kind, write.value, &out);
+    world_perform(w, n, &out, NULL, 0);
+    return true;
+}
+
+void world_writes_done(struct world *w, uint32_t node)
+{
+    while (world_write_done(w, node)) {
+    }
+}
+
+void world_crash(struct world *w, uint32_t node, size_t kept)
+{
+    struct world_node *n = &w->nodes[node];
+
+    CHECK(n->up);
+    for (; kept > 0 && n->write_first < n->write_count; kept--) {
+        disk_apply(w, &n->disk, &n->writes[n->write_first++]);
+    }
+    world_story(w, "node %u dies; its disk: promised %d, synced %d, log %lld..%lld", node,
+                n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
+                (long long)n->disk.log.end);
+    w->counters.crashes++;
+    stop(w, n);
+}
+
+void world_wipe(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+
+    CHECK(!n->up);
+    world_story(w, "node %u loses its disk", node);
+    w->counters.wipes++;
+    forget_snapshots(n, -1);
+    history_fini(&n->disk.history);
+    memset(&n->disk, 0, sizeof n->disk);
+    n->must_forget = true;
+}
+
+void world_start(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+
+    CHECK(!n->up);
+    world_story(w, "node %u starts", node);
+    n->applied = 0;
+    forget_snapshots(n, n->disk.log.end);
+    load(w, n);
+}
+
+void world_tick(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+    struct replica_out out = {0};
+
+    if (n->up && replica_wants_tick(&n->replica)) {
+        replica_tick(&n->replica, w->now_ms, w->patience_ms, &out);
+        world_perform(w, n, &out, NULL, 0);
+    }
+}
+
+void world_raise_log_start(struct world *w, uint32_t node, int64_t offset)
+{
+    struct world_node *n = &w->nodes[node];
+    struct replica_out out = {0};
+
+    if (n->up) {
+        replica_raise_log_start(&n->replica, offset, &out);
+        world_perform(w, n, &out, NULL, 0);
+    }
+}
+
+/* ---- producer state -------------------------------------------------------------------------- */
+
+/* From one of the snapshots (not always the newest), or from nothing. */
+void world_node_start_snapshot(struct world *w, struct world_node *n)
+{
+    struct replica *r = &n->replica;
+    int64_t at = r->log_start;
+    size_t usable = 0;
+
+    for (size_t i = 0; i < n->snapshot_count; i++) {
+        usable += n->snapshots[i].offset <= r->leo;
+    }
+    producers_clear(r->producers);
+    if (usable > 0 && prng_chance(&w->prng, 3, 4)) {
+        struct world_snapshot *s = &n->snapshots[prng_below(&w->prng, usable)];
+        CHECK(s->offset <= r->leo);
+        CHECK(producers_unpack(r->producers, buf_slice(&s->bytes)) == 0);
+        at = s->offset > at ? s->offset : at;
+    }
+    replica_producers_restart(r, at);
+}
+
+void world_feed_producers(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+    struct replica *r = &n->replica;
+
+    if (!n->up || r->producers_at < 0 || r->producers_at >= n->log.end) {
+        return;
+    }
+    int64_t offset = r->producers_at > n->log.start ? r->producers_at : n->log.start;
+    if (offset < n->log.end) {
+        replica_producers_feed(r, &w->batches[n->log.at[offset]].info);
+    }
+}
+
+void world_save_producers(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+    struct replica *r = &n->replica;
+
+    if (!n->up || r->producers_at != r->leo || r->leo_durable != r->leo || r->truncating) {
+        return;
+    }
+    if (n->snapshot_count == WORLD_SNAPSHOTS) {
+        buf_fini(&n->snapshots[0].bytes);
+        memmove(&n->snapshots[0], &n->snapshots[1], sizeof n->snapshots[0] * (WORLD_SNAPSHOTS - 1));
+        n->snapshot_count--;
+    }
+    struct world_snapshot *s = &n->snapshots[n->snapshot_count++];
+    *s = (struct world_snapshot){.offset = r->leo};
+    producers_pack(r->producers, &s->bytes);
+}
