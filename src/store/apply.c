@@ -60,7 +60,7 @@ static void remove_index(struct segment *segment)
 
     log_dir(segment->log, dir);
     (void)snprintf(path, sizeof path, "%s/%020lld.index", dir, (long long)segment->base);
-    (void)segment->log->store->disk->ops->remove(segment->log->store->disk, path);
+    (void)segment->store->disk->ops->remove(segment->store->disk, path);
 }
 
 int apply_removals(struct store *store, struct entry *entry)
@@ -93,6 +93,11 @@ int apply_removals(struct store *store, struct entry *entry)
     }
     log_dir(log, dir);
     if (entry->kind == ENTRY_DELETE) {
+        /* A new log of the same name may rely on the directory already. */
+        struct store_log *heir = store_find(store, log->key.topic_id, log->key.partition);
+        if (heir != NULL) {
+            heir->dir_made = false;
+        }
         (void)disk->ops->remove(disk, dir);
         return 0;
     }

@@ -305,7 +305,7 @@ static void grow(struct store *store)
 static void put_entry(struct group_writer *w, const struct entry *entry)
 {
     uint8_t head[JOURNAL_FRAME_HEADER];
-    uint8_t body[32];
+    uint8_t body[32] = {0};
     struct frame frame = {.log = entry->log != NULL ? entry->log->number : entry->number,
                           .body = slice_of(body, 0)};
 

@@ -100,6 +100,7 @@ void store_producers_save(struct store_log *log, int64_t offset, struct slice by
     put_le32(head + 8, PRODUCERS_FORMAT);
     put_le32(head + 12, (uint32_t)bytes.len);
     put_le64(head + 16, (uint64_t)offset);
+    put_le32(head + 24, log->number); /* not that of a deleted log of the same name */
     buf_put(&out, bytes);
     uint32_t sum = crc32c(slice_of(out.base, PRODUCERS_HEADER - 4));
     put_le32(out.base + PRODUCERS_HEADER - 4, crc32c_more(sum, bytes));
@@ -137,7 +138,7 @@ static bool load(struct store_log *log, int64_t offset, struct buf *out)
         if (disk->ops->read(disk, file, 0, bytes, (size_t)size) == (int64_t)size &&
             memcmp(bytes, producers_magic, sizeof producers_magic) == 0 &&
             get_le32(bytes + 8) == PRODUCERS_FORMAT && get_le32(bytes + 12) == len &&
-            get_le64(bytes + 16) == (uint64_t)offset &&
+            get_le64(bytes + 16) == (uint64_t)offset && get_le32(bytes + 24) == log->number &&
             crc32c_more(crc32c(slice_of(bytes, PRODUCERS_HEADER - 4)),
                         slice_of(bytes + PRODUCERS_HEADER, len)) ==
                 get_le32(bytes + PRODUCERS_HEADER - 4)) {

@@ -134,11 +134,6 @@ int quarantine_write(struct store_log *log, int64_t from)
     return status;
 }
 
-void quarantine_clean(struct store *store)
-{
-    (void)store->disk->ops->remove(store->disk, "quarantine/writing.new");
-}
-
 /* ---- listing
  * ------------------------------------------------------------------------------------------ */
 

@@ -3,6 +3,7 @@
  * (two, if a batch turns out larger than the first guess). */
 #include "store/store_impl.h"
 
+#define SCAN_BYTES (256u << 10)
 #define READ_SLACK (SEGMENT_INDEX_EVERY + 4096) /* the index may point so far before the offset */
 
 struct read_job {
@@ -242,60 +243,47 @@ void reads_cancel(struct store_log *log)
 /* ---- synchronous walks
  * ------------------------------------------------------------------------------ */
 
-/* Batches of one segment's file from `pos` on, those with base < to. */
+/* Batches of one segment's file from `pos` on, those with end > from and base < to. */
 static int scan_segment(struct segment *segment, uint64_t pos, int64_t from, int64_t to,
                         int (*each)(void *ctx, struct slice bytes, const struct batch_peek *batch),
                         void *ctx)
 {
-    struct disk *disk = segment->log->store->disk;
-    size_t cap = 256u << 10;
+    struct disk *disk = segment->store->disk;
+    int64_t next = segment->base;
+    size_t cap = SCAN_BYTES;
     uint8_t *bytes = NULL;
-    int64_t at_offset = 0;
     int status = segment_open(segment, false);
 
-    if (status != 0) {
-        return status == TERN_ENOENT ? TERN_EDAMAGED : status;
-    }
-    bytes = mem_new(cap);
-    while (status == 0 && pos < segment->bytes && at_offset < to) {
-        struct batch_peek batch;
+    to = to < segment->end ? to : segment->end;
+    while (status == 0 && next < to) {
+        struct batch_peek batch = {0};
         size_t at = 0;
+        bytes = mem_grow(bytes, cap, 1);
         int64_t got = disk->ops->read(disk, segment->file, pos, bytes, cap);
         if (got < 0) {
             status = (int)got;
             break;
         }
-        while (status == 0 && batch_peek(slice_of(bytes + at, (size_t)got - at), &batch)) {
-            at_offset = batch.base;
-            if (batch.base >= to || pos + at >= segment->bytes) {
-                at_offset = to;
-                break;
-            }
-            if (batch.len > (size_t)got - at) {
-                if (at == 0) {
-                    cap = batch.len > cap ? batch.len : cap;
-                    bytes = mem_grow(bytes, cap, 1);
-                }
-                break;
-            }
+        while (status == 0 && next < to &&
+               batch_peek(slice_of(bytes + at, (size_t)got - at), &batch) &&
+               batch.len <= (size_t)got - at) {
             struct slice whole = slice_of(bytes + at, batch.len);
-            if (batch.end > from) {
+            if (batch.end > from && batch.base < to) {
                 status = batch_sum_is_right(whole) ? each(ctx, whole, &batch) : TERN_EDAMAGED;
             }
+            next = batch.end;
             at += batch.len;
         }
-        if (status == 0 && at == 0 && at_offset < to &&
-            (size_t)got < (cap < segment->bytes - pos ? cap : segment->bytes - pos)) {
-            status = TERN_EDAMAGED;
-        }
-        if (status == 0 && at == 0 && at_offset < to && got >= BATCH_HEADER &&
-            !batch_peek(slice_of(bytes, (size_t)got), &batch)) {
-            status = TERN_EDAMAGED;
+        if (status == 0 && at == 0) {
+            /* No whole batch: it is larger than what was read, or there is none. */
+            bool larger = batch.len > cap && batch.len <= segment->bytes - pos;
+            cap = larger ? batch.len : cap;
+            status = larger ? 0 : TERN_EDAMAGED;
         }
         pos += at;
     }
     free(bytes);
-    return status;
+    return status == TERN_ENOENT ? TERN_EDAMAGED : status;
 }
 
 int log_scan(struct store_log *log, int64_t from, int64_t to,
@@ -303,19 +291,20 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
 {
     int64_t in_files = ring_start(log);
     int64_t file_to = to < in_files ? to : in_files;
+    int64_t at = from;
     int status = 0;
 
-    for (uint32_t i = log_segment_of(log, from); i < log->segment_count && from < file_to; i++) {
+    for (uint32_t i = log_segment_of(log, at); i < log->segment_count && at < file_to; i++) {
         struct segment *segment = log->segments[i];
-        status = segment_index_cover(segment, from < segment->end ? from : segment->end);
+        status = segment_index_cover(segment, at);
         if (status == 0) {
             status =
-                scan_segment(segment, segment_index_floor(segment, from), from, file_to, each, ctx);
+                scan_segment(segment, segment_index_floor(segment, at), from, file_to, each, ctx);
         }
         if (status != 0) {
             return status;
         }
-        from = segment->end;
+        at = segment->end;
     }
     for (uint32_t i = 0; i < log->ring_count && status == 0; i++) {
         const struct entry *entry = ring_at(log, i);

@@ -50,6 +50,7 @@ struct segment *segment_new(struct store_log *log, int64_t base)
 {
     struct segment *segment = mem_new(sizeof *segment);
 
+    segment->store = log->store;
     segment->log = log;
     segment->base = base;
     segment->end = base;
@@ -74,7 +75,7 @@ void segment_header(const struct segment *segment, uint8_t out[SEGMENT_HEADER])
 
 static void segment_close(struct segment *segment)
 {
-    struct store *store = segment->log->store;
+    struct store *store = segment->store;
 
     if (segment->file != NULL) {
         store->disk->ops->close(store->disk, segment->file);
@@ -98,7 +99,7 @@ static void close_one(struct store *store)
 
 int segment_open(struct segment *segment, bool create)
 {
-    struct store *store = segment->log->store;
+    struct store *store = segment->store;
     char path[STORE_PATH_MAX];
 
     if (segment->file != NULL) {
@@ -151,7 +152,7 @@ void segment_free(struct segment *segment)
 
 void segment_remove(struct segment *segment)
 {
-    struct disk *disk = segment->log->store->disk;
+    struct disk *disk = segment->store->disk;
     char path[STORE_PATH_MAX];
 
     segment_path(segment, "log", path);
@@ -167,7 +168,7 @@ void segment_remove(struct segment *segment)
 void segment_mark_dirty(struct segment *segment)
 {
     if (!segment->doomed && !link_in_list(&segment->dirty)) {
-        queue_push(&segment->log->store->dirty_segments, &segment->dirty);
+        queue_push(&segment->store->dirty_segments, &segment->dirty);
     }
 }
 
@@ -230,7 +231,7 @@ void segment_index_cut(struct segment *segment, uint64_t pos)
 
 static bool index_load(struct segment *segment)
 {
-    struct disk *disk = segment->log->store->disk;
+    struct disk *disk = segment->store->disk;
     struct disk_file *file = NULL;
     char path[STORE_PATH_MAX];
     uint8_t head[INDEX_HEADER];
@@ -246,7 +247,8 @@ static bool index_load(struct segment *segment)
         disk->ops->read(disk, file, 0, head, sizeof head) == (int64_t)sizeof head &&
         memcmp(head, index_magic, sizeof index_magic) == 0 &&
         get_le32(head + 8) == SEGMENT_FORMAT && get_le64(head + 16) == segment->bytes &&
-        get_le64(head + 24) == (uint64_t)segment->end) {
+        get_le64(head + 24) == (uint64_t)segment->end &&
+        get_le32(head + 40) == segment->log->number) {
         uint32_t count = get_le32(head + 12);
         size_t len = (size_t)(size - INDEX_HEADER);
         uint8_t *bytes = mem_new(len);
@@ -275,7 +277,7 @@ static bool index_load(struct segment *segment)
 
 void segment_index_save(struct segment *segment)
 {
-    struct disk *disk = segment->log->store->disk;
+    struct disk *disk = segment->store->disk;
     struct disk_file *file = NULL;
     struct buf out = {0};
     char path[STORE_PATH_MAX];
@@ -291,6 +293,7 @@ void segment_index_save(struct segment *segment)
     put_le64(head + 16, segment->bytes);
     put_le64(head + 24, (uint64_t)segment->end);
     put_le64(head + 32, (uint64_t)segment->covered_max_ms);
+    put_le32(head + 40, segment->log->number); /* not that of a deleted log of the same name */
     for (uint32_t i = 0; i < segment->index_count; i++) {
         buf_le32(&out, segment->index[i].offset_delta);
         buf_le32(&out, segment->index[i].pos);
@@ -312,7 +315,7 @@ void segment_index_save(struct segment *segment)
 
 int segment_index_cover(struct segment *segment, int64_t limit)
 {
-    struct disk *disk = segment->log->store->disk;
+    struct disk *disk = segment->store->disk;
     uint8_t *bytes = NULL;
     int status = 0;
 

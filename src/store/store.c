@@ -272,7 +272,7 @@ int store_open(struct disk *disk, struct clock *clock, const struct store_option
         return status;
     }
     store->opening = false;
-    quarantine_clean(store);
+    clean_leftovers(store);
     store->checkpoint.last_us = clock_now_us(clock);
     apply_space_check(store);
     timer_after_ms(clock, &store->space_timer, SPACE_CHECK_MS);

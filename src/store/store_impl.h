@@ -32,7 +32,8 @@ struct index_entry {
 };
 
 struct segment {
-    struct store_log *log; /* for its path */
+    struct store *store;
+    struct store_log *log; /* for its path; gone once the segment is doomed */
     int64_t base;
     int64_t end;
     uint64_t bytes;           /* where the next batch goes; header included */
@@ -348,7 +349,11 @@ void checkpoint_fini(struct store *store);
  */
 /* Writes [from, leo) to a quarantine file, durably. */
 int quarantine_write(struct store_log *log, int64_t from) TERN_MUST_USE;
-void quarantine_clean(struct store *store);
+
+/* ---- clean.c -----------------------------------------------------------------------------------
+ */
+/* Removes what a crash left over under topics/ and quarantine/. */
+void clean_leftovers(struct store *store);
 
 /* ---- read.c ------------------------------------------------------------------------------------
  */

@@ -78,6 +78,8 @@ struct mem_disk {
     bool stopped;
     bool fail_write;
     bool fail_sync;
+    void (*visit)(void *ctx);
+    void *visit_ctx;
 };
 
 static struct mem_disk *mem_of(const struct disk *disk)
@@ -96,6 +98,9 @@ static bool point(struct mem_disk *mem)
         return false;
     }
     mem->points++;
+    if (mem->visit != NULL) {
+        mem->visit(mem->visit_ctx);
+    }
     if (mem->stop_at != 0 && mem->points >= mem->stop_at) {
         mem->stopped = true;
         return false;
@@ -1017,6 +1022,12 @@ void mem_disk_stop_at(struct disk *disk, uint64_t point_number)
 bool mem_disk_stopped(const struct disk *disk)
 {
     return mem_of(disk)->stopped;
+}
+
+void mem_disk_on_point(struct disk *disk, void (*visit)(void *ctx), void *ctx)
+{
+    mem_of(disk)->visit = visit;
+    mem_of(disk)->visit_ctx = ctx;
 }
 
 uint64_t mem_disk_points(const struct disk *disk)

@@ -47,6 +47,8 @@ uint64_t mem_disk_used(const struct disk *disk);
 /* Stops before write point number `point` (counted from 1 over the disk's life); 0: never. */
 void mem_disk_stop_at(struct disk *disk, uint64_t point);
 bool mem_disk_stopped(const struct disk *disk);
+/* `visit` is called before each write point happens; it may copy the disk, not use it. */
+void mem_disk_on_point(struct disk *disk, void (*visit)(void *ctx), void *ctx);
 uint64_t mem_disk_points(const struct disk *disk);
 /* Flips one bit of what is stored, durably. False if there is no such byte. */
 bool mem_disk_flip(struct disk *disk, const char *path, uint64_t pos, unsigned bit);

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store loses power at every write point.
+ *
+ * A workload of random calls runs on a disk in memory. Before every single write, sync or change of
+ * a name reaches that disk, the disk is copied a few times, each copy loses what was not synced in
+ * its own way, a store is opened on it and compared with the model. Then it is used a little, loses
+ * power again, and is compared once more. */
+#include <stdio.h>
+
+#include "base/trace.h"
+#include "tests/crash/model.h"
+#include "tests/lib/fake_clock.h"
+#include "tests/lib/mem_disk.h"
+
+#define VARIANTS 3
+#define OPS_MAX  4096
+
+struct run;
+
+struct call {
+    struct store_req req;
+    struct run *run;
+    size_t index;
+};
+
+struct run {
+    uint64_t seed;
+    struct fake_clock clock;
+    struct disk *disk;
+    struct store *store;
+    struct prng prng;
+    /* Acknowledged (or found after a restart) and what was called since, in order. */
+    struct model_state acked_state;
+    struct model_op ops[OPS_MAX];
+    size_t op_count;
+    size_t acked; /* of ops */
+    /* The called-for state, to choose the next call by. */
+    struct model_state called;
+    /* Cuts that were acknowledged: their quarantine must be there for ever. */
+    struct {
+        struct model_state before;
+        struct model_op op;
+    } cuts[64];
+    size_t cut_count;
+    uint64_t points;
+    uint64_t checks;
+    const char *wrong;
+    uint64_t wrong_point;
+    char why[256];
+    struct call calls[OPS_MAX]; /* of ops */
+};
+
+static void quiet(enum trace_level level, const char *line)
+{
+    (void)level;
+    (void)line;
+}
+
+static void died(void *ctx, int error, const char *what)
+{
+    struct run *run = ctx;
+
+    (void)snprintf(run->why, sizeof run->why, "%s: %s", what, error_name(error));
+    run->wrong = "the store gave up";
+}
+
+static struct store_options options_of(struct run *run)
+{
+    struct store_options options = store_defaults();
+
+    options.journal_file_bytes = 64u << 10;
+    options.journal_files_max = 3;
+    options.segment_bytes = 12000;
+    options.reserve_bytes = 0;
+    options.cache_bytes = 0; /* what is compared comes from the files */
+    options.idle_marker_ms = 20;
+    options.checkpoint_ms = 50;
+    options.fatal = died;
+    options.fatal_ctx = run;
+    return options;
+}
+
+/* ---- checking a copy
+ * ---------------------------------------------------------------------------------- */
+
+struct copy {
+    struct fake_clock clock;
+    struct disk *disk;
+    struct store *store;
+};
+
+static void pump(void *ctx)
+{
+    struct copy *copy = ctx;
+
+    fake_clock_run(&copy->clock, 2000);
+}
+
+static int copy_open(struct run *run, struct copy *copy, uint64_t seed)
+{
+    struct store_options options = options_of(run);
+
+    fake_clock_init(&copy->clock, seed);
+    return store_open(copy->disk, &copy->clock.clock, &options, &copy->store, run->why);
+}
+
+static void copy_close(struct copy *copy)
+{
+    mem_disk_crash(copy->disk);
+    store_close(copy->store);
+    fake_clock_fini(&copy->clock);
+}
+
+/* Finds the first part of the calls that the store holds: `*out` is its length. */
+static const char *match(struct run *run, struct store *store, struct disk *disk,
+                         void (*pump_reads)(void *ctx), void *ctx, struct model_state *out_state,
+                         size_t *out_length)
+{
+    struct model_state state;
+    const char *wrong = NULL;
+    const char *first_wrong = NULL;
+    const char *lacks = NULL;
+
+    model_state_copy(&state, &run->acked_state);
+    for (size_t i = run->acked; i <= run->op_count; i++) {
+        wrong = model_differs(&state, store, pump_reads, ctx);
+        if (wrong == NULL) {
+            break;
+        }
+        first_wrong = first_wrong == NULL ? wrong : first_wrong;
+        if (i < run->op_count) {
+            if (lacks == NULL && run->ops[i].quarantine) {
+                lacks = model_quarantine_lacks(&state, &run->ops[i], store, disk);
+            }
+            model_apply(&state, &run->ops[i]);
+        }
+        *out_length = i + 1;
+    }
+    if (wrong != NULL) {
+        model_state_fini(&state);
+        return first_wrong;
+    }
+    *out_state = state;
+    return lacks;
+}
+
+static const char *cuts_lack(struct run *run, struct store *store, struct disk *disk)
+{
+    for (size_t i = 0; i < run->cut_count; i++) {
+        const char *lacks =
+            model_quarantine_lacks(&run->cuts[i].before, &run->cuts[i].op, store, disk);
+        if (lacks != NULL) {
+            return lacks;
+        }
+    }
+    return NULL;
+}
+
+static void count_call(struct store_req *req, int status)
+{
+    struct call *call = CONTAINER_OF(req, struct call, req);
+
+    call->index += status == 0;
+}
+
+/* The recovered store must work: append to every log, then lose power again. */
+static const char *use_and_crash(struct run *run, struct copy *copy, struct model_state *state,
+                                 uint64_t seed)
+{
+    struct call calls[MODEL_LOGS] = {0};
+    size_t called = 0;
+
+    for (unsigned i = 0; i < MODEL_LOGS; i++) {
+        struct model_log *log = &state->logs[i];
+        struct model_op op = {.kind = MODEL_APPEND, .log = i};
+        if (!log->exists) {
+            continue;
+        }
+        op.batch = (struct model_batch){log->leo, 1, log->synced + 100, 700, (uint32_t)seed + i};
+        struct chunk bytes = model_batch_bytes(&op.batch);
+        calls[i].req.done = count_call;
+        store_append(store_find(copy->store, model_topic(i), model_partition(i)), bytes,
+                     &calls[i].req);
+        chunk_drop(&bytes);
+        model_apply(state, &op);
+        called++;
+    }
+    fake_clock_run(&copy->clock, 3000 + seed % 4 * 30000);
+    for (unsigned i = 0; i < MODEL_LOGS; i++) {
+        called -= calls[i].index;
+    }
+    if (called > 0) {
+        return "an append after recovery is not acknowledged";
+    }
+    copy_close(copy);
+    if (copy_open(run, copy, seed + 1) != 0) {
+        copy->store = NULL;
+        return "it does not open a second time";
+    }
+    return model_differs(state, copy->store, pump, copy);
+}
+
+static const char *check_variant(struct run *run, uint64_t seed)
+{
+    struct copy copy = {0};
+    struct model_state state = {0};
+    size_t length = 0;
+
+    copy.disk = mem_disk_copy(run->disk, &copy.clock.clock, seed);
+    fake_clock_init(&copy.clock, seed);
+    mem_disk_crash(copy.disk);
+    fake_clock_fini(&copy.clock);
+    const char *wrong = NULL;
+    if (copy_open(run, &copy, seed) != 0) {
+        wrong = "it does not open";
+        copy.store = NULL;
+    } else {
+        wrong = match(run, copy.store, copy.disk, pump, &copy, &state, &length);
+        if (wrong == NULL) {
+            wrong = cuts_lack(run, copy.store, copy.disk);
+        }
+        if (wrong == NULL) {
+            wrong = use_and_crash(run, &copy, &state, seed);
+        }
+        model_state_fini(&state);
+    }
+    if (copy.store != NULL) {
+        copy_close(&copy);
+    } else {
+        fake_clock_fini(&copy.clock);
+    }
+    mem_disk_free(copy.disk);
+    return wrong;
+}
+
+static void visit(void *ctx)
+{
+    struct run *run = ctx;
+
+    run->points++;
+    for (uint64_t i = 0; i < VARIANTS && run->wrong == NULL; i++) {
+        run->wrong = check_variant(run, run->seed * 1000003 + run->points * VARIANTS + i);
+        run->wrong_point = run->points;
+        run->checks++;
+    }
+}
+
+/* ---- the workload
+ * -------------------------------------------------------------------------------------- */
+
+static void acked_up_to(struct run *run, size_t count)
+{
+    for (; run->acked < count; run->acked++) {
+        const struct model_op *op = &run->ops[run->acked];
+        if (op->quarantine && run->cut_count < ARRAY_COUNT(run->cuts)) {
+            model_state_copy(&run->cuts[run->cut_count].before, &run->acked_state);
+            run->cuts[run->cut_count++].op = *op;
+        }
+        model_apply(&run->acked_state, op);
+    }
+}
+
+static void call_done(struct store_req *req, int status)
+{
+    struct call *call = CONTAINER_OF(req, struct call, req);
+    struct run *run = call->run;
+
+    if (status != 0) {
+        run->wrong = "a call failed";
+    } else if (call->index < run->acked) {
+        run->wrong = "calls are acknowledged out of order";
+    } else {
+        acked_up_to(run, call->index + 1);
+    }
+}
+
+static struct store_req *req_of(struct run *run, size_t index)
+{
+    struct call *call = &run->calls[index];
+
+    *call = (struct call){.req = {.done = call_done}, .run = run, .index = index};
+    return &call->req;
+}
+
+static struct store_log *stored(struct run *run, unsigned log)
+{
+    return store_find(run->store, model_topic(log), model_partition(log));
+}
+
+/* Carries out one call, and tells the model of it. */
+static void carry_out(struct run *run, const struct model_op *op)
+{
+    CHECK(run->op_count < OPS_MAX);
+    struct store_log *log = stored(run, op->log);
+    struct store_req *req = req_of(run, run->op_count);
+    struct chunk bytes = {0};
+    uint8_t note[8];
+
+    run->ops[run->op_count++] = *op;
+    model_apply(&run->called, op);
+    switch (op->kind) {
+    case MODEL_CREATE:
+        (void)store_create(run->store, model_topic(op->log), model_partition(op->log), req);
+        return;
+    case MODEL_APPEND:
+        bytes = model_batch_bytes(&op->batch);
+        store_append(log, bytes, req);
+        chunk_drop(&bytes);
+        return;
+    case MODEL_PROMISE:
+        store_promise(log, (int32_t)op->number, req);
+        return;
+    case MODEL_SYNCED:
+        store_synced(log, (int32_t)op->number, req);
+        return;
+    case MODEL_TRUNCATE:
+        store_truncate(log, op->number, !op->quarantine, req);
+        return;
+    case MODEL_RESTART:
+        store_restart(log, op->number, !op->quarantine, req);
+        return;
+    case MODEL_LOG_START:
+        store_log_start(log, op->number, req);
+        return;
+    case MODEL_DELETE:
+        store_delete(log, req);
+        return;
+    case MODEL_NOTE:
+        put_le64(note, (uint64_t)op->number);
+        store_note_put(run->store, op->log % MODEL_NOTES,
+                       slice_of(note, op->number != 0 ? sizeof note : 0), req);
+        return;
+    }
+}
+
+static void call_append(struct run *run, unsigned index)
+{
+    struct model_log *log = &run->called.logs[index];
+    struct prng *prng = &run->prng;
+    int32_t epoch = log->count > 0 ? log->batches[log->count - 1].epoch : 1;
+    struct model_op op = {.kind = MODEL_APPEND, .log = index};
+
+    epoch += prng_chance(prng, 1, 10);
+    op.batch =
+        (struct model_batch){log->leo, (int32_t)prng_between(prng, 1, 5), epoch,
+                             (uint32_t)prng_between(prng, 61, 2500), (uint32_t)prng_next(prng)};
+    carry_out(run, &op);
+}
+
+static void call_cut(struct run *run, unsigned index)
+{
+    struct model_log *log = &run->called.logs[index];
+    struct prng *prng = &run->prng;
+    struct model_op op = {.kind = MODEL_TRUNCATE, .log = index};
+
+    op.quarantine = prng_chance(prng, 2, 3);
+    if (log->count == 0 || prng_chance(prng, 1, 5)) {
+        op.kind = MODEL_RESTART;
+        op.number = log->leo + (int64_t)prng_below(prng, 100);
+    } else {
+        size_t at = log->count - 1 - prng_below(prng, log->count < 12 ? log->count : 12);
+        op.number = log->batches[at].base;
+        if (op.number < log->log_start) {
+            return;
+        }
+    }
+    carry_out(run, &op);
+}
+
+static void call_one(struct run *run)
+{
+    struct prng *prng = &run->prng;
+    unsigned index = (unsigned)prng_below(prng, MODEL_LOGS);
+    struct model_log *log = &run->called.logs[index];
+    uint64_t dice = prng_below(prng, 100);
+    struct model_op op = {.log = index};
+
+    if (dice >= 97) {
+        op.kind = MODEL_NOTE;
+        op.number = (int64_t)prng_below(prng, 4);
+        carry_out(run, &op);
+        return;
+    }
+    if (!log->exists) {
+        op.kind = MODEL_CREATE;
+        carry_out(run, &op);
+        return;
+    }
+    if (store_state(stored(run, index))->truncating) {
+        return;
+    }
+    if (dice < 70) {
+        call_append(run, index);
+    } else if (dice < 76) {
+        op.kind = MODEL_PROMISE;
+        op.number = log->promised + (int64_t)prng_below(prng, 3);
+        carry_out(run, &op);
+    } else if (dice < 82) {
+        op.kind = MODEL_SYNCED;
+        op.number = log->synced + (int64_t)prng_below(prng, 3);
+        carry_out(run, &op);
+    } else if (dice < 88) {
+        call_cut(run, index);
+    } else if (dice < 92) {
+        op.kind = MODEL_LOG_START;
+        op.number = log->log_start +
+                    (int64_t)prng_below(prng, (uint64_t)(log->leo - log->log_start) / 2 + 1);
+        carry_out(run, &op);
+    } else if (dice < 94) {
+        op.kind = MODEL_DELETE;
+        carry_out(run, &op);
+    } else if (dice < 95) {
+        store_flush(run->store, NULL);
+    } else {
+        store_producers_save(stored(run, index), log->leo, slice_text("producers"));
+    }
+}
+
+static void run_pump(void *ctx)
+{
+    struct run *run = ctx;
+
+    fake_clock_run(&run->clock, 2000);
+}
+
+/* The process ends (with or without the power) and starts again; the model learns what was kept. */
+static void start_again(struct run *run, bool power)
+{
+    struct store_options options = options_of(run);
+    struct model_state state = {0};
+    size_t length = run->acked;
+
+    mem_disk_on_point(run->disk, NULL, NULL);
+    if (power) {
+        mem_disk_crash(run->disk);
+    } else {
+        mem_disk_kill(run->disk);
+    }
+    store_close(run->store);
+    run->store = NULL;
+    /* Whatever the opening writes are points too; what is there already must stay. */
+    mem_disk_on_point(run->disk, visit, run);
+    int status = store_open(run->disk, &run->clock.clock, &options, &run->store, run->why);
+    if (run->wrong != NULL || status != 0) {
+        run->wrong = run->wrong != NULL ? run->wrong : "it does not open again";
+        run->wrong_point = run->points;
+        return;
+    }
+    mem_disk_on_point(run->disk, NULL, NULL);
+    const char *wrong = match(run, run->store, run->disk, run_pump, run, &state, &length);
+    if (wrong != NULL) {
+        run->wrong = wrong;
+        run->wrong_point = run->points;
+        return;
+    }
+    acked_up_to(run, length);
+    model_state_fini(&run->acked_state);
+    model_state_fini(&run->called);
+    run->acked_state = state;
+    model_state_copy(&run->called, &state);
+    run->op_count = 0;
+    run->acked = 0;
+    mem_disk_on_point(run->disk, visit, run);
+}
+
+static struct run *run_new(uint64_t seed)
+{
+    struct run *run = mem_new(sizeof *run);
+
+    run->seed = seed;
+    fake_clock_init(&run->clock, seed);
+    prng_init(&run->prng, seed);
+    run->disk = mem_disk_new(&run->clock.clock, seed);
+    return run;
+}
+
+static void run_free(struct run *run)
+{
+    mem_disk_on_point(run->disk, NULL, NULL);
+    if (run->store != NULL) {
+        mem_disk_kill(run->disk);
+        store_close(run->store);
+    }
+    mem_disk_free(run->disk);
+    fake_clock_fini(&run->clock);
+    model_state_fini(&run->acked_state);
+    model_state_fini(&run->called);
+    for (size_t i = 0; i < run->cut_count; i++) {
+        model_state_fini(&run->cuts[i].before);
+    }
+    free(run);
+}
+
+/* One workload; every seed is another one. */
+static bool workload(uint64_t seed, unsigned steps, uint64_t *points)
+{
+    struct run *run = run_new(seed);
+    struct store_options options = options_of(run);
+
+    mem_disk_on_point(run->disk, visit, run);
+    if (store_open(run->disk, &run->clock.clock, &options, &run->store, run->why) != 0) {
+        run->wrong = "it does not open";
+        run->store = NULL;
+    }
+    for (unsigned i = 0; i < steps && run->wrong == NULL; i++) {
+        call_one(run);
+        if (prng_chance(&run->prng, 1, 3)) {
+            fake_clock_run(&run->clock, prng_below(&run->prng, 3000));
+        } else if (prng_chance(&run->prng, 1, 40)) {
+            fake_clock_run(&run->clock, 100000);
+        }
+        if (run->wrong == NULL && prng_chance(&run->prng, 1, 60)) {
+            start_again(run, prng_chance(&run->prng, 1, 2));
+        }
+    }
+    *points += run->points;
+    bool good = run->wrong == NULL;
+    printf("%s workload %llu: %llu write points, %llu crashes", good ? "ok  " : "FAIL",
+           (unsigned long long)seed, (unsigned long long)run->points,
+           (unsigned long long)run->checks);
+    if (!good) {
+        printf(": at point %llu: %s %s", (unsigned long long)run->wrong_point, run->wrong,
+               run->why);
+    }
+    printf("\n");
+    run_free(run);
+    return good;
+}
+
+/* argv: the file with the least number of points; the number of workloads; the first seed. */
+int main(int argc, char **argv)
+{
+    unsigned long workloads = argc > 2 ? strtoul(argv[2], NULL, 10) : 10;
+    uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+    uint64_t points = 0;
+    unsigned long long least = 0;
+    unsigned passed = 0;
+    unsigned failed = 0;
+
+    trace_set_sink(quiet);
+    for (uint64_t i = 0; i < workloads; i++) {
+        bool good = workload(first + i, 250, &points);
+        passed += good;
+        failed += !good;
+    }
+    printf("crash: %llu write points visited\n", (unsigned long long)points);
+    FILE *file = argc > 1 ? fopen(argv[1], "r") : NULL;
+    if (file == NULL || fscanf(file, "%llu", &least) != 1 || points < least) {
+        printf("FAIL the number of write points fell below %llu\n", least);
+        failed++;
+    } else {
+        passed++;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed == 0 ? 0 : 1;
+}
