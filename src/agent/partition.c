@@ -230,6 +230,7 @@ void partition_assign(struct partition *p)
         .recover = rule_of(&cp->recover),
         .lossy = cp->lossy,
         .activated = cp->activated,
+        .lossy_epoch = cp->lossy_epoch,
         .lossy_start = cp->lossy_start,
         .wait_ms = (uint32_t)topic->policy.failover_wait_ms,
         .rpo_survive = topic->policy.rpo_survive,
@@ -419,21 +420,49 @@ static void propose_activated(struct partition *p, const struct replica_effect *
     buf_fini(&command);
 }
 
-static void report(struct partition *p, const struct replica_effect *effect,
-                   enum decide_report_kind kind)
+static void report(struct partition *p, enum decide_report_kind kind, node_set nodes)
 {
     struct node *node = p->node;
     struct decide_report r = {
         .kind = kind,
         .topic_id = p->key.topic_id,
         .partition = p->key.partition,
-        .epoch = effect->epoch,
+        .epoch = p->replica.spec.epoch,
         .from = node->o.node_id,
         .reaches = liveness_reachable(node),
-        .nodes = effect->node != 0 ? NODE_BIT(effect->node) : 0,
+        .nodes = nodes,
         .millis = node_now_ms(node) - p->replica.progress_ms,
     };
     report_add(node, &r);
+}
+
+/* What the controller believes only for a while is told again, as long as it is so: who has caught
+ * up, and who has not acknowledged for how long. */
+void partition_repeat_reports(struct partition *p)
+{
+    const struct replica *r = &p->replica;
+    node_set ready = 0;
+    node_set silent = 0;
+
+    if (!replica_serves(r)) {
+        return;
+    }
+    for (size_t i = 0; i < r->peer_count; i++) {
+        const struct replica_peer *peer = &r->peers[i];
+        if ((p->caught_up & NODE_BIT(peer->node)) != 0 && peer->acked >= r->leader_hw) {
+            ready |= NODE_BIT(peer->node);
+        }
+        bool voter = (r->spec.config.voters & NODE_BIT(peer->node)) != 0;
+        if (voter && r->leader_hw < r->leo && peer->held <= r->leader_hw) {
+            silent |= NODE_BIT(peer->node);
+        }
+    }
+    if (ready != 0) {
+        report(p, REPORT_LEARNER_READY, ready);
+    }
+    if (silent != 0) {
+        report(p, REPORT_REGION_SILENT, silent);
+    }
 }
 
 static void role_changed(struct partition *p)
@@ -511,14 +540,14 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
         propose_activated(p, effect);
         break;
     case EFFECT_NO_QUORUM:
-        report(p, effect, REPORT_NO_QUORUM);
+        report(p, REPORT_NO_QUORUM, 0);
         break;
     case EFFECT_REBUILD:
         rebuild_producers(p);
         break;
     case EFFECT_CAUGHT_UP:
         p->caught_up |= NODE_BIT(effect->node);
-        report(p, effect, REPORT_LEARNER_READY);
+        report(p, REPORT_LEARNER_READY, NODE_BIT(effect->node));
         break;
     }
 }
