@@ -98,6 +98,7 @@ void partition_run(struct partition *p, const struct replica_out *out,
                    const struct batch_info *batches, const struct chunk *chunks);
 void partition_mark_dirty(struct partition *p);
 void partition_poke(struct partition *p);
+void partition_repeat_reports(struct partition *p);
 void partition_tick(struct partition *p, uint64_t now_ms);
 
 /* ---- peers (liveness.c) -----------------------------------------------------------------------
@@ -177,6 +178,7 @@ struct node {
     uint64_t heartbeat_us;
     uint64_t replica_tick_us;
     uint64_t retained_us;
+    uint64_t repeated_us;
     node_set reachable;
     struct peer peers[WIRE_NODES_MAX];
     struct partition *partitions; /* uthash */

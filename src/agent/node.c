@@ -12,6 +12,8 @@
 #include "base/trace.h"
 
 #define RETENTION_EVERY_US 30000000
+#define REPORTS_EVERY_US   500000
+#define HAND_OVER_MS       2000 /* so long a clean stop waits for its leaderships to move */
 
 const char *node_phase_name(enum node_phase phase)
 {
@@ -220,6 +222,19 @@ static void retain(struct node *node, uint64_t now_us)
     }
 }
 
+static void repeat_reports(struct node *node, uint64_t now_us)
+{
+    if (now_us - node->repeated_us < REPORTS_EVERY_US) {
+        return;
+    }
+    node->repeated_us = now_us;
+    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
+        if (p->caught_up != 0 || p->replica.leader_hw < p->replica.leo) {
+            partition_repeat_reports(p);
+        }
+    }
+}
+
 static void tick(struct timer *timer)
 {
     struct node *node = CONTAINER_OF(timer, struct node, tick);
@@ -237,6 +252,7 @@ static void tick(struct timer *timer)
         QUEUE_EACH (each, &node->ticking) {
             partition_tick(CONTAINER_OF(each, struct partition, ticking), now_us / 1000);
         }
+        repeat_reports(node, now_us);
         retain(node, now_us);
     }
     report_flush(node);
@@ -359,8 +375,36 @@ static void stop_expired(struct timer *timer)
     stop_done(CONTAINER_OF(timer, struct node, stop_timer));
 }
 
-/* Leaderships move because the heartbeats say "not ready": the controller fences us like a node
- * that is gone, only sooner. Here: give the others a moment, then flush. */
+struct hand_over {
+    struct quorum_proposal proposal;
+    struct node *node;
+};
+
+static void flush_and_stop(struct node *node)
+{
+    if (node->dead || node->stop_req.done != NULL) {
+        return;
+    }
+    node->stop_req.done = flushed;
+    store_flush(node->store, &node->stop_req);
+}
+
+static void handed_over(struct quorum_proposal *proposal, int status, struct slice result)
+{
+    struct hand_over *h = CONTAINER_OF(proposal, struct hand_over, proposal);
+    struct node *node = h->node;
+
+    (void)status; /* nobody there to take over: then it stops like that */
+    (void)result;
+    free(h);
+    if (node_is_controller(node)) {
+        quorum_transfer(node->quorum, 0);
+    }
+    flush_and_stop(node);
+}
+
+/* The node fences itself, so that its leaderships move by one commit instead of after a silence;
+ * then it hands the controllership away and flushes. */
 void node_stop(struct node *node, uint64_t timeout_ms, void (*done)(void *ctx), void *ctx)
 {
     if (node->stopping) {
@@ -369,13 +413,20 @@ void node_stop(struct node *node, uint64_t timeout_ms, void (*done)(void *ctx), 
     node->stopping = true;
     node->stopped = done;
     node->stopped_ctx = ctx;
-    if (node->controller != NULL) {
-        quorum_transfer(node->quorum, 0);
-    }
     node->stop_timer.fire = stop_expired;
     timer_after_ms(node->o.clock, &node->stop_timer, timeout_ms);
-    node->stop_req.done = flushed;
-    store_flush(node->store, &node->stop_req);
+    if (node->quorum == NULL || !node->registered) {
+        flush_and_stop(node);
+        return;
+    }
+    struct hand_over *h = mem_new(sizeof *h);
+    struct buf command = {0};
+    h->node = node;
+    h->proposal.done = handed_over;
+    h->proposal.timeout_ms = HAND_OVER_MS;
+    command_fence(&command, node_next_key(node), node->o.node_id);
+    quorum_submit(node->quorum, buf_slice(&command), &h->proposal);
+    buf_fini(&command);
 }
 
 /* ---- questions --------------------------------------------------------------------------------
