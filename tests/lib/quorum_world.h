@@ -106,6 +106,8 @@ void world_free(struct world *world);
 void world_found(struct world *world, unsigned voters);
 /* Starts or restarts a node from its disk; 0 or quorum_open's error. */
 int world_start(struct world *world, uint32_t node_id);
+/* What the node is started with. */
+void world_node_options(struct world *world, uint32_t node_id, struct quorum_options *out);
 /* Power off: what the disk has not synced is lost, by chance. */
 void world_crash(struct world *world, uint32_t node_id);
 /* Runs until `until_us`, or until `stop` says so; false if it never did. */
