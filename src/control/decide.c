@@ -53,10 +53,6 @@ static void watch_epoch(const struct round *r, struct watch *watch, int32_t epoc
     watch->seen_ms = r->view->now_ms;
     watch->no_quorum = false;
     watch->ready = 0;
-    watch->ready_ms = 0;
-    watch->silent = 0;
-    watch->silent_for = 0;
-    watch->silent_ms = 0;
 }
 
 struct watch *decide_find_watch(const struct round *r, struct uuid topic_id, int32_t partition)
@@ -77,6 +73,20 @@ struct watch *decide_watch(struct round *r, struct subject *s)
         watch_epoch(r, s->watch, s->p->epoch);
     }
     return s->watch;
+}
+
+/* The same nodes may be silent to one leader after the other: then it is one silence. */
+static void note_silence(const struct round *r, struct watch *watch,
+                         const struct decide_report *report)
+{
+    uint64_t now = r->view->now_ms;
+    uint64_t from = report->millis < now ? now - report->millis : 0;
+    bool goes_on =
+        now - watch->silent_ms <= DECIDE_SILENT_FRESH_MS && (watch->silent & report->nodes) != 0;
+
+    watch->silent = goes_on ? watch->silent & report->nodes : report->nodes;
+    watch->silent_from_ms = goes_on && watch->silent_from_ms < from ? watch->silent_from_ms : from;
+    watch->silent_ms = now;
 }
 
 static void note_report(struct round *r, const struct decide_report *report)
@@ -100,16 +110,10 @@ static void note_report(struct round *r, const struct decide_report *report)
         }
         break;
     case REPORT_REGION_SILENT:
-        watch->silent = report->nodes;
-        watch->silent_for = report->millis;
-        watch->silent_ms = r->view->now_ms;
+        note_silence(r, watch, report);
         break;
     case REPORT_LEARNER_READY:
-        if (r->view->now_ms - watch->ready_ms > DECIDE_REPORT_FRESH_MS) {
-            watch->ready = 0;
-        }
         watch->ready |= report->nodes;
-        watch->ready_ms = r->view->now_ms;
         break;
     case REPORT_AMNESIA:
         break; /* for people; the node registers a new incarnation when they say so */
@@ -132,7 +136,7 @@ static void sweep(struct round *r)
             control_partition(r->control, watch->key.topic_id, watch->key.partition);
         bool calm = p != NULL && p->activated && now - watch->seen_ms > SWEEP_MS &&
                     now - watch->failed_ms > SWEEP_MS && now - watch->assigned_ms > SWEEP_MS &&
-                    now - watch->moved_ms > SWEEP_MS && now - watch->ready_ms > SWEEP_MS &&
+                    now - watch->moved_ms > SWEEP_MS && watch->ready == 0 &&
                     now - watch->silent_ms > SWEEP_MS && now > watch->hold_ms;
         if (p == NULL || calm) {
             drop_watch(r->memory, watch);

@@ -22,7 +22,8 @@ enum decide_report_kind {
     REPORT_REGION_SILENT, /* `nodes` have not acknowledged a sync topic for `millis`; repeated
                              while it lasts */
     REPORT_LEARNER_READY, /* `nodes` (learners, or voters of an incarnation newer than the pinned
-                             one) are within 1 s and 8 MiB of the leader's end; repeated */
+                             one) are within 1 s and 8 MiB of the leader's end; once per epoch is
+                             enough, but a new controller must hear it, too */
     REPORT_AMNESIA        /* the leader sees less than was acknowledged to it */
 };
 /* Reports of another epoch than the newest, or from a node that does not lead it, are ignored. */

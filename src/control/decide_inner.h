@@ -8,7 +8,7 @@
 #define DECIDE_HEALTHY_MS       30000 /* a node must be well for so long to get leaders back */
 #define DECIDE_MOVES_PER_SECOND 50    /* epochs that are only for the better */
 #define DECIDE_BATCH_MAX        256   /* assignments or ledger entries in one command */
-#define DECIDE_REPORT_FRESH_MS  5000  /* a ready or silent report counts for so long */
+#define DECIDE_SILENT_FRESH_MS  5000  /* a report of silence counts for so long */
 
 struct watch_key {
     struct uuid topic_id;
@@ -18,20 +18,19 @@ struct watch_key {
 /* What is remembered of one partition; there is none for a partition that gave no reason. */
 struct watch {
     struct watch_key key;
-    int32_t epoch;       /* the fields down to the line are about this epoch */
-    uint64_t seen_ms;    /* when the epoch was first seen */
-    bool no_quorum;      /* its leader has resigned */
-    node_set ready;      /* told to be close to the leader's end ... */
-    uint64_t ready_ms;   /* ... at this time */
-    node_set silent;     /* told not to acknowledge ... */
-    uint64_t silent_for; /* ... for so long (ms) ... */
-    uint64_t silent_ms;  /* ... at this time */
+    int32_t epoch;    /* the fields down to the line are about this epoch */
+    uint64_t seen_ms; /* when the epoch was first seen */
+    bool no_quorum;   /* its leader has resigned */
+    node_set ready;   /* told to be close to the leader's end */
     /* ---- about the partition */
-    node_set failed;      /* leaders that resigned since it last went well */
-    uint64_t failed_ms;   /* the last of them */
-    uint64_t assigned_ms; /* when we last proposed an epoch because of failures */
-    uint64_t hold_ms;     /* no new config before this: the last one was not activated in time */
-    uint64_t moved_ms;    /* when we last proposed to move the leader to a better place */
+    node_set silent;         /* told not to acknowledge ... */
+    uint64_t silent_from_ms; /* ... since then, by one leader after the other ... */
+    uint64_t silent_ms;      /* ... and this is when it was last told */
+    node_set failed;         /* leaders that resigned since it last went well */
+    uint64_t failed_ms;      /* the last of them */
+    uint64_t assigned_ms;    /* when we last proposed an epoch because of failures */
+    uint64_t hold_ms;        /* no new config before this: the last one was not activated in time */
+    uint64_t moved_ms;       /* when we last proposed to move the leader to a better place */
     UT_hash_handle hh;
 };
 

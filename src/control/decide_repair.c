@@ -4,7 +4,8 @@
 #include "control/decide_inner.h"
 
 /* Leaders that resigned are not tried again for so many D, while there are others. */
-#define FAILED_FOR 10
+#define FAILED_FOR      10
+#define ALL_FAILED_WAIT 4
 
 static bool lossy_pending(const struct control_partition *p)
 {
@@ -17,22 +18,22 @@ static bool leader_gone(const struct round *r, const struct control_partition *p
            r->control->nodes[p->leader].start_number != p->leader_start;
 }
 
-/* Who of the candidates leads `config`; those that resigned lately only if there is nobody else. */
+/* Who leads `config`: first those that did not resign lately. Where all have, the fault is likely
+ * not theirs: then anybody again, but not so often. */
 static uint32_t choose(const struct round *r, const struct subject *s,
                        const struct control_config *config)
 {
-    node_set failed = s->watch != NULL ? s->watch->failed : 0;
-    uint32_t leader = control_choose_leader(r->control, s->topic, s->p, config, r->usable & ~failed,
-                                            r->usable, r->leads);
+    const struct watch *w = s->watch;
+    node_set failed = w != NULL ? w->failed : 0;
+    node_set tries[] = {r->usable & ~failed, r->usable & ~NODE_BIT(s->p->leader), r->usable};
+    bool patient =
+        w != NULL && r->view->now_ms - w->assigned_ms < ALL_FAILED_WAIT * r->view->suspicion_ms;
+    size_t count = failed == 0 || patient ? 1 : ARRAY_COUNT(tries);
+    uint32_t leader = 0;
 
-    if (leader == 0 && failed != 0) {
-        /* All have resigned: anyone but the present one, then the present one again. */
-        leader = control_choose_leader(r->control, s->topic, s->p, config,
-                                       r->usable & ~NODE_BIT(s->p->leader), r->usable, r->leads);
-        if (leader == 0) {
-            leader = control_choose_leader(r->control, s->topic, s->p, config, r->usable, r->usable,
-                                           r->leads);
-        }
+    for (size_t i = 0; leader == 0 && i < count; i++) {
+        leader = control_choose_leader(r->control, s->topic, s->p, config, tries[i], r->usable,
+                                       r->leads);
     }
     return leader;
 }

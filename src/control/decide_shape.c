@@ -5,9 +5,17 @@
 
 #include "control/decide_inner.h"
 
-static bool fresh(const struct round *r, uint64_t at_ms)
+/* Nodes that were told lately not to acknowledge, for `after_ms` or longer. */
+static node_set silent_nodes(const struct round *r, const struct subject *s, uint64_t after_ms)
 {
-    return at_ms != 0 && r->view->now_ms - at_ms <= DECIDE_REPORT_FRESH_MS;
+    const struct watch *watch = s->watch;
+    uint64_t now = r->view->now_ms;
+
+    if (watch == NULL || watch->silent_ms == 0 || now - watch->silent_ms > DECIDE_SILENT_FRESH_MS ||
+        now - watch->silent_from_ms < after_ms) {
+        return 0;
+    }
+    return watch->silent;
 }
 
 static bool leader_serves(const struct round *r, const struct subject *s)
@@ -18,7 +26,7 @@ static bool leader_serves(const struct round *r, const struct subject *s)
 
 static node_set ready_nodes(const struct round *r, const struct subject *s)
 {
-    return s->watch != NULL && fresh(r, s->watch->ready_ms) ? s->watch->ready & r->usable : 0;
+    return s->watch != NULL ? s->watch->ready & r->usable : 0;
 }
 
 static uint32_t regions_with_voters(const struct round *r, node_set voters)
@@ -155,8 +163,7 @@ static bool region_lost(const struct round *r, const struct subject *s, node_set
         uint32_t n = node_set_first(left);
         const struct decide_node *seen = &r->view->nodes[n];
         bool gone = !seen->reachable && seen->silent_ms >= after_ms;
-        bool told = s->watch != NULL && fresh(r, s->watch->silent_ms) &&
-                    s->watch->silent_for >= after_ms && (s->watch->silent & NODE_BIT(n)) != 0;
+        bool told = (silent_nodes(r, s, after_ms) & NODE_BIT(n)) != 0;
         lost |= gone || told ? NODE_BIT(n) : 0;
     }
     return node_set_count(voters & ~lost) <= node_set_count(voters) / 2;
@@ -392,10 +399,7 @@ static node_set following(const struct round *r, const struct subject *s)
             set |= NODE_BIT(replica->node);
         }
     }
-    if (s->watch != NULL && fresh(r, s->watch->silent_ms)) {
-        set &= ~s->watch->silent;
-    }
-    return set & s->p->config.voters;
+    return set & s->p->config.voters & ~silent_nodes(r, s, 0);
 }
 
 static bool back_in_place(struct round *r, struct subject *s)

@@ -250,8 +250,7 @@ static struct control_config lossy_config(const struct control *control,
         .home = (int8_t)(async ? (int32_t)control->nodes[leader].region : -1)};
 }
 
-static const char *lossy_fault(const struct control *control, const struct control_topic *topic,
-                               const struct control_partition *p,
+static const char *lossy_fault(const struct control_topic *topic, const struct control_partition *p,
                                const struct command_assignment *item)
 {
     const struct policy *policy = &topic->policy;
@@ -260,8 +259,11 @@ static const char *lossy_fault(const struct control *control, const struct contr
     if (item->decided_by[0] == '\0' && !by_policy) {
         return "a lossy epoch of this topic needs an operator's word";
     }
-    if (item->leader == 0 || (p->recover.voters & NODE_BIT(item->leader)) == 0) {
-        return "the leader of a lossy epoch must be a voter";
+    /* Who decides by hand may also take what a learner holds. */
+    node_set holders =
+        item->decided_by[0] == '\0' ? p->recover.voters : control_members(&p->recover);
+    if (item->leader == 0 || (holders & NODE_BIT(item->leader)) == 0) {
+        return "the leader of a lossy epoch must hold the partition";
     }
     if (p->recover.voters == NODE_BIT(item->leader)) {
         return "the leader is the only voter: nothing needs to be given up";
@@ -270,7 +272,6 @@ static const char *lossy_fault(const struct control *control, const struct contr
         (control_recoverable(p, NODE_BIT(item->leader)) & NODE_BIT(item->leader)) == 0) {
         return "the leader has lost its disk";
     }
-    (void)control;
     return NULL;
 }
 
@@ -292,8 +293,8 @@ static int assign_one(struct apply *a, const struct command_assignment *item)
     }
     bool dropped = item->back_to_active || (p->lossy && !p->activated);
     config = item->has_config ? item->config : dropped ? p->recover : p->config;
-    const char *fault = item->lossy ? lossy_fault(control, topic, p, item)
-                                    : config_fault(control, topic, p, item, &config);
+    const char *fault =
+        item->lossy ? lossy_fault(topic, p, item) : config_fault(control, topic, p, item, &config);
     if (fault != NULL) {
         return apply_refuse(a, TERN_EREFUSED, "%s-%d: %s", topic->name, item->partition, fault);
     }
