@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/trace.h"
+#include "tests/lib/mem_disk.h"
 
 /* ---- violations ----------------------------------------------------------------------------- */
 
@@ -92,436 +93,6 @@ static struct world_event *event_take(struct world *world)
     }
     world->events[i] = last;
     return first;
-}
-
-/* ---- disk ----------------------------------------------------------------------------------- */
-
-struct world_inode {
-    struct world_inode *next;
-    uint8_t *now;
-    size_t now_len;
-    size_t now_cap;
-    uint8_t *safe;
-    size_t safe_len;
-    size_t safe_cap;
-    size_t dirty_from; /* bytes that may differ between the two */
-    size_t dirty_to;
-};
-
-struct disk_file {
-    struct world_inode *inode;
-};
-
-struct disk_event {
-    struct world_event event;
-    struct world_disk *disk;
-    uint64_t boot;
-    struct disk_op *op;
-};
-
-#define SECTOR 512
-
-static struct world_disk *world_disk(struct disk *disk)
-{
-    return CONTAINER_OF(disk, struct world_disk, disk);
-}
-
-/* False: this change does not happen (any more). */
-static bool change_allowed(struct world_disk *disk)
-{
-    disk->changes++;
-    if (disk->crash_in > 0 && --disk->crash_in == 0) {
-        disk->stopped = true;
-    }
-    return !disk->stopped && !disk->fail;
-}
-
-static int change_error(const struct world_disk *disk)
-{
-    return disk->fail ? TERN_EIO : 0;
-}
-
-static struct world_name *name_find(struct world_name *names, const char *path)
-{
-    for (size_t i = 0; i < 16; i++) {
-        if (names[i].inode != NULL && strcmp(names[i].path, path) == 0) {
-            return &names[i];
-        }
-    }
-    return NULL;
-}
-
-static struct world_name *name_free(struct world_name *names)
-{
-    for (size_t i = 0; i < 16; i++) {
-        if (names[i].inode == NULL) {
-            return &names[i];
-        }
-    }
-    check_failed("room for a name", __FILE__, __LINE__, __func__);
-}
-
-static void name_set(struct world_name *names, const char *path, struct world_inode *inode)
-{
-    struct world_name *name = name_find(names, path);
-
-    if (name == NULL) {
-        name = name_free(names);
-    }
-    CHECK(strlen(path) < sizeof name->path);
-    strcpy(name->path, path);
-    name->inode = inode;
-}
-
-static int wd_open(struct disk *base, const char *path, bool create, struct disk_file **out)
-{
-    struct world_disk *disk = world_disk(base);
-    struct world_name *name = name_find(disk->names, path);
-    struct disk_file *file;
-
-    if (name == NULL && !create) {
-        return TERN_ENOENT;
-    }
-    if (name == NULL) {
-        struct world_inode *inode = mem_new(sizeof *inode);
-        inode->next = disk->inodes;
-        disk->inodes = inode;
-        name_set(disk->names, path, inode);
-        name = name_find(disk->names, path);
-    }
-    file = mem_new(sizeof *file);
-    file->inode = name->inode;
-    *out = file;
-    return 0;
-}
-
-static void wd_close(struct disk *base, struct disk_file *file)
-{
-    (void)base;
-    free(file);
-}
-
-static int wd_size(struct disk *base, struct disk_file *file, uint64_t *out)
-{
-    (void)base;
-    *out = file->inode->now_len;
-    return 0;
-}
-
-static int64_t wd_read(struct disk *base, struct disk_file *file, uint64_t pos, uint8_t *into,
-                       size_t len)
-{
-    const struct world_inode *inode = file->inode;
-
-    (void)base;
-    if (pos >= inode->now_len) {
-        return 0;
-    }
-    if (len > inode->now_len - pos) {
-        len = inode->now_len - (size_t)pos;
-    }
-    memcpy(into, inode->now + pos, len);
-    return (int64_t)len;
-}
-
-static void inode_reserve(uint8_t **bytes, size_t *cap, size_t len)
-{
-    if (len > *cap) {
-        size_t wanted = *cap > 0 ? *cap : 4096;
-        while (wanted < len) {
-            wanted *= 2;
-        }
-        *bytes = mem_grow(*bytes, wanted, 1);
-        memset(*bytes + *cap, 0, wanted - *cap);
-        *cap = wanted;
-    }
-}
-
-static void inode_dirty(struct world_inode *inode, size_t from, size_t to)
-{
-    if (inode->dirty_from == inode->dirty_to) {
-        inode->dirty_from = from;
-        inode->dirty_to = to;
-    }
-    inode->dirty_from = from < inode->dirty_from ? from : inode->dirty_from;
-    inode->dirty_to = to > inode->dirty_to ? to : inode->dirty_to;
-}
-
-static void inode_write(struct world_inode *inode, uint64_t pos, struct slice bytes)
-{
-    size_t end = (size_t)pos + bytes.len;
-
-    inode_reserve(&inode->now, &inode->now_cap, end);
-    if (pos > inode->now_len) {
-        memset(inode->now + inode->now_len, 0, (size_t)pos - inode->now_len);
-    }
-    inode_dirty(inode, (size_t)pos < inode->now_len ? (size_t)pos : inode->now_len, end);
-    memcpy(inode->now + pos, bytes.base, bytes.len);
-    inode->now_len = end > inode->now_len ? end : inode->now_len;
-}
-
-static void inode_sync(struct world_inode *inode)
-{
-    inode_reserve(&inode->safe, &inode->safe_cap, inode->now_len);
-    size_t to = inode->dirty_to < inode->now_len ? inode->dirty_to : inode->now_len;
-    if (inode->dirty_from < to) {
-        memcpy(inode->safe + inode->dirty_from, inode->now + inode->dirty_from,
-               to - inode->dirty_from);
-    }
-    inode->safe_len = inode->now_len;
-    inode->dirty_from = inode->dirty_to = 0;
-}
-
-static int wd_write(struct disk *base, struct disk_file *file, uint64_t pos, struct slice bytes)
-{
-    struct world_disk *disk = world_disk(base);
-
-    if (!change_allowed(disk)) {
-        return change_error(disk);
-    }
-    inode_write(file->inode, pos, bytes);
-    return 0;
-}
-
-static int wd_sync(struct disk *base, struct disk_file *file)
-{
-    struct world_disk *disk = world_disk(base);
-
-    if (!change_allowed(disk)) {
-        return change_error(disk);
-    }
-    inode_sync(file->inode);
-    return 0;
-}
-
-static int wd_truncate(struct disk *base, struct disk_file *file, uint64_t size)
-{
-    struct world_disk *disk = world_disk(base);
-    struct world_inode *inode = file->inode;
-
-    if (!change_allowed(disk)) {
-        return change_error(disk);
-    }
-    if (size < inode->now_len) {
-        memset(inode->now + size, 0, inode->now_len - (size_t)size);
-        inode_dirty(inode, (size_t)size, inode->now_len);
-        inode->now_len = (size_t)size;
-    }
-    return 0;
-}
-
-static int wd_preallocate(struct disk *base, struct disk_file *file, uint64_t size)
-{
-    (void)base;
-    (void)file;
-    (void)size;
-    return 0;
-}
-
-static int wd_stat(struct disk *base, const char *path, struct disk_stat *out)
-{
-    const struct world_name *name = name_find(world_disk(base)->names, path);
-
-    if (name == NULL) {
-        return TERN_ENOENT;
-    }
-    *out = (struct disk_stat){name->inode->now_len, false};
-    return 0;
-}
-
-static int wd_mkdir(struct disk *base, const char *path)
-{
-    (void)base;
-    (void)path;
-    return 0;
-}
-
-static int wd_rename(struct disk *base, const char *from, const char *to)
-{
-    struct world_disk *disk = world_disk(base);
-    struct world_name *name = name_find(disk->names, from);
-
-    if (!change_allowed(disk)) {
-        return change_error(disk);
-    }
-    CHECK(name != NULL);
-    struct world_inode *inode = name->inode;
-    name->inode = NULL;
-    name_set(disk->names, to, inode);
-    return 0;
-}
-
-static int wd_remove(struct disk *base, const char *path)
-{
-    struct world_disk *disk = world_disk(base);
-    struct world_name *name = name_find(disk->names, path);
-
-    if (!change_allowed(disk)) {
-        return change_error(disk);
-    }
-    if (name == NULL) {
-        return TERN_ENOENT;
-    }
-    name->inode = NULL;
-    return 0;
-}
-
-static int wd_sync_dir(struct disk *base, const char *path)
-{
-    struct world_disk *disk = world_disk(base);
-
-    if (!change_allowed(disk)) {
-        return change_error(disk);
-    }
-    if (path[0] != 0) {
-        memcpy(disk->durable, disk->names, sizeof disk->durable);
-    }
-    return 0;
-}
-
-static int wd_list(struct disk *base, const char *path, void (*each)(void *ctx, const char *name),
-                   void *ctx)
-{
-    (void)base;
-    (void)path;
-    (void)each;
-    (void)ctx;
-    return 0;
-}
-
-static uint64_t wd_free_bytes(struct disk *base)
-{
-    return world_disk(base)->free_bytes;
-}
-
-/* How much of a write has reached the cache when the power fails is chance, too. */
-static void disk_event_apply(struct world_disk *disk, struct disk_op *op, uint64_t steps)
-{
-    for (size_t i = 0; i < op->extent_count && steps > 0; i++, steps--) {
-        inode_write(op->extents[i].file->inode, op->extents[i].pos, op->extents[i].bytes);
-    }
-    if (op->sync != NULL && steps > 0) {
-        inode_sync(op->sync->inode);
-    }
-    (void)disk;
-}
-
-static void disk_event_fire(struct world *world, struct world_event *base)
-{
-    struct disk_event *event = CONTAINER_OF(base, struct disk_event, event);
-    struct world_disk *disk = event->disk;
-    struct disk_op *op = event->op;
-
-    (void)world;
-    if (event->boot == disk->boot) {
-        bool write = change_allowed(disk);
-        bool sync = write && change_allowed(disk);
-        if (!disk->stopped) {
-            if (write) {
-                disk_event_apply(disk, op, sync ? UINT64_MAX : op->extent_count);
-            }
-            op->done(op, change_error(disk));
-        } else if (write) {
-            disk_event_apply(disk, op, op->extent_count);
-        }
-    }
-    free(event);
-}
-
-static void disk_event_drop(struct world_event *base)
-{
-    free(CONTAINER_OF(base, struct disk_event, event));
-}
-
-static void wd_submit(struct disk *base, struct disk_op *op)
-{
-    struct world_disk *disk = world_disk(base);
-    struct world *world = disk->world;
-    struct disk_event *event = mem_new(sizeof *event);
-
-    CHECK(op->kind == DISK_WRITE);
-    event->event.fire = disk_event_fire;
-    event->event.drop = disk_event_drop;
-    event->disk = disk;
-    event->boot = disk->boot;
-    event->op = op;
-    event_add(world, &event->event,
-              world->now_us + prng_between(&world->prng, disk->delay_min_us, disk->delay_max_us));
-}
-
-static const struct disk_ops world_disk_ops = {
-    .open = wd_open,
-    .close = wd_close,
-    .size = wd_size,
-    .read = wd_read,
-    .write = wd_write,
-    .sync = wd_sync,
-    .truncate = wd_truncate,
-    .preallocate = wd_preallocate,
-    .stat = wd_stat,
-    .mkdir = wd_mkdir,
-    .rename = wd_rename,
-    .remove = wd_remove,
-    .sync_dir = wd_sync_dir,
-    .list = wd_list,
-    .free_bytes = wd_free_bytes,
-    .submit = wd_submit,
-};
-
-/* Power off: of what was not synced each sector survives or not. */
-static void inode_crash(struct world *world, struct world_inode *inode)
-{
-    size_t longest = inode->now_len > inode->safe_len ? inode->now_len : inode->safe_len;
-
-    if (longest == 0) {
-        return;
-    }
-    inode_reserve(&inode->now, &inode->now_cap, longest);
-    inode_reserve(&inode->safe, &inode->safe_cap, longest);
-    memset(inode->now + inode->now_len, 0, longest - inode->now_len);
-    memset(inode->safe + inode->safe_len, 0, longest - inode->safe_len);
-    bool new_size = prng_chance(&world->prng, 1, 2);
-    size_t len = new_size ? inode->now_len : inode->safe_len;
-    for (size_t at = inode->dirty_from / SECTOR * SECTOR; at < inode->dirty_to; at += SECTOR) {
-        size_t n = longest - at < SECTOR ? longest - at : SECTOR;
-        if (at < longest && prng_chance(&world->prng, 1, 2)) {
-            memcpy(inode->safe + at, inode->now + at, n);
-        }
-    }
-    inode->safe_len = len;
-    inode->now_len = len;
-    memcpy(inode->now, inode->safe, len);
-    memset(inode->now + len, 0, inode->now_cap - len);
-    memset(inode->safe + len, 0, inode->safe_cap - len);
-    inode->dirty_from = inode->dirty_to = 0;
-}
-
-static void disk_crash(struct world_disk *disk)
-{
-    struct world *world = disk->world;
-
-    disk->boot++;
-    disk->stopped = false;
-    disk->crash_in = 0;
-    if (prng_chance(&world->prng, 1, 2)) {
-        memcpy(disk->names, disk->durable, sizeof disk->names);
-    } else {
-        memcpy(disk->durable, disk->names, sizeof disk->names);
-    }
-    for (struct world_inode *inode = disk->inodes; inode != NULL; inode = inode->next) {
-        inode_crash(world, inode);
-    }
-}
-
-static void disk_fini(struct world_disk *disk)
-{
-    while (disk->inodes != NULL) {
-        struct world_inode *inode = disk->inodes;
-        disk->inodes = inode->next;
-        free(inode->now);
-        free(inode->safe);
-        free(inode);
-    }
 }
 
 /* ---- clock ---------------------------------------------------------------------------------- */
@@ -779,7 +350,7 @@ static struct quorum_options node_options(struct world_node *node)
 {
     struct quorum_options options = node->world->options;
 
-    options.disk = &node->disk.disk;
+    options.disk = node->disk;
     options.clock = &node->clock;
     options.wire = &node->wire;
     options.fsm = (struct quorum_fsm){node, fsm_apply, fsm_snapshot, fsm_restore, fsm_hash};
@@ -819,12 +390,8 @@ struct world *world_new(uint64_t seed, unsigned nodes)
         node->prng = prng_split(&world->prng);
         node->clock.ops = &world_clock_ops;
         node->wire.ops = &world_wire_ops;
-        node->disk.disk.ops = &world_disk_ops;
-        node->disk.world = world;
-        node->disk.node = i;
-        node->disk.free_bytes = UINT64_C(1) << 40;
-        node->disk.delay_min_us = 100;
-        node->disk.delay_max_us = 4000;
+        node->disk = mem_disk_new(&node->clock, prng_next(&world->prng));
+        mem_disk_set_latency(node->disk, 100, 4000);
     }
     return world;
 }
@@ -844,10 +411,11 @@ void world_free(struct world *world)
 {
     for (uint32_t i = 1; i <= world->count; i++) {
         struct world_node *node = &world->nodes[i];
+        mem_disk_kill(node->disk);
         node_stop(node);
+        mem_disk_free(node->disk);
         timer_heap_fini(&node->timers);
         buf_fini(&node->state);
-        disk_fini(&node->disk);
     }
     while (world->event_count > 0) {
         struct world_event *event = event_take(world);
@@ -871,6 +439,10 @@ int world_start(struct world *world, uint32_t node_id)
     node->fatal = false;
     int rv = quorum_open(&options, &node->quorum, why);
     tell(world, "node %u starts: %d", node_id, rv);
+    if (mem_disk_stopped(node->disk)) {
+        world_crash(world, node_id); /* the power failed meanwhile */
+        return 0;
+    }
     if (rv != 0) {
         (void)snprintf(node->fatal_what, sizeof node->fatal_what, "%.120s", why);
     }
@@ -882,8 +454,16 @@ void world_crash(struct world *world, uint32_t node_id)
     struct world_node *node = &world->nodes[node_id];
 
     tell(world, "node %u crashes", node_id);
-    disk_crash(&node->disk);
+    mem_disk_crash(node->disk);
+    mem_disk_stop_at(node->disk, 0);
     node_stop(node);
+}
+
+void world_crash_in(struct world *world, uint32_t node_id, uint64_t points)
+{
+    struct disk *disk = world->nodes[node_id].disk;
+
+    mem_disk_stop_at(disk, points > 0 ? mem_disk_points(disk) + points : 0);
 }
 
 void world_found(struct world *world, unsigned voters)
@@ -924,10 +504,10 @@ static void reap(struct world *world)
         if (node->quorum == NULL) {
             continue;
         }
-        if (node->disk.stopped) {
+        if (mem_disk_stopped(node->disk)) {
             world_crash(world, i);
         } else if (node->fatal) {
-            if (!node->disk.fail) {
+            if (!node->fatal_expected) {
                 world_violation(world, "node %u: fatal %d, %s", i, node->fatal_error,
                                 node->fatal_what);
             }

@@ -2,8 +2,8 @@
 /* A few quorums over simulated disks, wires and clocks, all driven by one seed. For tests of the
  * quorum room alone; the whole-cluster simulator is tests/sim.
  *
- * Disks forget what was not synced (sector by sector, by chance) and names whose directory was not
- * synced. Wires delay, lose whole channels, and are cut in one direction at a time. */
+ * The disks are mem_disks. Wires delay, are cut in one direction at a time, and lose what is under
+ * way when an end of them dies. */
 #pragma once
 
 #include "base/prng.h"
@@ -14,36 +14,12 @@
 #define WORLD_INDEXES 65536
 
 struct world;
-struct world_inode;
-
-struct world_name {
-    char path[64];
-    struct world_inode *inode;
-};
-
-struct world_disk {
-    struct disk disk;
-    struct world *world;
-    uint32_t node;
-    struct world_name names[16];   /* as the running process sees them */
-    struct world_name durable[16]; /* as they are after a crash */
-    struct world_inode *inodes;
-    uint64_t free_bytes;
-    uint64_t boot; /* ops of an earlier boot are forgotten */
-    /* Crash before this many more changes of the disk (writes, syncs, renames ..); 0: never. */
-    uint64_t crash_in;
-    bool stopped; /* every further change fails, silently: the process is dead already */
-    uint64_t changes;
-    bool fail; /* every further change fails with EIO */
-    uint64_t delay_min_us;
-    uint64_t delay_max_us;
-};
 
 struct world_node {
     struct world *world;
     uint32_t node_id;
     uint64_t raft_id;
-    struct world_disk disk;
+    struct disk *disk; /* a mem_disk */
     struct clock clock;
     struct timer_heap timers;
     struct prng prng;
@@ -51,6 +27,7 @@ struct world_node {
     struct quorum *quorum; /* NULL: not running */
     uint64_t boot;
     bool fatal;
+    bool fatal_expected;
     int fatal_error;
     char fatal_what[128];
     bool controller;
@@ -108,6 +85,8 @@ void world_found(struct world *world, unsigned voters);
 int world_start(struct world *world, uint32_t node_id);
 /* What the node is started with. */
 void world_node_options(struct world *world, uint32_t node_id, struct quorum_options *out);
+/* The power fails before so many more write points of the node's disk. */
+void world_crash_in(struct world *world, uint32_t node_id, uint64_t points);
 /* Power off: what the disk has not synced is lost, by chance. */
 void world_crash(struct world *world, uint32_t node_id);
 /* Runs until `until_us`, or until `stop` says so; false if it never did. */

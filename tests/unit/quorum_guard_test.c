@@ -5,6 +5,7 @@
 #include "base/trace.h"
 #include "quorum/guard.h"
 #include "quorum/messages.h"
+#include "tests/lib/mem_disk.h"
 #include "tests/lib/quorum_world.h"
 #include "tests/lib/test.h"
 
@@ -257,7 +258,7 @@ static bool acknowledged_writes_get_lost(bool guard_off)
     world->tolerant = true;
     world->delay_min_us = world->delay_max_us = 5000;
     for (uint32_t i = 1; i <= 3; i++) {
-        world->nodes[i].disk.delay_min_us = world->nodes[i].disk.delay_max_us = 1000;
+        mem_disk_set_latency(world->nodes[i].disk, 1000, 1000);
     }
     world_found(world, 3);
     assert_true(world_run(world, 3000, has_controller));

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/trace.h"
+#include "tests/lib/mem_disk.h"
 #include "tests/lib/quorum_world.h"
 #include "tests/lib/test.h"
 
@@ -107,7 +108,7 @@ static void random_fault(struct world *world, struct prng *prng)
         break;
     case 1:
         if (node->quorum != NULL) { /* in the middle of what it will write next */
-            node->disk.crash_in = prng_between(prng, 1, 12);
+            world_crash_in(world, a, prng_between(prng, 1, 12));
         }
         break;
     case 2:
@@ -130,7 +131,7 @@ static void random_fault(struct world *world, struct prng *prng)
         world->delay_max_us = prng_between(prng, 1000, 60000);
         break;
     default:
-        node->disk.delay_max_us = prng_between(prng, 200, 40000);
+        mem_disk_set_latency(node->disk, 100, prng_between(prng, 200, 40000));
         break;
     }
 }
@@ -153,8 +154,8 @@ static void calm(struct world *world)
     world_heal(world);
     world->delay_max_us = 8000;
     for (uint32_t i = 1; i <= world->count; i++) {
-        world->nodes[i].disk.crash_in = 0;
-        world->nodes[i].disk.delay_max_us = 2000;
+        world_crash_in(world, i, 0);
+        mem_disk_set_latency(world->nodes[i].disk, 100, 2000);
         if (world->nodes[i].quorum == NULL) {
             start(world, i);
         }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "quorum/messages.h"
+#include "tests/lib/mem_disk.h"
 #include "tests/lib/quorum_world.h"
 #include "tests/lib/test.h"
 
@@ -103,12 +104,12 @@ static void a_snapshot_may_be_interrupted_at_every_write_point(void **state)
         world_crash(world, late);
         submit_many(world, 1, 100);
         assert_int_equal(world_start(world, late), 0);
-        world->nodes[late].disk.crash_in = point;
+        world_crash_in(world, late, point);
         (void)world_run(world, 3000, NULL);
         if (world->nodes[late].quorum == NULL) {
             assert_int_equal(world_start(world, late), 0);
         }
-        world->nodes[late].disk.crash_in = 0;
+        world_crash_in(world, late, 0);
         assert_true(world_run(world, 8000, late_has_everything));
         world_check_end(world);
         world_free(world);
@@ -535,13 +536,13 @@ static void a_failed_write_ends_the_node_and_nobody_is_told_otherwise(void **sta
 
     (void)state;
     submit_many(world, 1, 10);
-    world->nodes[controller].disk.fail = true;
+    world->nodes[controller].fatal_expected = true;
+    mem_disk_fail_next_sync(world->nodes[controller].disk);
     world_submit(world, controller, 50);
     (void)world_run(world, 100, NULL);
     assert_null(world->nodes[controller].quorum); /* the world has buried it */
     assert_int_equal(world->nodes[controller].fatal_error, TERN_EIO);
     assert_int_equal(world->acked_count, 10);
-    world->nodes[controller].disk.fail = false;
     assert_int_equal(world_start(world, controller), 0);
     (void)world_run(world, 3000, NULL);
     world_check_end(world);
@@ -575,7 +576,7 @@ static void a_disk_below_its_reserve_hands_over_and_refuses(void **state)
 
     (void)state;
     submit_many(world, 1, 10);
-    world->nodes[old].disk.free_bytes = 1000;
+    mem_disk_set_capacity(world->nodes[old].disk, mem_disk_used(world->nodes[old].disk) + 1000000);
     (void)world_run(world, 1500, NULL);
     assert_int_not_equal(world_controller(world), old);
     assert_int_not_equal(world_controller(world), 0);
