@@ -75,7 +75,7 @@ void table_print(struct table *table)
 void json_print(json_t *value)
 {
     CHECK(value != NULL);
-    (void)json_dumpf(value, stdout, JSON_INDENT(2));
+    (void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     (void)printf("\n");
     json_decref(value);
 }

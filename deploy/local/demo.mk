@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# A producer for the demo and the live tests; librdkafka is not linked by tern itself.
+NUMBERED_PRODUCER := $(B)/tests/lib/producer/numbered_producer
+$(NUMBERED_PRODUCER): $(B)/tests/lib/producer/numbered_producer.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs rdkafka)
+TEST_PROGRAMS += $(NUMBERED_PRODUCER)
+
+.PHONY: demo-programs
+demo-programs: $(NUMBERED_PRODUCER)
+	$(Q)ln -sf $(MODE)/tests/lib/producer/numbered_producer build/numbered_producer
