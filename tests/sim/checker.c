@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/checker.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOWHERE (-1)
+
+struct value {
+    int64_t offset; /* NOWHERE: not known */
+    uint32_t partition;
+    bool sent;
+    bool acked;
+};
+
+struct producer {
+    struct value *values;
+    uint64_t count;
+};
+
+/* What stands at an offset. */
+struct place {
+    bool known;
+    uint32_t producer;
+    uint64_t number;
+    int32_t epoch; /* -1: not known (nobody read it yet) */
+    uint64_t readers;
+};
+
+struct partition {
+    struct place *log;
+    int64_t count;
+    int64_t acked_end;
+};
+
+struct position {
+    int64_t next; /* NOWHERE: nothing was read yet */
+    int64_t high_watermark;
+};
+
+struct checker {
+    uint32_t partition_count;
+    uint32_t producer_count;
+    uint32_t reader_count;
+    struct partition *partitions;
+    struct producer *producers;
+    struct position *positions; /* readers x partitions */
+    struct checker_counts counts;
+    char failure[256];
+};
+
+static void *grown(void *array, size_t count, size_t size)
+{
+    void *out = realloc(array, count * size);
+
+    if (out == NULL) {
+        abort();
+    }
+    return out;
+}
+
+static void *fresh(size_t count, size_t size)
+{
+    void *out = calloc(count > 0 ? count : 1, size);
+
+    if (out == NULL) {
+        abort();
+    }
+    return out;
+}
+
+__attribute__((format(printf, 2, 3))) static void fail(struct checker *c, const char *format, ...)
+{
+    va_list args;
+
+    if (c->failure[0] == '\0') {
+        va_start(args, format);
+        (void)vsnprintf(c->failure, sizeof c->failure, format, args);
+        va_end(args);
+    }
+}
+
+struct checker *checker_new(uint32_t partitions, uint32_t producers, uint32_t readers)
+{
+    struct checker *c = fresh(1, sizeof *c);
+
+    c->partition_count = partitions;
+    c->producer_count = producers;
+    c->reader_count = readers;
+    c->partitions = fresh(partitions, sizeof *c->partitions);
+    c->producers = fresh(producers, sizeof *c->producers);
+    c->positions = fresh((size_t)readers * partitions, sizeof *c->positions);
+    for (size_t i = 0; i < (size_t)readers * partitions; i++) {
+        c->positions[i] = (struct position){NOWHERE, NOWHERE};
+    }
+    return c;
+}
+
+void checker_free(struct checker *c)
+{
+    for (uint32_t i = 0; i < c->partition_count; i++) {
+        free(c->partitions[i].log);
+    }
+    for (uint32_t i = 0; i < c->producer_count; i++) {
+        free(c->producers[i].values);
+    }
+    free(c->partitions);
+    free(c->producers);
+    free(c->positions);
+    free(c);
+}
+
+const char *checker_failure(const struct checker *c)
+{
+    return c->failure[0] != '\0' ? c->failure : NULL;
+}
+
+/* NULL if it was never sent. */
+static struct value *value_of(struct checker *c, uint32_t producer, uint64_t number)
+{
+    if (producer >= c->producer_count || number >= c->producers[producer].count ||
+        !c->producers[producer].values[number].sent) {
+        return NULL;
+    }
+    return &c->producers[producer].values[number];
+}
+
+static struct place *place_of(struct checker *c, uint32_t partition, int64_t offset)
+{
+    struct partition *p = &c->partitions[partition];
+
+    if (offset >= p->count) {
+        int64_t count = p->count > 0 ? p->count : 64;
+        while (count <= offset) {
+            count *= 2;
+        }
+        p->log = grown(p->log, (size_t)count, sizeof *p->log);
+        memset(&p->log[p->count], 0, (size_t)(count - p->count) * sizeof *p->log);
+        for (int64_t i = p->count; i < count; i++) {
+            p->log[i].epoch = -1;
+        }
+        p->count = count;
+    }
+    return &p->log[offset];
+}
+
+static struct position *position_of(struct checker *c, uint32_t reader, uint32_t partition)
+{
+    return &c->positions[(size_t)reader * c->partition_count + partition];
+}
+
+void checker_sent(struct checker *c, uint32_t partition, uint32_t producer, uint64_t number)
+{
+    struct producer *p = &c->producers[producer];
+
+    if (number >= p->count) {
+        uint64_t count = p->count > 0 ? p->count : 256;
+        while (count <= number) {
+            count *= 2;
+        }
+        p->values = grown(p->values, (size_t)count, sizeof *p->values);
+        memset(&p->values[p->count], 0, (size_t)(count - p->count) * sizeof *p->values);
+        p->count = count;
+    }
+    p->values[number] = (struct value){NOWHERE, partition, true, false};
+    c->counts.sent++;
+}
+
+/* C1 and C2: somebody says that this value stands there. */
+static void stands(struct checker *c, uint32_t partition, int64_t offset, uint32_t producer,
+                   uint64_t number, const char *who)
+{
+    struct value *value = value_of(c, producer, number);
+    struct place *place = place_of(c, partition, offset);
+
+    if (place->known && (place->producer != producer || place->number != number)) {
+        fail(c, "C1: partition %u offset %lld held value %u/%llu, %s says %u/%llu", partition,
+             (long long)offset, place->producer, (unsigned long long)place->number, who, producer,
+             (unsigned long long)number);
+    }
+    place->known = true;
+    place->producer = producer;
+    place->number = number;
+    if (value->offset != NOWHERE && value->offset != offset) {
+        c->counts.duplicated++;
+        fail(c, "C2: value %u/%llu of partition %u stands at %lld, %s says at %lld, too", producer,
+             (unsigned long long)number, partition, (long long)value->offset, who,
+             (long long)offset);
+    }
+    value->offset = offset;
+}
+
+void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uint64_t number,
+                   int64_t offset)
+{
+    struct value *value = value_of(c, producer, number);
+
+    if (value == NULL || value->partition != partition) {
+        fail(c, "value %u/%llu was acknowledged and never sent", producer,
+             (unsigned long long)number);
+        return;
+    }
+    c->counts.acked += value->acked ? 0 : 1;
+    value->acked = true;
+    if (offset >= 0) {
+        stands(c, partition, offset, producer, number, "an ack");
+        if (offset + 1 > c->partitions[partition].acked_end) {
+            c->partitions[partition].acked_end = offset + 1;
+        }
+    }
+}
+
+void checker_read(struct checker *c, uint32_t reader, uint32_t partition, int64_t offset,
+                  int32_t epoch, uint32_t producer, uint64_t number, bool intact)
+{
+    struct position *at = position_of(c, reader, partition);
+    struct value *value = value_of(c, producer, number);
+
+    c->counts.reads++;
+    if (value == NULL || value->partition != partition || !intact) {
+        fail(c, "C3: reader %u, partition %u offset %lld: %s", reader, partition, (long long)offset,
+             intact ? "a value that was never sent" : "bytes were changed");
+        return;
+    }
+    if (at->next != NOWHERE ? offset != at->next : offset != 0) {
+        fail(c, "C4: reader %u of partition %u was at %lld and got %lld", reader, partition,
+             (long long)at->next, (long long)offset);
+    }
+    at->next = offset + 1;
+    if (offset >= at->high_watermark) {
+        fail(c, "C4: reader %u of partition %u got offset %lld above the high watermark %lld",
+             reader, partition, (long long)offset, (long long)at->high_watermark);
+    }
+    stands(c, partition, offset, producer, number, "a reader");
+    struct place *place = place_of(c, partition, offset);
+    if (place->epoch >= 0 && place->epoch != epoch) {
+        fail(c, "C1: partition %u offset %lld was of epoch %d, reader %u got epoch %d", partition,
+             (long long)offset, place->epoch, reader, epoch);
+    }
+    if (offset > 0 && c->partitions[partition].log[offset - 1].epoch > epoch) {
+        fail(c, "C1: partition %u: epoch %d at offset %lld follows epoch %d", partition, epoch,
+             (long long)offset, c->partitions[partition].log[offset - 1].epoch);
+    }
+    place->epoch = epoch;
+    place->readers |= (uint64_t)1 << reader;
+}
+
+void checker_high_watermark(struct checker *c, uint32_t reader, uint32_t partition,
+                            int64_t high_watermark)
+{
+    struct position *at = position_of(c, reader, partition);
+
+    if (high_watermark < at->high_watermark) {
+        fail(c, "C4: reader %u, partition %u: high watermark went from %lld to %lld", reader,
+             partition, (long long)at->high_watermark, (long long)high_watermark);
+    }
+    at->high_watermark = high_watermark;
+}
+
+void checker_moved(struct checker *c, uint32_t reader, uint32_t partition)
+{
+    position_of(c, reader, partition)->high_watermark = NOWHERE;
+}
+
+int64_t checker_acked_end(const struct checker *c, uint32_t partition)
+{
+    return c->partitions[partition].acked_end;
+}
+
+/* C5 and C7. */
+static void check_log(struct checker *c, uint32_t partition)
+{
+    struct partition *p = &c->partitions[partition];
+    int64_t end = 0;
+    uint64_t *next = fresh(c->producer_count, sizeof *next);
+
+    for (int64_t i = 0; i < p->count; i++) {
+        if (p->log[i].known) {
+            end = i + 1;
+        }
+    }
+    for (int64_t i = 0; i < end; i++) {
+        const struct place *place = &p->log[i];
+        if (!place->known) {
+            fail(c, "C7: partition %u has nothing at offset %lld, below %lld", partition,
+                 (long long)i, (long long)end);
+            break;
+        }
+        if (place->number < next[place->producer]) {
+            fail(c, "C5: partition %u: value %u/%llu at offset %lld comes after a later one",
+                 partition, place->producer, (unsigned long long)place->number, (long long)i);
+        }
+        next[place->producer] = place->number + 1;
+    }
+    free(next);
+}
+
+void checker_finish(struct checker *c, uint64_t final_readers)
+{
+    for (uint32_t i = 0; i < c->producer_count; i++) {
+        for (uint64_t n = 0; n < c->producers[i].count; n++) {
+            const struct value *value = &c->producers[i].values[n];
+            if (!value->acked) {
+                continue;
+            }
+            uint64_t seen =
+                value->offset >= 0 ? place_of(c, value->partition, value->offset)->readers : 0;
+            if ((seen & final_readers) != final_readers) {
+                c->counts.lost++;
+                fail(c, "C6: value %u/%llu of partition %u, acknowledged at %lld, is lost", i,
+                     (unsigned long long)n, value->partition, (long long)value->offset);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < c->partition_count; i++) {
+        check_log(c, i);
+    }
+}
+
+void checker_counts(const struct checker *c, struct checker_counts *out)
+{
+    *out = c->counts;
+}

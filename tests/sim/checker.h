@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Judges a history of produce and fetch calls, knowing nothing but what clients were told. Links
+ * nothing of src/, so that it can't share a mistake with what it judges.
+ *
+ * A value is one record that was sent once by one producer to one partition: (producer, number),
+ * numbers counting from 0 per producer. What must hold:
+ *
+ *   C1  one value per offset, whoever says so, and one leader epoch; epochs ascend with offsets
+ *   C2  a value stands at one offset only: no duplicate of an idempotent send
+ *   C3  only values that were sent are read, and their bytes are those that were sent
+ *   C4  a reader sees every offset, in order, and nothing at or above the high watermark it was
+ *       told; a high watermark never goes back on one connection
+ *   C5  a producer's values stand in a partition in the order in which they were sent
+ *   C6  an acknowledged value is found by every final reader, at the offset of its ack
+ *   C7  offsets are dense: every one below the end of what was read holds a value
+ *
+ * A partition of an async topic may lose a suffix when its home region is lost: checker_cut says
+ * that and how much may be gone. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct checker;
+
+struct checker *checker_new(uint32_t partitions, uint32_t producers, uint32_t readers);
+void checker_free(struct checker *checker);
+
+/* The first thing that was wrong, or NULL. */
+const char *checker_failure(const struct checker *checker);
+
+void checker_sent(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number);
+/* offset -1: acknowledged, but the answer did not say where (a known duplicate). */
+void checker_acked(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
+                   int64_t offset);
+/* `intact`: the bytes are those that belong to the value. */
+void checker_read(struct checker *checker, uint32_t reader, uint32_t partition, int64_t offset,
+                  int32_t epoch, uint32_t producer, uint64_t number, bool intact);
+void checker_high_watermark(struct checker *checker, uint32_t reader, uint32_t partition,
+                            int64_t high_watermark);
+/* The reader asks another node from now on, or by a new connection: what it is told there may be
+ * lower. */
+void checker_moved(struct checker *checker, uint32_t reader, uint32_t partition);
+
+/* The end: what the final readers (bit per reader) did not see is lost. */
+void checker_finish(struct checker *checker, uint64_t final_readers);
+
+/* Everything below this offset was acknowledged or lies before something that was. */
+int64_t checker_acked_end(const struct checker *checker, uint32_t partition);
+
+struct checker_counts {
+    uint64_t sent;
+    uint64_t acked;
+    uint64_t reads;
+    uint64_t lost;
+    uint64_t duplicated;
+};
+void checker_counts(const struct checker *checker, struct checker_counts *out);

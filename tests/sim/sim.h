@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cluster simulator: production nodes (src/agent and all below it) on simulated clocks, disks
+ * and wires, with Kafka clients around them, all driven by one seed.
+ *
+ * One thread, one virtual time. Everything that happens is a timer: of the world (heap below) or of
+ * a node's own clock. The earliest fires next; equal times go to the world first, then by node id.
+ * Same seed, same run: `hash` folds in whatever happens and is the same in a replay. */
+#pragma once
+
+#include "base/prng.h"
+#include "base/timer_heap.h"
+#include "tests/sim/checker.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_node.h"
+
+#define SIM_NODES_MAX   8 /* ids 1..7 */
+#define SIM_REGIONS     3
+#define SIM_MS          ((uint64_t)1000)
+#define SIM_S           ((uint64_t)1000000)
+#define SIM_TOPICS_MAX  4
+#define SIM_CLIENTS_MAX 12
+
+struct sim_producer;
+struct sim_consumer;
+struct sim_faults;
+
+struct sim_topic {
+    char name[32];
+    char policy[32];
+    int32_t partitions;
+    int32_t first; /* number of its partition 0 among all partitions of the run */
+    bool async;
+};
+
+struct sim {
+    uint64_t seed;
+    int verbose; /* 0: nothing; 1: the story; 2: and what the nodes trace; 3: debug, too */
+    uint64_t now_us;
+    struct timer_heap heap;
+    uint64_t hash;
+    uint64_t steps;
+    /* Chance, one generator per component. */
+    struct prng chance_net;
+    struct prng chance_nodes;
+    struct prng chance_faults;
+    struct prng chance_clients;
+    struct sim_net net;
+    uint32_t node_count;
+    struct sim_node nodes[SIM_NODES_MAX]; /* by id; 0 is unused */
+    uint32_t topic_count;
+    struct sim_topic topics[SIM_TOPICS_MAX];
+    int32_t partition_count;
+    struct checker *checker;
+    struct sim_producer *producers[SIM_CLIENTS_MAX];
+    uint32_t producer_count;
+    struct sim_consumer *consumers[SIM_CLIENTS_MAX];
+    uint32_t consumer_count;
+    struct sim_faults *faults;
+    char failure[512]; /* the first one; empty: none */
+};
+
+struct sim *sim_new(uint64_t seed, int verbose);
+void sim_free(struct sim *sim);
+
+/* Arms a timer of the world. */
+void sim_at(struct sim *sim, struct timer *timer, uint64_t at_us);
+void sim_after(struct sim *sim, struct timer *timer, uint64_t us);
+void sim_stop(struct sim *sim, struct timer *timer);
+
+/* Fires whatever is next, if that is not after `until_us`; then time moves there. */
+bool sim_step(struct sim *sim, uint64_t until_us);
+/* Runs until `until_us`, or until `done` says so (NULL: never), or until something failed. True
+ * if `done` said so. */
+bool sim_run(struct sim *sim, uint64_t until_us, bool (*done)(struct sim *sim));
+
+/* A line of the story; folded into the hash. */
+void sim_tell(struct sim *sim, const char *format, ...) TERN_PRINTF(2, 3);
+/* Folds something that happened into the hash. */
+void sim_note(struct sim *sim, uint64_t what);
+/* The run has failed: only the first reason is kept. */
+void sim_fail(struct sim *sim, const char *format, ...) TERN_PRINTF(2, 3);
+static inline bool sim_failed(const struct sim *sim)
+{
+    return sim->failure[0] != '\0';
+}

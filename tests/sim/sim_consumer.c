@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_consumer.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "kafka/batch.h"
+#include "kafka/generated/errors.h"
+#include "kafka/generated/messages.h"
+#include "tests/sim/sim_producer.h"
+
+#define FETCH_VERSION 12
+#define MAX_WAIT_MS   500
+
+/* The fetches from one node: one at a time. */
+struct loop {
+    struct sim_consumer *consumer;
+    uint32_t node;
+    bool busy;
+    struct sim_call call;
+    struct timer again;
+    uint32_t asked_count;
+    int32_t asked[SIM_PARTITIONS_MAX];
+};
+
+struct sim_consumer {
+    struct sim_client client; /* first */
+    uint32_t number;
+    uint32_t node;
+    int64_t next[SIM_PARTITIONS_MAX];
+    int32_t epoch[SIM_PARTITIONS_MAX]; /* of the last record read; -1 */
+    int16_t error[SIM_PARTITIONS_MAX]; /* the last one, for people */
+    uint32_t from[SIM_PARTITIONS_MAX]; /* node that was asked last */
+    uint64_t by[SIM_PARTITIONS_MAX];   /* and its connection */
+    struct loop loops[SIM_NODES_MAX];
+};
+
+static uint32_t source(const struct sim_consumer *consumer, int32_t partition)
+{
+    return consumer->node != 0 ? consumer->node : consumer->client.known[partition].leader;
+}
+
+static void start(struct timer *timer);
+
+static void soon(struct loop *loop, uint64_t us)
+{
+    if (!loop->busy && !timer_armed(&loop->again)) {
+        sim_after(loop->consumer->client.sim, &loop->again, us);
+    }
+}
+
+static void take_batch(struct sim_consumer *consumer, int32_t partition, struct slice batch)
+{
+    struct sim *sim = consumer->client.sim;
+    struct record_iter iter;
+    struct record record;
+    struct batch_info info;
+
+    if (batch_check(batch, &info) != 0 || record_iter_init(&iter, batch) != 0) {
+        sim_fail(sim, "consumer %u, partition %d: a batch with a wrong checksum", consumer->number,
+                 partition);
+        return;
+    }
+    while (record_next(&iter, &record) == 0) {
+        uint32_t producer = 0;
+        uint64_t number = 0;
+        uint32_t meant = 0;
+        if (record.offset < consumer->next[partition]) {
+            continue; /* batches begin where they begin */
+        }
+        bool intact = sim_value_parse(record.value, &producer, &number, &meant) &&
+                      meant == (uint32_t)partition;
+        checker_read(sim->checker, consumer->number, (uint32_t)partition, record.offset,
+                     info.leader_epoch, producer, number, intact);
+        consumer->next[partition] = record.offset + 1;
+        consumer->epoch[partition] = info.leader_epoch;
+    }
+}
+
+/* True: more may come at once. */
+static bool take_partition(struct sim_consumer *consumer, int32_t partition,
+                           const struct kafka_fetch_response_partition *in)
+{
+    struct sim *sim = consumer->client.sim;
+
+    consumer->error[partition] = in->error;
+    switch (in->error) {
+    case 0:
+        break;
+    case KAFKA_ERROR_OFFSET_OUT_OF_RANGE:
+        sim_fail(sim, "consumer %u, partition %d: offset %lld is out of range at node %u",
+                 consumer->number, partition, (long long)consumer->next[partition],
+                 source(consumer, partition));
+        return false;
+    case KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION:
+    case KAFKA_ERROR_LEADER_NOT_AVAILABLE:
+    case KAFKA_ERROR_NOT_LEADER_OR_FOLLOWER:
+    case KAFKA_ERROR_FENCED_LEADER_EPOCH:
+    case KAFKA_ERROR_UNKNOWN_LEADER_EPOCH:
+    case KAFKA_ERROR_OFFSET_NOT_AVAILABLE:
+    case KAFKA_ERROR_KAFKA_STORAGE_ERROR:
+        return false;
+    default:
+        sim_fail(sim, "consumer %u, partition %d: %s", consumer->number, partition,
+                 kafka_error_name(in->error));
+        return false;
+    }
+    if (in->diverging_epoch.epoch >= 0) {
+        sim_fail(sim, "consumer %u, partition %d: what it read up to %lld is of another history",
+                 consumer->number, partition, (long long)consumer->next[partition]);
+        return false;
+    }
+    checker_high_watermark(sim->checker, consumer->number, (uint32_t)partition, in->high_watermark);
+    struct slice run = in->records.bytes;
+    struct batch_info info;
+    struct slice batch;
+    while (!sim_failed(sim) && batch_next(&run, &info, &batch) == 0) {
+        take_batch(consumer, partition, batch);
+    }
+    return true;
+}
+
+static void fetched(struct sim_call *call, int status, const void *response)
+{
+    struct loop *loop = CONTAINER_OF(call, struct loop, call);
+    struct sim_consumer *consumer = loop->consumer;
+    const struct kafka_fetch_response *m = response;
+    bool good = status == 0 && m->error == 0;
+    uint32_t at = 0;
+
+    loop->busy = false;
+    for (uint32_t t = 0; good && t < m->topics_count; t++) {
+        for (uint32_t i = 0; i < m->topics[t].partitions_count && at < loop->asked_count; i++) {
+            int32_t partition = loop->asked[at++];
+            if (!take_partition(consumer, partition, &m->topics[t].partitions[i])) {
+                good = false;
+            }
+        }
+    }
+    if (checker_failure(consumer->client.sim->checker) != NULL) {
+        sim_fail(consumer->client.sim, "%s", checker_failure(consumer->client.sim->checker));
+        return;
+    }
+    if (!good) {
+        sim_client_refresh(&consumer->client);
+    }
+    soon(loop, good ? 0 : 100 * SIM_MS);
+}
+
+static void start(struct timer *timer)
+{
+    struct loop *loop = CONTAINER_OF(timer, struct loop, again);
+    struct sim_consumer *consumer = loop->consumer;
+    struct sim *sim = consumer->client.sim;
+    struct sim_conn *conn = &consumer->client.conns[loop->node];
+    struct kafka_fetch_request m;
+    struct kafka_fetch_request_topic topics[SIM_TOPICS_MAX];
+    struct kafka_fetch_request_partition parts[SIM_PARTITIONS_MAX];
+
+    kafka_fetch_request_init(&m);
+    m.max_wait_ms = MAX_WAIT_MS;
+    m.min_bytes = 1;
+    m.max_bytes = 1 << 20;
+    m.topics = topics;
+    loop->asked_count = 0;
+    for (uint32_t t = 0; t < sim->topic_count; t++) {
+        struct kafka_fetch_request_topic *topic = &topics[m.topics_count];
+        kafka_fetch_request_topic_init(topic);
+        topic->topic = slice_text(sim->topics[t].name);
+        topic->partitions = &parts[loop->asked_count];
+        for (int32_t i = 0; i < sim->topics[t].partitions; i++) {
+            int32_t number = sim->topics[t].first + i;
+            if (source(consumer, number) != loop->node) {
+                continue;
+            }
+            struct kafka_fetch_request_partition *p = &parts[loop->asked_count];
+            kafka_fetch_request_partition_init(p);
+            p->partition = i;
+            p->fetch_offset = consumer->next[number];
+            p->last_fetched_epoch = consumer->epoch[number];
+            p->partition_max_bytes = 16 << 10;
+            loop->asked[loop->asked_count++] = number;
+            topic->partitions_count++;
+        }
+        m.topics_count += topic->partitions_count > 0;
+    }
+    if (loop->asked_count == 0) {
+        return;
+    }
+    loop->busy = true;
+    sim_conn_ask(conn, &loop->call, 1, FETCH_VERSION, &m, 3 * SIM_S);
+    for (uint32_t i = 0; i < loop->asked_count; i++) {
+        int32_t number = loop->asked[i];
+        if (consumer->from[number] != loop->node || consumer->by[number] != conn->opened) {
+            consumer->from[number] = loop->node;
+            consumer->by[number] = conn->opened;
+            checker_moved(sim->checker, consumer->number, (uint32_t)number);
+        }
+    }
+}
+
+static void told(struct sim_client *client)
+{
+    struct sim_consumer *consumer = CONTAINER_OF(client, struct sim_consumer, client);
+
+    for (uint32_t id = 1; id <= client->sim->node_count; id++) {
+        soon(&consumer->loops[id], 0);
+    }
+}
+
+struct sim_consumer *sim_consumer_new(struct sim *sim, uint32_t number, uint32_t place,
+                                      uint32_t node)
+{
+    struct sim_consumer *consumer = mem_new(sizeof *consumer);
+    char name[32];
+
+    (void)snprintf(name, sizeof name, "consumer-%u", number);
+    sim_client_init(&consumer->client, sim, place, name);
+    consumer->client.told = told;
+    consumer->number = number;
+    consumer->node = node;
+    for (int32_t i = 0; i < SIM_PARTITIONS_MAX; i++) {
+        consumer->epoch[i] = -1;
+    }
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        struct loop *loop = &consumer->loops[id];
+        loop->consumer = consumer;
+        loop->node = id;
+        loop->call.done = fetched;
+        loop->again.fire = start;
+    }
+    sim_client_refresh(&consumer->client);
+    return consumer;
+}
+
+void sim_consumer_free(struct sim_consumer *consumer)
+{
+    struct sim *sim = consumer->client.sim;
+
+    sim_client_fini(&consumer->client);
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        sim_stop(sim, &consumer->loops[id].again);
+    }
+    free(consumer);
+}
+
+bool sim_consumer_at_end(const struct sim_consumer *consumer)
+{
+    const struct sim *sim = consumer->client.sim;
+
+    for (int32_t i = 0; i < sim->partition_count; i++) {
+        if (consumer->next[i] < checker_acked_end(sim->checker, (uint32_t)i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sim_consumer_describe(const struct sim_consumer *consumer, char out[160])
+{
+    const struct sim *sim = consumer->client.sim;
+
+    for (int32_t i = 0; i < sim->partition_count; i++) {
+        int64_t end = checker_acked_end(sim->checker, (uint32_t)i);
+        if (consumer->next[i] < end) {
+            (void)snprintf(out, 160,
+                           "consumer %u stands at %lld of %lld in partition %d, asked node %u, "
+                           "last error %s",
+                           consumer->number, (long long)consumer->next[i], (long long)end, i,
+                           consumer->from[i], kafka_error_name(consumer->error[i]));
+            return;
+        }
+    }
+    (void)snprintf(out, 160, "consumer %u is at the end", consumer->number);
+}

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Places, ways and the mesh between nodes; the clients' side is in sim_tcp.c.
+ *
+ * A channel comes up in three steps, as the real mesh does it: the dialling end says hello, the
+ * other checks it and answers with its own, the first checks that and says ready. Numbers tell old
+ * connections from new ones; a newer one replaces an older at the end that has not noticed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+#include "tests/sim/sim_tcp.h"
+
+enum { HELLO = 1, WELCOME, READY, FRAME, CLOSED };
+
+#define BACKOFF_MIN_MS 50
+#define BACKOFF_MAX_MS 1000
+#define DIAL_MS        5000
+#define USER_TIMEOUT_S 15
+
+struct hello_message {
+    uint64_t serial;
+    struct wire_hello hello;
+};
+
+static struct sim_end *other_end(const struct sim_end *end)
+{
+    struct sim_channel *channel = end->channel;
+
+    return &channel->ends[end == &channel->ends[0] ? 1 : 0];
+}
+
+static struct sim_channel *channel_of(struct sim_net *net, uint32_t a, uint32_t b,
+                                      enum wire_channel kind)
+{
+    return a < b ? &net->channels[a][b][kind] : &net->channels[b][a][kind];
+}
+
+static struct sim_end *end_of(struct sim_net *net, uint32_t node, uint32_t peer,
+                              enum wire_channel kind)
+{
+    return &channel_of(net, node, peer, kind)->ends[node < peer ? 0 : 1];
+}
+
+static struct sim_wire *wire_of(const struct sim_end *end)
+{
+    return &end->channel->sim->net.wires[end->node];
+}
+
+/* The process behind the end can be called. */
+static bool alive(const struct sim_end *end)
+{
+    return wire_of(end)->handler != NULL;
+}
+
+static bool running(const struct sim_end *end)
+{
+    return alive(end) && !end->channel->sim->nodes[end->node].paused;
+}
+
+/* ---- ways -------------------------------------------------------------------------------------
+ */
+
+bool sim_net_cut(const struct sim_net *net, uint32_t from, uint32_t to)
+{
+    return from != to && net->cut[from][to];
+}
+
+uint64_t sim_net_delay_us(struct sim_net *net, uint32_t from, uint32_t to)
+{
+    uint64_t delay = net->delay_us[from][to];
+    uint64_t jitter = delay * net->jitter_percent / 100;
+
+    return delay + prng_below(&net->sim->chance_net, jitter + 1);
+}
+
+/* TCP sends again when a way is back, after a while of its own. */
+static void kick_stalled(struct sim_net *net, uint32_t from, uint32_t to)
+{
+    QUEUE_EACH (each, &net->stalled) {
+        struct sim_pipe *pipe = CONTAINER_OF(each, struct sim_pipe, in_stalled);
+        if (pipe->from_place == from && pipe->to_place == to) {
+            sim_pipe_kick(pipe, sim_net_delay_us(net, from, to) +
+                                    prng_below(&net->sim->chance_net, 200 * SIM_MS));
+        }
+    }
+}
+
+static void channels_notice_cut(struct sim_net *net, uint32_t a, uint32_t b)
+{
+    for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
+        struct sim_channel *channel = channel_of(net, a, b, (enum wire_channel)kind);
+        bool cut = net->cut[a][b] || net->cut[b][a];
+        for (int i = 0; i < 2; i++) {
+            struct sim_end *end = &channel->ends[i];
+            if (cut && !timer_armed(&end->gives_up)) {
+                uint64_t after =
+                    prng_between(&net->sim->chance_net, 2 * SIM_S, USER_TIMEOUT_S * SIM_S);
+                sim_after(net->sim, &end->gives_up, after);
+            } else if (!cut) {
+                sim_stop(net->sim, &end->gives_up);
+            }
+        }
+    }
+}
+
+void sim_net_set_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
+{
+    if (net->cut[from][to] == cut) {
+        return;
+    }
+    net->cut[from][to] = cut;
+    if (from < SIM_PLACES && to < SIM_PLACES && from != to) {
+        channels_notice_cut(net, from, to);
+    }
+    if (!cut) {
+        kick_stalled(net, from, to);
+    }
+}
+
+/* ---- dialling ---------------------------------------------------------------------------------
+ */
+
+static void dial_later(struct sim_channel *channel)
+{
+    if (timer_armed(&channel->dial)) {
+        return;
+    }
+    uint64_t jitter = prng_below(&channel->sim->chance_net, 20 * SIM_MS);
+
+    sim_after(channel->sim, &channel->dial, channel->backoff_ms * SIM_MS + jitter);
+    channel->backoff_ms =
+        channel->backoff_ms * 2 < BACKOFF_MAX_MS ? channel->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
+static void send_hello(struct sim_end *end, uint16_t kind)
+{
+    struct hello_message m;
+
+    memset(&m, 0, sizeof m);
+    m.serial = end->serial;
+    m.hello = wire_of(end)->hello;
+    sim_pipe_send(&end->out, kind, 0, 0, blob_copy(slice_of(&m, sizeof m)));
+}
+
+/* This end's connection is over; the node hears of it now. */
+static void end_down(struct sim_end *end)
+{
+    bool was_up = end->up;
+
+    end->serial = 0;
+    end->up = false;
+    end->closing = false;
+    end->refused = false;
+    sim_stop(end->channel->sim, &end->closed);
+    if (was_up && alive(end)) {
+        struct sim_wire *wire = wire_of(end);
+        sim_tell(end->channel->sim, "node %u: %s channel to node %u is down", end->node,
+                 end->channel->kind == WIRE_CONTROL ? "control" : "data", other_end(end)->node);
+        sim_node_enter(&wire->sim->nodes[end->node]);
+        wire->handler->peer_down(wire->ctx, other_end(end)->node, end->channel->kind);
+    }
+    dial_later(end->channel);
+}
+
+static void end_up(struct sim_end *end)
+{
+    struct sim_wire *wire = wire_of(end);
+
+    end->up = true;
+    end->channel->backoff_ms = BACKOFF_MIN_MS;
+    sim_tell(end->channel->sim, "node %u: %s channel to node %u is up", end->node,
+             end->channel->kind == WIRE_CONTROL ? "control" : "data", other_end(end)->node);
+    sim_node_enter(&wire->sim->nodes[end->node]);
+    wire->handler->peer_up(wire->ctx, &end->other, end->channel->kind);
+}
+
+static bool wants(const struct sim_end *end)
+{
+    const struct sim_wire *wire = wire_of(end);
+
+    return running(end) && wire->hello_set && wire->wants[other_end(end)->node];
+}
+
+static void dial(struct timer *timer)
+{
+    struct sim_channel *channel = CONTAINER_OF(timer, struct sim_channel, dial);
+    struct sim_end *end = wants(&channel->ends[0]) ? &channel->ends[0] : &channel->ends[1];
+
+    if (channel->ends[0].up && channel->ends[1].up) {
+        return;
+    }
+    if (!wants(end) || end->up) {
+        /* Nobody there yet; or the other end must come. */
+        end = other_end(end);
+        if (!wants(end) || end->up) {
+            dial_later(channel);
+            return;
+        }
+    }
+    sim_pipe_clear(&end->out);
+    end->serial = ++channel->serial;
+    send_hello(end, HELLO);
+    sim_after(channel->sim, &channel->dial, DIAL_MS * SIM_MS);
+}
+
+/* True: this end accepts the peer that said this. */
+static bool check(struct sim_end *end, const struct hello_message *m)
+{
+    struct sim_wire *wire = wire_of(end);
+    char why[128] = "";
+
+    sim_node_enter(&wire->sim->nodes[end->node]);
+    if (m->hello.node_id == other_end(end)->node &&
+        wire->handler->peer_check(wire->ctx, &m->hello, why)) {
+        return true;
+    }
+    sim_tell(wire->sim, "node %u refuses node %u: %s", end->node, m->hello.node_id, why);
+    return false;
+}
+
+static void say_closed(struct sim_end *end, uint64_t serial)
+{
+    sim_pipe_send(&end->out, CLOSED, 0, 0, blob_copy(slice_of(&serial, sizeof serial)));
+}
+
+static void on_hello(struct sim_end *end, const struct hello_message *m)
+{
+    if (!alive(end) && wire_of(end)->sim->nodes[end->node].silent) {
+        return;
+    }
+    if (!alive(end) || !wire_of(end)->hello_set || !check(end, m)) {
+        say_closed(end, m->serial);
+        return;
+    }
+    if (end->up || end->serial != 0) {
+        end_down(end); /* replaced by a newer connection */
+    }
+    sim_pipe_clear(&end->out);
+    end->serial = m->serial;
+    end->other = m->hello;
+    send_hello(end, WELCOME);
+}
+
+static void on_welcome(struct sim_end *end, const struct hello_message *m)
+{
+    if (!alive(end) || end->up || end->serial != m->serial) {
+        say_closed(end, m->serial);
+        return;
+    }
+    if (!check(end, m)) {
+        say_closed(end, m->serial);
+        end_down(end);
+        return;
+    }
+    end->other = m->hello;
+    sim_pipe_send(&end->out, READY, 0, 0, blob_copy(slice_of(&m->serial, sizeof m->serial)));
+    sim_stop(end->channel->sim, &end->channel->dial);
+    end_up(end);
+}
+
+static void on_frame(struct sim_end *end, const struct sim_message *message)
+{
+    struct sim_wire *wire = wire_of(end);
+    struct blob *blob = message->blob;
+
+    if (!end->up || !alive(end)) {
+        if (!wire->sim->nodes[end->node].silent) {
+            say_closed(end, other_end(end)->serial); /* nobody knows this connection any more */
+        }
+        return;
+    }
+    if (end->closing) {
+        return;
+    }
+    sim_node_enter(&wire->sim->nodes[end->node]);
+    struct chunk tail = {blob, blob->bytes + message->head_len, blob->len - message->head_len};
+    wire->handler->peer_frame(wire->ctx, other_end(end)->node, end->channel->kind, message->type,
+                              slice_of(blob->bytes, message->head_len), tail);
+}
+
+static void maybe_drained(struct sim_end *end)
+{
+    struct sim_wire *wire = wire_of(end);
+
+    if (end->refused && end->up && running(end) &&
+        end->out.queued < wire->sim->net.queue_max[end->channel->kind] / 2) {
+        end->refused = false;
+        sim_node_enter(&wire->sim->nodes[end->node]);
+        wire->handler->peer_drained(wire->ctx, other_end(end)->node, end->channel->kind);
+    }
+}
+
+static void deliver(struct sim_pipe *pipe, struct sim_message *message)
+{
+    struct sim_end *from = CONTAINER_OF(pipe, struct sim_end, out);
+    struct sim_end *end = other_end(from);
+    struct hello_message m;
+    uint64_t serial = 0;
+
+    switch (message->kind) {
+    case HELLO:
+    case WELCOME:
+        memcpy(&m, message->blob->bytes, sizeof m);
+        if (message->kind == HELLO) {
+            on_hello(end, &m);
+        } else {
+            on_welcome(end, &m);
+        }
+        break;
+    case READY:
+        memcpy(&serial, message->blob->bytes, sizeof serial);
+        if (alive(end) && end->serial == serial && !end->up) {
+            end_up(end);
+        }
+        break;
+    case CLOSED:
+        memcpy(&serial, message->blob->bytes, sizeof serial);
+        if (end->serial == serial) {
+            end_down(end);
+        }
+        break;
+    default:
+        on_frame(end, message);
+        break;
+    }
+    maybe_drained(from);
+}
+
+/* A machine takes packets also for a process that is gone; only a paused one lets them wait. */
+static bool ready(struct sim_pipe *pipe)
+{
+    struct sim_end *end = other_end(CONTAINER_OF(pipe, struct sim_end, out));
+
+    return !end->channel->sim->nodes[end->node].paused;
+}
+
+static void gives_up(struct timer *timer)
+{
+    struct sim_end *end = CONTAINER_OF(timer, struct sim_end, gives_up);
+
+    if (end->up && running(end)) {
+        sim_pipe_clear(&end->out);
+        say_closed(end, end->serial);
+        end_down(end);
+    }
+}
+
+static void closed(struct timer *timer)
+{
+    struct sim_end *end = CONTAINER_OF(timer, struct sim_end, closed);
+
+    if (end->serial != 0) {
+        say_closed(end, end->serial);
+        end_down(end);
+    }
+}
+
+void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b)
+{
+    for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
+        struct sim_channel *channel = channel_of(net, a, b, (enum wire_channel)kind);
+        for (int i = 0; i < 2; i++) {
+            struct sim_end *end = &channel->ends[i];
+            sim_pipe_clear(&end->out);
+            if (end->serial != 0) {
+                sim_at(net->sim, &end->closed, net->sim->now_us);
+            }
+        }
+    }
+}
+
+void sim_net_node_down(struct sim_net *net, uint32_t node, bool silent)
+{
+    struct sim_wire *wire = &net->wires[node];
+
+    wire->handler = NULL;
+    wire->hello_set = false;
+    memset(wire->wants, 0, sizeof wire->wants);
+    for (uint32_t peer = 1; peer <= net->sim->node_count; peer++) {
+        for (int kind = 0; peer != node && kind < WIRE_CHANNELS; kind++) {
+            struct sim_end *end = end_of(net, node, peer, (enum wire_channel)kind);
+            uint64_t serial = end->serial;
+            if (end->serial != 0) {
+                end_down(end);
+            }
+            if (serial != 0 && !silent) {
+                say_closed(end, serial);
+            }
+        }
+    }
+    sim_tcp_node_down(net, node, silent);
+}
+
+void sim_net_node_resumed(struct sim_net *net, uint32_t node)
+{
+    QUEUE_EACH (each, &net->stalled) {
+        struct sim_pipe *pipe = CONTAINER_OF(each, struct sim_pipe, in_stalled);
+        if (pipe->to_place == node) {
+            sim_pipe_kick(pipe, 0);
+        }
+    }
+}
+
+/* ---- the wire seam ----------------------------------------------------------------------------
+ */
+
+static struct sim_wire *sim_wire_of(struct wire *wire)
+{
+    return CONTAINER_OF(wire, struct sim_wire, wire);
+}
+
+static void set_handler(struct wire *wire, const struct wire_handler *handler, void *ctx)
+{
+    sim_wire_of(wire)->handler = handler;
+    sim_wire_of(wire)->ctx = ctx;
+}
+
+static void set_hello(struct wire *wire, const struct wire_hello *hello)
+{
+    sim_wire_of(wire)->hello = *hello;
+    sim_wire_of(wire)->hello_set = true;
+}
+
+static void set_peer(struct wire *wire, uint32_t node_id, const char *mesh_address)
+{
+    struct sim_wire *w = sim_wire_of(wire);
+    unsigned id = 0;
+
+    CHECK(node_id > 0 && node_id < SIM_PLACES && node_id != w->node);
+    if (mesh_address[0] == '\0') {
+        w->wants[node_id] = false;
+        return;
+    }
+    CHECK(sscanf(mesh_address, "node-%u:", &id) == 1 && id == node_id);
+    if (!w->wants[node_id]) {
+        w->wants[node_id] = true;
+        for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
+            struct sim_channel *channel =
+                channel_of(&w->sim->net, w->node, node_id, (enum wire_channel)kind);
+            channel->backoff_ms = BACKOFF_MIN_MS;
+            dial_later(channel);
+        }
+    }
+}
+
+static bool is_up(struct wire *wire, uint32_t node_id, enum wire_channel channel)
+{
+    struct sim_wire *w = sim_wire_of(wire);
+
+    if (node_id == 0 || node_id >= SIM_PLACES || node_id == w->node) {
+        return false;
+    }
+    const struct sim_end *end = end_of(&w->sim->net, w->node, node_id, channel);
+    return end->up && !end->closing;
+}
+
+static size_t queued_bytes(struct wire *wire, uint32_t node_id, enum wire_channel channel)
+{
+    struct sim_wire *w = sim_wire_of(wire);
+
+    return is_up(wire, node_id, channel)
+               ? end_of(&w->sim->net, w->node, node_id, channel)->out.queued
+               : 0;
+}
+
+static bool send(struct wire *wire, uint32_t node_id, enum wire_channel channel,
+                 const struct wire_frame *frame)
+{
+    struct sim_wire *w = sim_wire_of(wire);
+    size_t len = frame->head.len;
+
+    /* A process that has died inside this turn says nothing any more. */
+    if (!is_up(wire, node_id, channel) || sim_node_gone(&w->sim->nodes[w->node])) {
+        return false;
+    }
+    struct sim_end *end = end_of(&w->sim->net, w->node, node_id, channel);
+    for (size_t i = 0; i < frame->tail_count; i++) {
+        len += frame->tail[i].len;
+    }
+    if (end->out.queued > 0 && end->out.queued + len > w->sim->net.queue_max[channel]) {
+        end->refused = true;
+        return false;
+    }
+    struct blob *blob = blob_new(len);
+    uint8_t *at = blob->bytes;
+    if (frame->head.len > 0) {
+        memcpy(at, frame->head.base, frame->head.len);
+    }
+    at += frame->head.len;
+    for (size_t i = 0; i < frame->tail_count; i++) {
+        memcpy(at, frame->tail[i].base, frame->tail[i].len);
+        at += frame->tail[i].len;
+    }
+    sim_pipe_send(&end->out, FRAME, frame->type, frame->head.len, blob);
+    return true;
+}
+
+static void drop_peer(struct wire *wire, uint32_t node_id)
+{
+    struct sim_wire *w = sim_wire_of(wire);
+
+    if (node_id == 0 || node_id >= SIM_PLACES || node_id == w->node) {
+        return;
+    }
+    for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
+        struct sim_end *end = end_of(&w->sim->net, w->node, node_id, (enum wire_channel)kind);
+        if (end->serial != 0 && !end->closing) {
+            end->closing = true;
+            sim_at(w->sim, &end->closed, w->sim->now_us);
+        }
+    }
+}
+
+static const struct wire_ops wire_ops = {
+    .set_handler = set_handler,
+    .set_hello = set_hello,
+    .set_peer = set_peer,
+    .send = send,
+    .is_up = is_up,
+    .queued_bytes = queued_bytes,
+    .drop_peer = drop_peer,
+    .client_send = sim_tcp_send,
+    .client_close = sim_tcp_close,
+    .client_pause = sim_tcp_pause,
+    .client_set_data = sim_tcp_set_data,
+    .client_data = sim_tcp_data,
+    .client_queued_bytes = sim_tcp_queued_bytes,
+};
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+static void init_end(struct sim_channel *channel, int which, uint32_t node, uint32_t peer)
+{
+    struct sim_end *end = &channel->ends[which];
+
+    end->channel = channel;
+    end->node = node;
+    sim_pipe_init(&end->out, channel->sim, node, peer);
+    end->out.ready = ready;
+    end->out.deliver = deliver;
+    end->closed.fire = closed;
+    end->gives_up.fire = gives_up;
+}
+
+void sim_net_init(struct sim_net *net, struct sim *sim)
+{
+    net->sim = sim;
+    queue_init(&net->stalled);
+    queue_init(&net->tcps);
+    for (uint32_t a = 1; a < SIM_PLACES; a++) {
+        net->wires[a] = (struct sim_wire){.wire = {&wire_ops}, .sim = sim, .node = a};
+        for (uint32_t b = a + 1; b < SIM_PLACES; b++) {
+            for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
+                struct sim_channel *channel = &net->channels[a][b][kind];
+                channel->sim = sim;
+                channel->kind = (enum wire_channel)kind;
+                channel->dial.fire = dial;
+                channel->backoff_ms = BACKOFF_MIN_MS;
+                init_end(channel, 0, a, b);
+                init_end(channel, 1, b, a);
+            }
+        }
+    }
+}
+
+void sim_net_fini(struct sim_net *net)
+{
+    for (uint32_t a = 1; a < SIM_PLACES; a++) {
+        for (uint32_t b = a + 1; b < SIM_PLACES; b++) {
+            for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
+                sim_pipe_clear(&net->channels[a][b][kind].ends[0].out);
+                sim_pipe_clear(&net->channels[a][b][kind].ends[1].out);
+            }
+        }
+    }
+    sim_tcp_fini(net);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_node.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/trace.h"
+#include "tests/lib/mem_disk.h"
+#include "tests/sim/sim.h"
+
+const char *const sim_regions[] = {"eu-west", "eu-central", "eu-north"};
+
+static void restart(struct timer *timer)
+{
+    struct sim_node *node = CONTAINER_OF(timer, struct sim_node, restart);
+
+    if (node->node == NULL) {
+        sim_node_start(node);
+    }
+}
+
+void sim_node_init(struct sim_node *node, struct sim *sim, uint32_t id, uint32_t region)
+{
+    node->sim = sim;
+    node->id = id;
+    node->region = region;
+    node->restart.fire = restart;
+    sim_clock_init(&node->clock, &sim->now_us, prng_split(&sim->chance_nodes));
+    node->disk = mem_disk_new(&node->clock.clock, prng_next(&sim->chance_nodes));
+}
+
+void sim_node_fini(struct sim_node *node)
+{
+    if (node->node != NULL) {
+        mem_disk_kill(node->disk);
+        node_close(node->node);
+        node->node = NULL;
+    }
+    sim_stop(node->sim, &node->restart);
+    if (node->disk != NULL) {
+        mem_disk_free(node->disk);
+        sim_clock_fini(&node->clock);
+    }
+}
+
+static void on_fatal(void *ctx, int error, const char *what)
+{
+    struct sim_node *node = ctx;
+
+    node->dying = true;
+    node->death = error;
+    (void)snprintf(node->death_what, sizeof node->death_what, "%s", what);
+}
+
+static void fill_options(struct sim_node *node, struct node_options *o)
+{
+    o->disk = node->disk;
+    o->clock = &node->clock.clock;
+    o->wire = &node->sim->net.wires[node->id].wire;
+    o->node_id = node->id;
+    (void)snprintf(o->cluster_name, sizeof o->cluster_name, "sim");
+    (void)snprintf(o->region, sizeof o->region, "%s", sim_regions[node->region]);
+    (void)snprintf(o->kafka_host, sizeof o->kafka_host, "node-%u", node->id);
+    o->kafka_port = 9092;
+    (void)snprintf(o->mesh_address, sizeof o->mesh_address, "node-%u:9093", node->id);
+    (void)snprintf(o->admin_address, sizeof o->admin_address, "node-%u:9094", node->id);
+    for (uint32_t id = 1; id <= node->sim->node_count; id++) {
+        if (id != node->id) {
+            struct node_seed *seed = &o->seeds[o->seed_count++];
+            seed->node_id = id;
+            (void)snprintf(seed->mesh_address, sizeof seed->mesh_address, "node-%u:9093", id);
+        }
+    }
+    o->store = store_defaults();
+    /* Small, so that files are recycled and segments rolled in seconds. */
+    o->store.journal_file_bytes = (uint64_t)256 << 10;
+    o->store.journal_files_max = 4;
+    o->store.segment_bytes = (uint64_t)64 << 10;
+    o->store.cache_bytes = (uint64_t)64 << 10;
+    o->store.checkpoint_ms = 2000;
+    o->store.reserve_bytes = 0;
+    o->fatal = on_fatal;
+    o->ctx = node;
+}
+
+void sim_node_start(struct sim_node *node)
+{
+    struct node_options options = {0};
+    char why[256] = "";
+
+    CHECK(node->node == NULL);
+    node->dying = false;
+    node->silent = false;
+    node->paused = false;
+    node->starts++;
+    sim_clock_boot(&node->clock);
+    sim_node_enter(node);
+    fill_options(node, &options);
+    sim_tell(node->sim, "node %u (%s) starts", node->id, options.region);
+    int status = node_open(&options, &node->node, why);
+    if (status != 0) {
+        node->node = NULL;
+        sim_net_node_down(&node->sim->net, node->id, false);
+        sim_fail(node->sim, "node %u cannot start: %s: %s", node->id, error_name(status), why);
+        return;
+    }
+    sim_node_settle(node);
+}
+
+void sim_node_crash(struct sim_node *node, enum sim_crash how)
+{
+    struct sim *sim = node->sim;
+
+    if (node->node == NULL) {
+        return;
+    }
+    sim_tell(sim, "node %u %s", node->id,
+             how == SIM_POWER ? "loses power"
+             : node->dying    ? "ends"
+                              : "is killed");
+    node->silent = how == SIM_POWER;
+    node->paused = false;
+    /* First the disk, so that nothing is under way any more; then the memory; then what was not
+     * synced. */
+    mem_disk_kill(node->disk);
+    sim_node_enter(node);
+    struct node *gone = node->node;
+    node->node = NULL;
+    node_close(gone);
+    sim_net_node_down(&sim->net, node->id, node->silent);
+    if (how == SIM_POWER) {
+        mem_disk_crash(node->disk);
+    }
+    node->dying = false;
+    node->may_die = false;
+    if (timer_heap_next_us(&node->clock.timers) != UINT64_MAX) {
+        sim_fail(sim, "node %u left an armed timer behind", node->id);
+        sim_clock_fini(&node->clock);
+    }
+}
+
+void sim_node_pause(struct sim_node *node, bool paused)
+{
+    if (node->node == NULL || node->paused == paused) {
+        return;
+    }
+    sim_tell(node->sim, "node %u %s", node->id, paused ? "is paused" : "goes on");
+    node->paused = paused;
+    node->clock.frozen = paused;
+    if (!paused) {
+        sim_net_node_resumed(&node->sim->net, node->id);
+    }
+}
+
+bool sim_node_gone(const struct sim_node *node)
+{
+    return node->node == NULL || node->dying || mem_disk_stopped(node->disk);
+}
+
+void sim_node_settle(struct sim_node *node)
+{
+    if (node->node == NULL || !sim_node_gone(node)) {
+        return;
+    }
+    if (mem_disk_stopped(node->disk)) {
+        sim_tell(node->sim, "node %u stops at a write point", node->id);
+        sim_node_crash(node, SIM_POWER);
+    } else {
+        sim_tell(node->sim, "node %u dies: %s: %s", node->id, error_name(node->death),
+                 node->death_what);
+        if (!node->may_die && node->death != TERN_EAMNESIA) {
+            sim_fail(node->sim, "node %u died: %s: %s", node->id, error_name(node->death),
+                     node->death_what);
+        }
+        sim_node_crash(node, SIM_KILL);
+    }
+    sim_after(node->sim, &node->restart,
+              prng_between(&node->sim->chance_nodes, 200 * SIM_MS, 3 * SIM_S));
+}
+
+void sim_node_enter(const struct sim_node *node)
+{
+    char who[32];
+
+    (void)snprintf(who, sizeof who, "node=%u", node->id);
+    trace_set_who(who);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One simulated machine: a disk that survives, and a ternd without its world on it. */
+#pragma once
+
+#include "agent/node.h"
+#include "tests/sim/sim_clock.h"
+
+struct sim;
+
+struct sim_node {
+    struct sim *sim;
+    uint32_t id;
+    uint32_t region;
+    struct sim_clock clock;
+    struct disk *disk;
+    struct node *node; /* NULL: down */
+    bool paused;
+    bool silent; /* down, and the machine, too: its peers get no answer at all */
+    bool dying;  /* fatal was called: it ends with this turn */
+    int death;
+    char death_what[160];
+    bool may_die; /* a fault that ends it was planted */
+    uint64_t starts;
+    struct timer restart;
+};
+
+extern const char *const sim_regions[];
+
+void sim_node_init(struct sim_node *node, struct sim *sim, uint32_t id, uint32_t region);
+void sim_node_fini(struct sim_node *node);
+/* Starts the process from what is on the disk. */
+void sim_node_start(struct sim_node *node);
+enum sim_crash {
+    SIM_KILL,  /* the process alone: what was written stays */
+    SIM_POWER, /* the machine: what was not synced is lost, kept or torn */
+};
+void sim_node_crash(struct sim_node *node, enum sim_crash how);
+void sim_node_pause(struct sim_node *node, bool paused);
+/* After every event: a node that has died, or whose disk has stopped, is gone. */
+void sim_node_settle(struct sim_node *node);
+/* It is dead, if only for this turn of the loop. */
+bool sim_node_gone(const struct sim_node *node);
+/* Its code runs now: what it traces carries its name. */
+void sim_node_enter(const struct sim_node *node);

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_run.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "kafka/generated/errors.h"
+#include "kafka/generated/messages.h"
+#include "tests/lib/mem_disk.h"
+#include "tests/sim/sim_consumer.h"
+#include "tests/sim/sim_faults.h"
+#include "tests/sim/sim_producer.h"
+
+#define CREATE_TOPICS_VERSION 5
+#define FOUND_LIMIT           (30 * SIM_S)
+#define LIVE_LIMIT            (30 * SIM_S) /* after healing everything must be done within that */
+
+/* ---- founding ---------------------------------------------------------------------------------
+ */
+
+static void lay_ways(struct sim *sim)
+{
+    struct prng *chance = &sim->chance_net;
+
+    for (uint32_t a = 1; a < SIM_PLACES; a++) {
+        for (uint32_t b = a; b < SIM_PLACES; b++) {
+            uint64_t us = a == b ? 100 : prng_between(chance, 2 * SIM_MS, 35 * SIM_MS);
+            sim->net.delay_us[a][b] = us;
+            sim->net.delay_us[b][a] = us;
+        }
+    }
+    sim->net.jitter_percent = (uint32_t)prng_between(chance, 1, 30);
+    sim->net.queue_max[WIRE_CONTROL] = (size_t)8 << 20;
+    sim->net.queue_max[WIRE_DATA] = prng_chance(chance, 1, 3) ? (size_t)64 << 10 : (size_t)8 << 20;
+}
+
+static void make_nodes(struct sim *sim)
+{
+    sim->node_count = 3;
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        sim_node_init(&sim->nodes[id], sim, id, (id - 1) % SIM_REGIONS);
+    }
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        uint64_t slowest = prng_between(&sim->chance_nodes, 300, 8000);
+        mem_disk_set_latency(sim->nodes[id].disk, 50, slowest);
+        sim_node_start(&sim->nodes[id]);
+    }
+}
+
+static void found(struct sim *sim)
+{
+    struct node_founder founders[SIM_REGIONS];
+    struct uuid cluster_id = uuid_from_random(prng_next(&sim->chance_nodes), sim->seed);
+    char why[256] = "";
+
+    memset(founders, 0, sizeof founders);
+    for (uint32_t id = 1; id <= SIM_REGIONS; id++) {
+        struct node_founder *f = &founders[id - 1];
+        f->node_id = id;
+        f->raft_id = id;
+        (void)snprintf(f->region, sizeof f->region, "%s", sim_regions[sim->nodes[id].region]);
+        (void)snprintf(f->mesh_address, sizeof f->mesh_address, "node-%u:9093", id);
+    }
+    for (uint32_t id = 1; id <= SIM_REGIONS; id++) {
+        sim_node_enter(&sim->nodes[id]);
+        int status = node_found(sim->nodes[id].node, cluster_id, founders, SIM_REGIONS, why);
+        if (status != 0) {
+            sim_fail(sim, "node %u cannot be founded: %s", id, why);
+        }
+    }
+}
+
+static bool all_ready(struct sim *sim)
+{
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        const struct sim_node *node = &sim->nodes[id];
+        if (node->node == NULL || node_phase(node->node) != NODE_READY) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- topics -----------------------------------------------------------------------------------
+ */
+
+struct maker {
+    struct sim_client client;
+    struct sim_call call;
+    struct timer again;
+    uint32_t topic;
+};
+
+static struct maker *maker_now; /* for `made`, which gets only the sim */
+
+static void ask_for_topic(struct timer *timer)
+{
+    struct maker *maker = CONTAINER_OF(timer, struct maker, again);
+    const struct sim_topic *topic = &maker->client.sim->topics[maker->topic];
+    struct kafka_create_topics_request m;
+    struct kafka_create_topics_request_topic t;
+    struct kafka_create_topics_request_config config;
+
+    kafka_create_topics_request_init(&m);
+    kafka_create_topics_request_topic_init(&t);
+    kafka_create_topics_request_config_init(&config);
+    t.name = slice_text(topic->name);
+    t.num_partitions = topic->partitions;
+    t.replication_factor = -1;
+    if (topic->policy[0] != '\0') {
+        config.name = slice_text("tern.policy");
+        config.value = slice_text(topic->policy);
+        t.configs = &config;
+        t.configs_count = 1;
+    }
+    m.topics = &t;
+    m.topics_count = 1;
+    m.timeout_ms = 2000;
+    sim_conn_ask(sim_client_any(&maker->client), &maker->call, 19, CREATE_TOPICS_VERSION, &m,
+                 3 * SIM_S);
+}
+
+static void topic_made(struct sim_call *call, int status, const void *response)
+{
+    struct maker *maker = CONTAINER_OF(call, struct maker, call);
+    struct sim *sim = maker->client.sim;
+    const struct kafka_create_topics_response *m = response;
+    int16_t error = status == 0 ? m->topics[0].error : KAFKA_ERROR_REQUEST_TIMED_OUT;
+
+    if (error == 0 || error == KAFKA_ERROR_TOPIC_ALREADY_EXISTS) {
+        sim_tell(sim, "topic %s is made", sim->topics[maker->topic].name);
+        maker->topic++;
+    } else {
+        sim_tell(sim, "topic %s is not made yet: %s", sim->topics[maker->topic].name,
+                 kafka_error_name(error));
+    }
+    if (maker->topic < sim->topic_count) {
+        sim_after(sim, &maker->again, 100 * SIM_MS);
+    }
+}
+
+static bool made(struct sim *sim)
+{
+    return maker_now->topic == sim->topic_count;
+}
+
+static void add_topic(struct sim *sim, const char *name, const char *policy, int32_t partitions,
+                      bool async)
+{
+    struct sim_topic *topic = &sim->topics[sim->topic_count++];
+
+    (void)snprintf(topic->name, sizeof topic->name, "%s", name);
+    (void)snprintf(topic->policy, sizeof topic->policy, "%s", policy);
+    topic->partitions = partitions;
+    topic->first = sim->partition_count;
+    topic->async = async;
+    sim->partition_count += partitions;
+}
+
+static void make_topics(struct sim *sim)
+{
+    struct maker *maker = mem_new(sizeof *maker);
+
+    add_topic(sim, "payments", "", (int32_t)prng_between(&sim->chance_clients, 1, 6), false);
+    sim_client_init(&maker->client, sim, 1, "maker");
+    maker->call.done = topic_made;
+    maker->again.fire = ask_for_topic;
+    sim_at(sim, &maker->again, sim->now_us);
+    maker_now = maker;
+    if (!sim_run(sim, sim->now_us + FOUND_LIMIT, made) && !sim_failed(sim)) {
+        sim_fail(sim, "liveness: topics could not be made");
+    }
+    sim_client_fini(&maker->client);
+    sim_stop(sim, &maker->again);
+    maker_now = NULL;
+    free(maker);
+}
+
+/* ---- clients ----------------------------------------------------------------------------------
+ */
+
+static void add_consumer(struct sim *sim, uint32_t place, uint32_t node)
+{
+    sim->consumers[sim->consumer_count] = sim_consumer_new(sim, sim->consumer_count, place, node);
+    sim->consumer_count++;
+}
+
+static void make_clients(struct sim *sim)
+{
+    uint32_t producers = (uint32_t)prng_between(&sim->chance_clients, 2, 4);
+
+    sim->checker =
+        checker_new((uint32_t)sim->partition_count, producers, 2 * (sim->node_count + 1));
+    for (uint32_t i = 0; i < producers; i++) {
+        sim->producers[i] = sim_producer_new(sim, i, 1 + i % sim->node_count);
+        sim->producer_count++;
+    }
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        add_consumer(sim, id, id);
+    }
+    add_consumer(sim, 1, 0);
+}
+
+static bool all_written(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->producer_count; i++) {
+        if (!sim_producer_idle(sim->producers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool all_read(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->consumer_count; i++) {
+        if (!sim_consumer_at_end(sim->consumers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void free_clients(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->producer_count; i++) {
+        sim_producer_free(sim->producers[i]);
+    }
+    for (uint32_t i = 0; i < sim->consumer_count; i++) {
+        sim_consumer_free(sim->consumers[i]);
+    }
+}
+
+/* ---- the end ----------------------------------------------------------------------------------
+ */
+
+static void bring_to_end(struct sim *sim)
+{
+    char why[160] = "";
+    uint64_t until = sim->now_us + LIVE_LIMIT;
+
+    for (uint32_t i = 0; i < sim->producer_count; i++) {
+        sim_producer_stop(sim->producers[i]);
+    }
+    if (!sim_run(sim, until, all_written) && !sim_failed(sim)) {
+        for (uint32_t i = 0; i < sim->producer_count; i++) {
+            if (!sim_producer_idle(sim->producers[i])) {
+                sim_producer_describe(sim->producers[i], why);
+            }
+        }
+        sim_fail(sim, "liveness: %s", why);
+    }
+    if (sim_failed(sim)) {
+        return;
+    }
+    sim_tell(sim, "everything is acknowledged; final readers begin");
+    uint32_t first = sim->consumer_count;
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        add_consumer(sim, id, id);
+    }
+    add_consumer(sim, 2, 0);
+    if (!sim_run(sim, until, all_read) && !sim_failed(sim)) {
+        for (uint32_t i = 0; i < sim->consumer_count; i++) {
+            if (!sim_consumer_at_end(sim->consumers[i])) {
+                sim_consumer_describe(sim->consumers[i], why);
+            }
+        }
+        sim_fail(sim, "liveness: %s", why);
+    }
+    if (sim_failed(sim)) {
+        return;
+    }
+    uint64_t final = (((uint64_t)1 << sim->consumer_count) - 1) & ~(((uint64_t)1 << first) - 1);
+    checker_finish(sim->checker, final);
+    if (checker_failure(sim->checker) != NULL) {
+        sim_fail(sim, "%s", checker_failure(sim->checker));
+    }
+}
+
+static void run(struct sim *sim)
+{
+    lay_ways(sim);
+    make_nodes(sim);
+    (void)sim_run(sim, SIM_S / 2, NULL);
+    if (sim_failed(sim)) {
+        return;
+    }
+    found(sim);
+    if (!sim_run(sim, sim->now_us + FOUND_LIMIT, all_ready) && !sim_failed(sim)) {
+        sim_fail(sim, "liveness: the cluster could not be founded");
+    }
+    if (sim_failed(sim)) {
+        return;
+    }
+    sim_tell(sim, "all nodes are ready");
+    make_topics(sim);
+    if (sim_failed(sim)) {
+        return;
+    }
+    make_clients(sim);
+    sim_faults_begin(sim);
+    (void)sim_run(sim, sim->now_us + prng_between(&sim->chance_faults, 10 * SIM_S, 25 * SIM_S),
+                  NULL);
+    sim_faults_heal(sim);
+    if (!sim_failed(sim)) {
+        bring_to_end(sim);
+    }
+}
+
+void sim_run_seed(uint64_t seed, int verbose, struct sim_result *out)
+{
+    struct sim *sim = sim_new(seed, verbose);
+
+    memset(out, 0, sizeof *out);
+    run(sim);
+    sim_note(sim, sim->steps);
+    memcpy(out->failure, sim->failure, sizeof out->failure);
+    out->hash = sim->hash;
+    out->steps = sim->steps;
+    out->seconds = (double)sim->now_us / 1e6;
+    if (sim->checker != NULL) {
+        checker_counts(sim->checker, &out->counts);
+        checker_free(sim->checker);
+    }
+    sim_faults_free(sim);
+    free_clients(sim);
+    sim_free(sim);
+}
