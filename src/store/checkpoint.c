@@ -312,6 +312,11 @@ static void checkpoint_step(struct store *store)
         checkpoint->pinned[checkpoint->pinned_count] = segment;
         checkpoint->files[checkpoint->pinned_count++] = segment->file;
     }
+    if (PLANT == PLANT_CHECKPOINT_UNSYNCED) {
+        while (checkpoint->pinned_count > 0) {
+            segment_unpin(checkpoint->pinned[--checkpoint->pinned_count]);
+        }
+    }
     if (checkpoint->pinned_count == 0) {
         checkpoint_write(store);
         return;
@@ -371,7 +376,7 @@ void checkpoint_kick(struct store *store)
     while ((link = queue_pop(&store->dirty_segments)) != NULL) {
         queue_push(&checkpoint->dirty, link);
     }
-    int status = sync_names(store);
+    int status = PLANT == PLANT_NAMES_UNSYNCED ? 0 : sync_names(store);
     if (status != 0) {
         store_fail(store, status, "syncing a directory");
         return;

@@ -132,6 +132,7 @@ int journal_create(struct store *store)
 
     journal->id = uuid_from_random(clock_random(store->clock), clock_random(store->clock));
     journal->at = (struct journal_place){.sequence = 0, .pos = 0, .group = 1};
+    journal->run = 1;
     for (uint32_t i = 0; i < 2 && status == 0; i++) {
         status = create_file(store, i);
     }
@@ -357,6 +358,12 @@ static void put_entry(struct group_writer *w, const struct entry *entry)
     group_put(w, frame.body);
 }
 
+static bool touches_segments(enum entry_kind kind)
+{
+    return kind == ENTRY_APPEND || kind == ENTRY_TRUNCATE || kind == ENTRY_RESTART ||
+           kind == ENTRY_LOG_START || kind == ENTRY_DELETE || kind == ENTRY_MARKER;
+}
+
 static void complete(struct store *store, struct entry *entry)
 {
     struct store_req *req = entry->req;
@@ -387,11 +394,12 @@ static void complete(struct store *store, struct entry *entry)
     case ENTRY_NOTE:
         break;
     }
-    if (entry->kind == ENTRY_APPEND || entry->kind >= ENTRY_TRUNCATE) {
-        if (entry->kind != ENTRY_NOTE) {
-            queue_push(&store->unapplied, &entry->link);
-            entry = NULL;
-        }
+    if (PLANT == PLANT_CHECKPOINT_UNAPPLIED && entry->kind == ENTRY_MARKER) {
+        checkpoint_marker_applied(store, entry->snapshot);
+        entry->snapshot = NULL;
+    } else if (touches_segments(entry->kind)) {
+        queue_push(&store->unapplied, &entry->link);
+        entry = NULL;
     }
     if (entry != NULL) {
         entry->in_pipeline = false;
@@ -463,11 +471,12 @@ static void submit(struct store *store, size_t frame_bytes, uint32_t file_index,
     group_end(&w);
     journal->extent = (struct disk_extent){journal->files[journal->current].file, journal->at.pos,
                                            buf_slice(&journal->buf)};
-    journal->op = (struct disk_op){.kind = DISK_WRITE,
-                                   .extents = &journal->extent,
-                                   .extent_count = 1,
-                                   .sync = journal->extent.file,
-                                   .done = group_written};
+    journal->op =
+        (struct disk_op){.kind = DISK_WRITE,
+                         .extents = &journal->extent,
+                         .extent_count = 1,
+                         .sync = PLANT == PLANT_ACK_BEFORE_FSYNC ? NULL : journal->extent.file,
+                         .done = group_written};
     journal->busy = true;
     journal->since_marker += journal->buf.len - frame_bytes;
     journal->submitted_us = clock_now_us(store->clock);

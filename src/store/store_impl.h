@@ -31,6 +31,20 @@ struct index_entry {
     int64_t max_before_ms; /* largest timestamp of all batches of the segment before this one */
 };
 
+/* Faults that `make crash-mutants` compiles in one at a time: the crash test must find each. */
+enum plant {
+    PLANT_NONE,
+    PLANT_ACK_BEFORE_FSYNC,     /* reqs are completed when the journal is written, not synced */
+    PLANT_CHECKPOINT_UNSYNCED,  /* the journal is freed although segments are not synced */
+    PLANT_CHECKPOINT_UNAPPLIED, /* a snapshot counts before its groups are in the segments */
+    PLANT_NAMES_UNSYNCED,       /* a checkpoint names segment files that may be gone */
+    PLANT_QUARANTINE_UNSYNCED,  /* the log is cut before its bytes are safe */
+    PLANT_TORN_BELIEVED,        /* a group counts as whole when its first sector is */
+};
+#ifndef PLANT
+#define PLANT PLANT_NONE
+#endif
+
 struct segment {
     struct store *store;
     struct store_log *log; /* for its path; gone once the segment is doomed */

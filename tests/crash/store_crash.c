@@ -12,7 +12,8 @@
 #include "tests/lib/fake_clock.h"
 #include "tests/lib/mem_disk.h"
 
-#define VARIANTS 3
+#define VARIANTS 2 /* copies that lose power at each point */
+#define USES     2 /* and again so often */
 #define OPS_MAX  4096
 
 struct run;
@@ -111,37 +112,34 @@ static void copy_close(struct copy *copy)
     fake_clock_fini(&copy->clock);
 }
 
-/* Finds the first part of the calls that the store holds: `*out` is its length. */
-static const char *match(struct run *run, struct store *store, struct disk *disk,
-                         void (*pump_reads)(void *ctx), void *ctx, struct model_state *out_state,
-                         size_t *out_length)
+/* Finds how many of the calls the store holds, beyond `base`. NULL if it is some number of them,
+ * and then the state and the number; else what differs. */
+static const char *match(const struct model_state *base, const struct model_op *ops, size_t count,
+                         struct store *store, struct disk *disk, void (*pump_reads)(void *ctx),
+                         void *ctx, struct model_state *out_state, size_t *out_count)
 {
     struct model_state state;
-    const char *wrong = NULL;
     const char *first_wrong = NULL;
     const char *lacks = NULL;
 
-    model_state_copy(&state, &run->acked_state);
-    for (size_t i = run->acked; i <= run->op_count; i++) {
-        wrong = model_differs(&state, store, pump_reads, ctx);
+    model_state_copy(&state, base);
+    for (size_t i = 0; i <= count; i++) {
+        const char *wrong = model_differs(&state, store, pump_reads, ctx);
         if (wrong == NULL) {
-            break;
+            *out_state = state;
+            *out_count = i;
+            return lacks;
         }
         first_wrong = first_wrong == NULL ? wrong : first_wrong;
-        if (i < run->op_count) {
-            if (lacks == NULL && run->ops[i].quarantine) {
-                lacks = model_quarantine_lacks(&state, &run->ops[i], store, disk);
+        if (i < count) {
+            if (lacks == NULL && ops[i].quarantine) {
+                lacks = model_quarantine_lacks(&state, &ops[i], store, disk);
             }
-            model_apply(&state, &run->ops[i]);
+            model_apply(&state, &ops[i]);
         }
-        *out_length = i + 1;
     }
-    if (wrong != NULL) {
-        model_state_fini(&state);
-        return first_wrong;
-    }
-    *out_state = state;
-    return lacks;
+    model_state_fini(&state);
+    return first_wrong;
 }
 
 static const char *cuts_lack(struct run *run, struct store *store, struct disk *disk)
@@ -156,73 +154,103 @@ static const char *cuts_lack(struct run *run, struct store *store, struct disk *
     return NULL;
 }
 
-static void count_call(struct store_req *req, int status)
-{
-    struct call *call = CONTAINER_OF(req, struct call, req);
+struct appended {
+    struct store_req req;
+    size_t *acked;
+};
 
-    call->index += status == 0;
+static void append_acked(struct store_req *req, int status)
+{
+    struct appended *appended = CONTAINER_OF(req, struct appended, req);
+
+    *appended->acked += status == 0;
 }
 
-/* The recovered store must work: append to every log, then lose power again. */
+/* The recovered store must work: append to every log, lose power again, maybe before the appends
+ * are acknowledged, and compare again. */
 static const char *use_and_crash(struct run *run, struct copy *copy, struct model_state *state,
-                                 uint64_t seed)
+                                 struct prng *prng)
 {
-    struct call calls[MODEL_LOGS] = {0};
-    size_t called = 0;
+    struct appended appended[MODEL_LOGS];
+    struct model_op ops[MODEL_LOGS];
+    struct model_state after = {0};
+    size_t count = 0;
+    size_t acked = 0;
+    size_t held = 0;
 
     for (unsigned i = 0; i < MODEL_LOGS; i++) {
-        struct model_log *log = &state->logs[i];
+        const struct model_log *log = &state->logs[i];
         struct model_op op = {.kind = MODEL_APPEND, .log = i};
         if (!log->exists) {
             continue;
         }
-        op.batch = (struct model_batch){log->leo, 1, log->synced + 100, 700, (uint32_t)seed + i};
+        op.batch =
+            (struct model_batch){log->leo, 1, log->synced + 100,
+                                 (uint32_t)prng_between(prng, 61, 3000), (uint32_t)prng_next(prng)};
         struct chunk bytes = model_batch_bytes(&op.batch);
-        calls[i].req.done = count_call;
+        appended[count] = (struct appended){.req = {.done = append_acked}, .acked = &acked};
         store_append(store_find(copy->store, model_topic(i), model_partition(i)), bytes,
-                     &calls[i].req);
+                     &appended[count].req);
         chunk_drop(&bytes);
-        model_apply(state, &op);
-        called++;
+        ops[count++] = op;
     }
-    fake_clock_run(&copy->clock, 3000 + seed % 4 * 30000);
-    for (unsigned i = 0; i < MODEL_LOGS; i++) {
-        called -= calls[i].index;
-    }
-    if (called > 0) {
+    bool wait = prng_chance(prng, 1, 3);
+    fake_clock_run(&copy->clock, wait ? 40000 : prng_below(prng, 600));
+    if (wait && acked < count) {
         return "an append after recovery is not acknowledged";
     }
     copy_close(copy);
-    if (copy_open(run, copy, seed + 1) != 0) {
+    copy->store = NULL;
+    if (copy_open(run, copy, prng_next(prng)) != 0) {
         copy->store = NULL;
-        return "it does not open a second time";
+        return "it does not open again";
     }
-    return model_differs(state, copy->store, pump, copy);
+    for (size_t i = 0; i < acked; i++) {
+        model_apply(state, &ops[i]);
+    }
+    const char *wrong = match(state, ops + acked, count - acked, copy->store, copy->disk, pump,
+                              copy, &after, &held);
+    if (wrong == NULL) {
+        model_state_fini(state);
+        *state = after;
+    } else {
+        model_state_fini(&after);
+    }
+    return wrong;
+}
+
+static const char *check_copy(struct run *run, struct copy *copy, struct prng *prng)
+{
+    struct model_state state = {0};
+    size_t held = 0;
+    const char *wrong = match(&run->acked_state, run->ops + run->acked, run->op_count - run->acked,
+                              copy->store, copy->disk, pump, copy, &state, &held);
+
+    if (wrong == NULL) {
+        wrong = cuts_lack(run, copy->store, copy->disk);
+    }
+    for (int i = 0; i < USES && wrong == NULL; i++) {
+        wrong = use_and_crash(run, copy, &state, prng);
+    }
+    model_state_fini(&state);
+    return wrong;
 }
 
 static const char *check_variant(struct run *run, uint64_t seed)
 {
     struct copy copy = {0};
-    struct model_state state = {0};
-    size_t length = 0;
+    struct prng prng;
+    const char *wrong = "it does not open";
 
+    prng_init(&prng, seed);
     copy.disk = mem_disk_copy(run->disk, &copy.clock.clock, seed);
     fake_clock_init(&copy.clock, seed);
     mem_disk_crash(copy.disk);
     fake_clock_fini(&copy.clock);
-    const char *wrong = NULL;
-    if (copy_open(run, &copy, seed) != 0) {
-        wrong = "it does not open";
-        copy.store = NULL;
+    if (copy_open(run, &copy, seed) == 0) {
+        wrong = check_copy(run, &copy, &prng);
     } else {
-        wrong = match(run, copy.store, copy.disk, pump, &copy, &state, &length);
-        if (wrong == NULL) {
-            wrong = cuts_lack(run, copy.store, copy.disk);
-        }
-        if (wrong == NULL) {
-            wrong = use_and_crash(run, &copy, &state, seed);
-        }
-        model_state_fini(&state);
+        copy.store = NULL;
     }
     if (copy.store != NULL) {
         copy_close(&copy);
@@ -428,7 +456,7 @@ static void start_again(struct run *run, bool power)
 {
     struct store_options options = options_of(run);
     struct model_state state = {0};
-    size_t length = run->acked;
+    size_t held = 0;
 
     mem_disk_on_point(run->disk, NULL, NULL);
     if (power) {
@@ -447,13 +475,14 @@ static void start_again(struct run *run, bool power)
         return;
     }
     mem_disk_on_point(run->disk, NULL, NULL);
-    const char *wrong = match(run, run->store, run->disk, run_pump, run, &state, &length);
+    const char *wrong = match(&run->acked_state, run->ops + run->acked, run->op_count - run->acked,
+                              run->store, run->disk, run_pump, run, &state, &held);
     if (wrong != NULL) {
         run->wrong = wrong;
         run->wrong_point = run->points;
         return;
     }
-    acked_up_to(run, length);
+    acked_up_to(run, run->acked + held);
     model_state_fini(&run->acked_state);
     model_state_fini(&run->called);
     run->acked_state = state;

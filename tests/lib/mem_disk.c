@@ -220,6 +220,33 @@ static void inode_cut(struct mem_disk *mem, struct inode *inode, uint64_t size)
 /* How much of one unsynced write survives. */
 enum fate { FATE_LOST, FATE_KEPT, FATE_TORN };
 
+/* Which sectors of a torn write survive: devices persist them in any order. */
+struct tear {
+    uint64_t kind; /* 0: each by chance; 1: the first ones; 2: the last ones; 3: all but one */
+    uint64_t at;
+};
+
+static struct tear tear_draw(struct prng *prng, const struct undo *undo)
+{
+    uint64_t sectors = undo->len / SECTOR + 1;
+
+    return (struct tear){prng_below(prng, 4), undo->pos / SECTOR + prng_below(prng, sectors)};
+}
+
+static bool tear_keeps(const struct tear *tear, struct prng *prng, uint64_t sector)
+{
+    switch (tear->kind) {
+    case 0:
+        return prng_chance(prng, 1, 2);
+    case 1:
+        return sector < tear->at;
+    case 2:
+        return sector >= tear->at;
+    default:
+        return sector != tear->at;
+    }
+}
+
 /* Takes back unsynced writes, latest first. A sector that a later write kept stays as it is. */
 static void inode_crash(struct mem_disk *mem, struct inode *inode)
 {
@@ -238,6 +265,7 @@ static void inode_crash(struct mem_disk *mem, struct inode *inode)
     for (size_t i = inode->undo_count; i-- > 0;) {
         const struct undo *undo = inode->undos[i];
         enum fate fate = all == FATE_TORN ? (enum fate)prng_below(&mem->prng, 3) : all;
+        struct tear tear = tear_draw(&mem->prng, undo);
         bool any_kept = false;
         if (undo->is_cut) {
             fate = fate == FATE_TORN ? FATE_LOST : fate;
@@ -248,7 +276,8 @@ static void inode_crash(struct mem_disk *mem, struct inode *inode)
         for (uint64_t at = undo->pos; at < undo->pos + undo->len;) {
             uint64_t next = (at / SECTOR + 1) * SECTOR;
             next = next < undo->pos + undo->len ? next : undo->pos + undo->len;
-            bool kept = fate == FATE_KEPT || (fate == FATE_TORN && prng_chance(&mem->prng, 1, 2));
+            bool kept = fate == FATE_KEPT ||
+                        (fate == FATE_TORN && tear_keeps(&tear, &mem->prng, at / SECTOR));
             if (kept) {
                 settled[at / SECTOR] = true;
                 any_kept = true;

@@ -665,6 +665,37 @@ static void damage_in_the_last_group_is_told_from_a_torn_write(void **state)
     }
 }
 
+/* Run 1 leaves a torn group; run 2 writes another one over it, and loses a sector: what is there
+ * then is a valid sector of the same place, file and group number, but of run 1. */
+static void sectors_of_an_earlier_run_are_not_believed(void **state)
+{
+    static const uint8_t zeros[512] = {0};
+    struct world *world = world_new();
+    struct disk_file *file = NULL;
+    uint8_t old[512];
+    const uint64_t at = 3 * 4096;
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    run_ms(world, 200);
+    append(log, 1, 3000, NULL);
+    run_ms(world, 5);
+    assert_int_equal(world->disk->ops->open(world->disk, "journal/0", false, &file), 0);
+    assert_int_equal(world->disk->ops->read(world->disk, file, at + 1024, old, sizeof old), 512);
+    world->disk->ops->close(world->disk, file);
+    assert_true(mem_disk_poke(world->disk, "journal/0", at, slice_of(zeros, sizeof zeros)));
+    assert_int_equal(world_restart(world, false), 0);
+    log = store_find(world->store, topic, 0);
+    assert_int_equal(store_state(log)->leo, 0);
+    append(log, 2, 3000, NULL);
+    run_ms(world, 5);
+    assert_true(mem_disk_poke(world->disk, "journal/0", at + 1024, slice_of(old, sizeof old)));
+    assert_int_equal(world_restart(world, false), 0);
+    log = store_find(world->store, topic, 0);
+    assert_int_equal(store_state(log)->leo, 0);
+    world_free(world);
+}
+
 static void a_lost_write_below_the_synced_mark_is_damage(void **state)
 {
     static const uint8_t zeros[4096] = {0};
@@ -799,6 +830,7 @@ int main(void)
         cmocka_unit_test(an_idle_store_writes_one_marker_and_then_nothing),
         cmocka_unit_test(damage_below_the_synced_mark_is_refused),
         cmocka_unit_test(damage_in_the_last_group_is_told_from_a_torn_write),
+        cmocka_unit_test(sectors_of_an_earlier_run_are_not_believed),
         cmocka_unit_test(a_lost_write_below_the_synced_mark_is_damage),
         cmocka_unit_test(a_missing_checkpoint_is_not_a_new_store),
         cmocka_unit_test(unknown_formats_are_refused_with_both_versions),
