@@ -14,13 +14,17 @@
 #include "base/wire.h"
 #include "policy/policy.h"
 
-#define CONTROL_REGIONS_MAX      8
-#define CONTROL_REPLICAS_MAX     12 /* voters and learners of old and new config together */
-#define CONTROL_TOPIC_NAME_MAX   250
-#define CONTROL_PARTITIONS_MAX   10000 /* per topic */
-#define CONTROL_LEDGER_PER_TOPIC 1000
-#define CONTROL_PRODUCER_BLOCK   1000 /* ids handed out at once */
-#define CONTROL_FORMAT_VERSION   1    /* of snapshots */
+#define CONTROL_REGIONS_MAX          8
+#define CONTROL_REPLICAS_MAX         12 /* voters and learners of old and new config together */
+#define CONTROL_TOPIC_NAME_MAX       250
+#define CONTROL_PARTITIONS_MAX       10000 /* per topic */
+#define CONTROL_PARTITIONS_TOTAL_MAX 200000
+#define CONTROL_TOPICS_MAX           20000
+#define CONTROL_POLICIES_MAX         256
+#define CONTROL_LEDGER_PER_TOPIC     1000
+#define CONTROL_LEDGER_MAX           50000 /* of all topics, deleted ones as well */
+#define CONTROL_PRODUCER_BLOCK       1000  /* ids handed out at once */
+#define CONTROL_FORMAT_VERSION       1     /* of snapshots */
 
 /* A set of node ids: bit n is node n. */
 typedef uint64_t node_set;

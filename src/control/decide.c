@@ -276,6 +276,7 @@ static void decide_partitions(struct round *r)
             s.watch = watching ? decide_find_watch(r, t->id, s.index) : NULL;
             if (s.watch != NULL) {
                 watch_epoch(r, s.watch, s.p->epoch);
+                s.watch->ready &= r->usable; /* who was away must catch up again */
             }
             if (!decide_degrade(r, &s) && !decide_repair(r, &s)) {
                 (void)decide_shape(r, &s);

@@ -21,9 +21,10 @@ enum decide_report_kind {
                              whom it hears, itself included; repeated until it leads a newer epoch */
     REPORT_REGION_SILENT, /* `nodes` have not acknowledged a sync topic for `millis`; repeated
                              while it lasts */
-    REPORT_LEARNER_READY, /* `nodes` (learners, or voters of an incarnation newer than the pinned
-                             one) are within 1 s and 8 MiB of the leader's end; once per epoch is
-                             enough, but a new controller must hear it, too */
+    REPORT_LEARNER_READY, /* `nodes` (followers of any kind: learners, voters, voters of a newer
+                             incarnation than the pinned one) are within 1 s and 8 MiB of the
+                             leader's end. Once per epoch and absence of the node is enough, but a
+                             new controller must hear it, too */
     REPORT_AMNESIA        /* the leader sees less than was acknowledged to it */
 };
 /* Reports of another epoch than the newest, or from a node that does not lead it, are ignored. */
@@ -74,7 +75,7 @@ void decide_memory_free(struct decide_memory *memory);
  *   6. replicas that forgot count again once they caught up; configs grow (or shrink) to what the
  *      policy says, by learners that become voters when they are ready;
  *   7. leaders go back to the preferred region, an async home to the policy's, when its node was
- *      well for 30 s.
+ *      well for 30 s and is told to be ready (or was well for ten minutes).
  *
  * 6 and 7 pause their partition for some round trips: at most 50 of them per second.
  * At most `max` commands (not less than DECIDE_COMMANDS_MIN), each appended to its own buf of `out`

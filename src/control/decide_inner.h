@@ -5,10 +5,11 @@
 #include "control/decide.h"
 #include "control/internal.h"
 
-#define DECIDE_HEALTHY_MS       30000 /* a node must be well for so long to get leaders back */
-#define DECIDE_MOVES_PER_SECOND 50    /* epochs that are only for the better */
-#define DECIDE_BATCH_MAX        256   /* assignments or ledger entries in one command */
-#define DECIDE_SILENT_FRESH_MS  5000  /* a report of silence counts for so long */
+#define DECIDE_HEALTHY_MS       30000  /* a node must be well for so long to get leaders back ... */
+#define DECIDE_SURELY_MS        600000 /* ... or for so long, where nobody told that it caught up */
+#define DECIDE_MOVES_PER_SECOND 50     /* epochs that are only for the better */
+#define DECIDE_BATCH_MAX        256    /* assignments or ledger entries in one command */
+#define DECIDE_SILENT_FRESH_MS  5000   /* a report of silence counts for so long */
 
 struct watch_key {
     struct uuid topic_id;

@@ -374,14 +374,14 @@ static bool count_again(struct round *r, struct subject *s)
 
 /* ---- 7: leaders back in their place -------------------------------------------------------- */
 
-static node_set well_nodes(const struct round *r)
+static node_set well_nodes(const struct round *r, uint64_t for_ms)
 {
     node_set well = 0;
 
     for (node_set left = r->writable; left != 0; left &= left - 1) {
         uint32_t n = node_set_first(left);
         uint64_t since = r->memory->well_since_ms[n];
-        if (since != 0 && r->view->now_ms - since >= DECIDE_HEALTHY_MS) {
+        if (since != 0 && r->view->now_ms - since >= for_ms) {
             well |= NODE_BIT(n);
         }
     }
@@ -416,7 +416,9 @@ static bool back_in_place(struct round *r, struct subject *s)
         (s->watch != NULL && r->view->now_ms < s->watch->hold_ms)) {
         return false;
     }
-    node_set candidates = following(r, s) & well_nodes(r);
+    /* Who is still catching up after a long absence would have to finish that before it serves. */
+    node_set caught_up = ready_nodes(r, s) & well_nodes(r, DECIDE_HEALTHY_MS);
+    node_set candidates = following(r, s) & (caught_up | well_nodes(r, DECIDE_SURELY_MS));
     for (node_set left = candidates; left != 0; left &= left - 1) {
         uint32_t n = node_set_first(left);
         uint32_t rank = control_preference(r->control, s->topic, r->control->nodes[n].region);

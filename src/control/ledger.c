@@ -131,6 +131,20 @@ static void close_open(struct control_ledger_entry *open, const struct control_l
     }
 }
 
+/* One place less in the whole ledger: the oldest entries give way. False: all are open. */
+static bool make_room(struct control *control)
+{
+    for (uint32_t i = 0; i < control->ledger_count; i++) {
+        if (control->ledger[i].until_wall_ms != 0) {
+            if (!sum_up_oldest(control, control->ledger[i].topic)) {
+                remove_at(control, i);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add(struct apply *a, const struct control_ledger_entry *entry)
 {
     struct control *control = a->control;
@@ -142,6 +156,9 @@ static void add(struct apply *a, const struct control_ledger_entry *entry)
             }
             break; /* one too many of a kind that has no entry yet: at most one per kind */
         }
+    }
+    if (control->ledger_count >= CONTROL_LEDGER_MAX && !make_room(control)) {
+        return;
     }
     control->ledger = mem_grow(control->ledger, control->ledger_count + 1, sizeof *control->ledger);
     control->ledger[control->ledger_count] = *entry;

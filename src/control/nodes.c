@@ -26,8 +26,10 @@ static int32_t region_for(struct apply *a, const char *name, bool witness)
     struct control *control = a->control;
     int32_t found = control_region_named(control, name);
 
-    if (name[0] == '\0') {
-        return apply_refuse(a, TERN_EIDENTITY, "a node needs a region");
+    if (name[0] == '\0' ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+            strlen(name)) {
+        return apply_refuse(a, TERN_EIDENTITY, "a region's name has letters, digits, . _ -");
     }
     if (found >= 0) {
         if (control->regions[found].witness != witness) {

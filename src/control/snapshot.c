@@ -6,8 +6,7 @@
 #include "control/internal.h"
 #include "control/proto_help.h"
 
-#define UNPACK_BYTES_MAX     (1u << 30)
-#define PARTITIONS_TOTAL_MAX 1000000u
+#define UNPACK_BYTES_MAX (1u << 30)
 
 /* Memory of one packing, freed at once. */
 struct arena {
@@ -382,8 +381,8 @@ static bool take_topic(const Tern__Control__Topic *m, struct control *c, size_t 
 
 static bool take_topics(const Tern__Control__Snapshot *m, struct control *c)
 {
-    size_t partitions_left = PARTITIONS_TOTAL_MAX;
-    bool ok = true;
+    size_t partitions_left = CONTROL_PARTITIONS_TOTAL_MAX;
+    bool ok = m->n_topics <= CONTROL_TOPICS_MAX;
 
     for (size_t i = 0; ok && i < m->n_topics; i++) {
         ok = take_topic(m->topics[i], c, &partitions_left);
@@ -393,8 +392,11 @@ static bool take_topics(const Tern__Control__Snapshot *m, struct control *c)
 
 static bool take_policies(const Tern__Control__Snapshot *m, struct control *c)
 {
-    bool ok = true;
+    bool ok = m->n_policies <= CONTROL_POLICIES_MAX;
 
+    if (!ok) {
+        return false;
+    }
     c->policies = mem_new(m->n_policies * sizeof *c->policies);
     c->policy_count = (uint32_t)m->n_policies;
     for (size_t i = 0; ok && i < m->n_policies; i++) {
@@ -408,8 +410,11 @@ static bool take_policies(const Tern__Control__Snapshot *m, struct control *c)
 
 static bool take_ledger(const Tern__Control__Snapshot *m, struct control *c)
 {
-    bool ok = true;
+    bool ok = m->n_ledger <= CONTROL_LEDGER_MAX;
 
+    if (!ok) {
+        return false;
+    }
     c->ledger = mem_new(m->n_ledger * sizeof *c->ledger);
     c->ledger_count = (uint32_t)m->n_ledger;
     for (size_t i = 0; ok && i < m->n_ledger; i++) {

@@ -4,8 +4,6 @@
 
 #include "control/internal.h"
 
-#define POLICIES_MAX 256
-
 void control_topic_insert(struct control *control, struct control_topic *topic)
 {
     HASH_ADD_KEYPTR(by_name, control->by_name, topic->name, strlen(topic->name), topic);
@@ -182,6 +180,24 @@ static int place_all(struct apply *a, const struct policy *policy, uint32_t part
     return 0;
 }
 
+/* Within what a snapshot may hold? */
+static bool room_for(struct apply *a, uint32_t partitions)
+{
+    size_t total = partitions;
+
+    for (struct control_topic *t = a->control->by_name; t != NULL; t = t->by_name.next) {
+        total += t->partition_count;
+    }
+    if (HASH_CNT(by_name, a->control->by_name) >= CONTROL_TOPICS_MAX ||
+        total > CONTROL_PARTITIONS_TOTAL_MAX) {
+        (void)apply_refuse(a, TERN_EINVALIDPARTITIONS,
+                           "the cluster would have more than %d topics or %d partitions",
+                           CONTROL_TOPICS_MAX, CONTROL_PARTITIONS_TOTAL_MAX);
+        return false;
+    }
+    return true;
+}
+
 static void make_topic(struct apply *a, const struct command *command, const struct policy *policy,
                        uint32_t partitions, const struct control_config *configs)
 {
@@ -246,6 +262,9 @@ void apply_create_topic(struct apply *a, const struct command *command)
     if (partitions == 0 || partitions > CONTROL_PARTITIONS_MAX) {
         (void)apply_refuse(a, TERN_EINVALIDPARTITIONS, "a topic has 1 to %d partitions",
                            CONTROL_PARTITIONS_MAX);
+        return;
+    }
+    if (!room_for(a, partitions)) {
         return;
     }
     struct control_config *configs = mem_new(partitions * sizeof *configs);
@@ -315,6 +334,34 @@ static bool keeps_promises(struct apply *a, const struct policy *all, size_t cou
     return true;
 }
 
+static bool gives_up_home(const struct policy *policy)
+{
+    return policy->mode == POLICY_ASYNC && policy->failover == POLICY_FAILOVER_AUTO;
+}
+
+/* A leader that cannot be told that its home may be given up would go on acknowledging without a
+ * lease: so failover: auto begins only while all leaders are there. */
+static bool leaders_can_be_told(struct apply *a, const struct policy *all, size_t count)
+{
+    for (struct control_topic *t = a->control->by_name; t != NULL; t = t->by_name.next) {
+        struct policy next = effective(t, all, count);
+        if (!gives_up_home(&next) || gives_up_home(&t->policy)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < t->partition_count; i++) {
+            uint32_t leader = t->partitions[i].leader;
+            if (leader != 0 && a->control->nodes[leader].fenced) {
+                (void)apply_refuse(a, TERN_EREFUSED,
+                                   "node %u leads %.100s and cannot be reached: it could not be "
+                                   "told of failover auto",
+                                   leader, t->name);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Every topic takes the policy that it falls under now. What its replicas must become follows by
  * new configs, which the controller proposes. */
 static void reevaluate(struct apply *a)
@@ -334,11 +381,16 @@ static bool put_allowed(struct apply *a, const struct command *command,
     const struct policy *policy = &command->as.put_policy.policy;
     char why[256];
 
+    if (!policy_coherent(policy, why)) {
+        (void)apply_refuse(a, TERN_EPOLICY, "%s", why);
+        return false;
+    }
     if (!satisfiable(a, policy)) {
         return false;
     }
-    if (old == NULL && a->control->policy_count == POLICIES_MAX) {
-        (void)apply_refuse(a, TERN_EREFUSED, "the cluster has %d policies already", POLICIES_MAX);
+    if (old == NULL && a->control->policy_count == CONTROL_POLICIES_MAX) {
+        (void)apply_refuse(a, TERN_EREFUSED, "the cluster has %d policies already",
+                           CONTROL_POLICIES_MAX);
         return false;
     }
     bool confirmed = command->as.put_policy.weaken_confirmed;
@@ -352,7 +404,8 @@ static bool put_allowed(struct apply *a, const struct command *command,
     size_t at = old != NULL ? (size_t)(old - a->control->policies) : count;
     all[at] = *policy;
     count += old == NULL;
-    bool ok = no_overlap(a, all, count) && (confirmed || keeps_promises(a, all, count));
+    bool ok = no_overlap(a, all, count) && (confirmed || keeps_promises(a, all, count)) &&
+              leaders_can_be_told(a, all, count);
     free(all);
     return ok;
 }
@@ -401,7 +454,8 @@ void apply_remove_policy(struct apply *a, const char *name)
     uint32_t at = (uint32_t)(slot - control->policies);
     struct policy *rest = documents(control);
     memmove(&rest[at], &rest[at + 1], (control->policy_count - at - 1) * sizeof *rest);
-    bool ok = keeps_promises(a, rest, control->policy_count - 1);
+    bool ok = keeps_promises(a, rest, control->policy_count - 1) &&
+              leaders_can_be_told(a, rest, control->policy_count - 1);
     free(rest);
     if (!ok) {
         return;

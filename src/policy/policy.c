@@ -168,6 +168,62 @@ void policy_set_check(struct policy_set *set)
     }
 }
 
+/* ---- does it make sense? ------------------------------------------------------------------- */
+
+static bool incoherent(char why[256], const struct policy *policy, const char *sentence)
+{
+    (void)snprintf(why, 256, "policy %s: %s", policy->name, sentence);
+    return false;
+}
+
+static bool name_good(const char *name, const char *also)
+{
+    size_t at = 0;
+
+    for (; name[at] != '\0'; at++) {
+        bool letter = (name[at] >= 'a' && name[at] <= 'z') ||
+                      (name[at] >= 'A' && name[at] <= 'Z') || (name[at] >= '0' && name[at] <= '9');
+        if (!letter && strchr(also, name[at]) == NULL) {
+            return false;
+        }
+    }
+    return at > 0;
+}
+
+static bool names_good(const struct policy *p)
+{
+    bool good = name_good(p->name, "._-");
+
+    for (uint32_t i = 0; i < p->pattern_count; i++) {
+        good = good && name_good(p->patterns[i], "._-*");
+    }
+    for (uint32_t i = 0; i < p->region_count; i++) {
+        good = good && name_good(p->regions[i], "._-");
+    }
+    for (uint32_t i = 0; i < p->prefer_count; i++) {
+        good = good && name_good(p->prefer[i], "._-");
+    }
+    return good && (p->home[0] == '\0' || name_good(p->home, "._-"));
+}
+
+bool policy_coherent(const struct policy *p, char why[256])
+{
+    if (!names_good(p)) {
+        return incoherent(why, p, "a name may have letters, digits, . _ -");
+    }
+    if (p->mode == POLICY_SYNC && (p->ack < 2 || p->ack > 3)) {
+        return incoherent(why, p, "sync needs ack 2 or 3");
+    }
+    if (p->mode == POLICY_ASYNC && (p->ack != 1 || p->home[0] == '\0' || p->critical)) {
+        return incoherent(why, p, "async has one home, and is never critical");
+    }
+    if (p->copies < 1 || p->copies > 3 || p->partitions > 10000 || p->rpo_survive < 1 ||
+        p->rpo_survive > 2 || p->max_message_bytes == 0 || p->max_message_bytes > 64u << 20) {
+        return incoherent(why, p, "a number is out of its range");
+    }
+    return true;
+}
+
 /* ---- can it be done? ----------------------------------------------------------------------- */
 
 static int64_t find_region(const struct policy *policy, const char (*regions)[WIRE_NAME_MAX],

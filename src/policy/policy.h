@@ -85,6 +85,9 @@ void policy_set_fini(struct policy_set *set);
  * NULL. */
 const struct policy *policy_match(const struct policy *policies, size_t count, const char *topic);
 
+/* Does the policy contradict itself? False, and a sentence in why. What policy_parse reads never
+ * does; this is for policies that came another way. */
+bool policy_coherent(const struct policy *policy, char why[256]);
 /* Can a cluster with these data regions satisfy it? EPOLICY and a sentence in why. */
 int policy_satisfiable(const struct policy *policy, const char (*regions)[WIRE_NAME_MAX],
                        const uint32_t *nodes_per_region, size_t region_count, char why[256]);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "tests/unit/control_fixture.h"
 #include "tests/lib/test.h"
+#include "tests/unit/control_fixture.h"
 
 static int setup(void **state)
 {
@@ -520,6 +520,37 @@ static void a_critical_policy_is_weakened_only_with_a_confirmation(void **state)
     assert_int_equal(t->policy.ack, 2);
 }
 
+static void failover_auto_begins_only_while_the_leaders_can_be_told(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = control_fixture_async();
+
+    policy.failover = POLICY_FAILOVER_MANUAL;
+    struct control_topic *t = control_fixture_topic(f, "clicks", &policy, 1);
+    struct policy next = t->policy;
+    next.failover = POLICY_FAILOVER_AUTO;
+    assert_int_equal(control_fixture_fence(f, 1, true), 0);
+    assert_int_equal(control_fixture_put_policy(f, &next), TERN_EREFUSED);
+    assert_int_equal(control_fixture_fence(f, 1, false), 0);
+    assert_int_equal(control_fixture_put_policy(f, &next), 0);
+    assert_int_equal(t->policy.failover, POLICY_FAILOVER_AUTO);
+}
+
+static void a_policy_that_contradicts_itself_is_refused(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = control_fixture_async();
+
+    policy.critical = true;
+    assert_int_equal(control_fixture_put_policy(f, &policy), TERN_EPOLICY);
+    policy = control_fixture_sync();
+    policy.ack = 1;
+    assert_int_equal(control_fixture_put_policy(f, &policy), TERN_EPOLICY);
+    policy = control_fixture_sync();
+    (void)snprintf(policy.name, sizeof policy.name, "a\nb");
+    assert_int_equal(control_fixture_put_policy(f, &policy), TERN_EPOLICY);
+}
+
 static void what_cannot_be_satisfied_is_refused_with_the_reason(void **state)
 {
     struct control_fixture f;
@@ -661,6 +692,8 @@ int main(void)
         WITH_CLUSTER(policies_have_revisions_and_topics_follow_them),
         WITH_CLUSTER(a_topics_own_retention_survives_a_policy_change),
         WITH_CLUSTER(a_critical_policy_is_weakened_only_with_a_confirmation),
+        WITH_CLUSTER(failover_auto_begins_only_while_the_leaders_can_be_told),
+        WITH_CLUSTER(a_policy_that_contradicts_itself_is_refused),
         cmocka_unit_test(what_cannot_be_satisfied_is_refused_with_the_reason),
         WITH_CLUSTER(bad_topics_are_refused),
         WITH_CLUSTER(ledger_entries_open_close_and_merge),
