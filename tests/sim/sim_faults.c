@@ -1,17 +1,315 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/sim_faults.h"
 
+#include <stdio.h>
+
+#include "tests/lib/mem_disk.h"
+
+enum fault {
+    FAULT_KILL,        /* a process */
+    FAULT_POWER,       /* a machine, with what its disk had not synced */
+    FAULT_POWER_MANY,  /* several at the same time, perhaps all */
+    FAULT_WRITE_POINT, /* a machine, between two writes */
+    FAULT_CUT,         /* between two places */
+    FAULT_CUT_ONE_WAY,
+    FAULT_ISOLATE, /* a place from all others */
+    FAULT_RESET,   /* connections between two places */
+    FAULT_PAUSE,   /* a process */
+    FAULT_SLOW_DISK,
+    FAULTS,
+};
+
+static const char *const names[FAULTS] = {
+    "kill",        "power",   "power-many", "write-point", "cut",
+    "cut-one-way", "isolate", "reset",      "pause",       "slow-disk",
+};
+
+struct way {
+    struct sim *sim;
+    uint32_t from;
+    uint32_t to;
+    struct timer heal;
+};
+
+struct machine {
+    struct sim *sim;
+    uint32_t id;
+    uint64_t slowest_us; /* of its disk on good days */
+    struct timer resume;
+    struct timer fast_again;
+};
+
+struct sim_faults {
+    struct sim *sim;
+    bool exists[FAULTS];
+    uint64_t pace_us;
+    uint64_t longest_us;
+    struct timer next;
+    struct way ways[SIM_PLACES][SIM_PLACES];
+    struct machine machines[SIM_NODES_MAX];
+};
+
+static struct prng *chance(struct sim_faults *faults)
+{
+    return &faults->sim->chance_faults;
+}
+
+static uint32_t some_node(struct sim_faults *faults)
+{
+    return (uint32_t)prng_between(chance(faults), 1, faults->sim->node_count);
+}
+
+static uint32_t another_node(struct sim_faults *faults, uint32_t node)
+{
+    uint32_t count = faults->sim->node_count;
+
+    return (node - 1 + (uint32_t)prng_between(chance(faults), 1, count - 1)) % count + 1;
+}
+
+/* Short ones are as dangerous as long ones: each order of magnitude is equally likely. */
+static uint64_t how_long(struct sim_faults *faults)
+{
+    uint64_t us = faults->longest_us;
+
+    for (uint64_t halvings = prng_below(chance(faults), 7); halvings > 0; halvings--) {
+        us /= 2;
+    }
+    return prng_between(chance(faults), us / 2, us);
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------
+ */
+
+static void crash(struct sim_faults *faults, uint32_t id, enum sim_crash how, uint64_t down_us)
+{
+    struct sim_node *node = &faults->sim->nodes[id];
+
+    if (node->node == NULL) {
+        return;
+    }
+    sim_node_crash(node, how);
+    sim_after(faults->sim, &node->restart, down_us);
+}
+
+static void power_many(struct sim_faults *faults)
+{
+    bool all = prng_chance(chance(faults), 1, 3);
+
+    for (uint32_t id = 1; id <= faults->sim->node_count; id++) {
+        if (all || prng_chance(chance(faults), 1, 2)) {
+            crash(faults, id, SIM_POWER, how_long(faults));
+        }
+    }
+}
+
+static void write_point(struct sim_faults *faults, uint32_t id)
+{
+    struct sim_node *node = &faults->sim->nodes[id];
+
+    if (node->node != NULL) {
+        uint64_t after = prng_between(chance(faults), 1, 40);
+        sim_tell(faults->sim, "node %u will stop after %llu more writes", id,
+                 (unsigned long long)after);
+        mem_disk_stop_at(node->disk, mem_disk_points(node->disk) + after);
+    }
+}
+
+static void resume(struct timer *timer)
+{
+    struct machine *machine = CONTAINER_OF(timer, struct machine, resume);
+
+    sim_node_pause(&machine->sim->nodes[machine->id], false);
+}
+
+static void pause_node(struct sim_faults *faults, uint32_t id)
+{
+    sim_node_pause(&faults->sim->nodes[id], true);
+    sim_after(faults->sim, &faults->machines[id].resume, how_long(faults));
+}
+
+static void fast_again(struct timer *timer)
+{
+    struct machine *machine = CONTAINER_OF(timer, struct machine, fast_again);
+
+    sim_tell(machine->sim, "the disk of node %u is fast again", machine->id);
+    mem_disk_set_latency(machine->sim->nodes[machine->id].disk, 50, machine->slowest_us);
+}
+
+static void slow_disk(struct sim_faults *faults, uint32_t id)
+{
+    uint64_t slowest = prng_between(chance(faults), 20 * SIM_MS, 600 * SIM_MS);
+
+    sim_tell(faults->sim, "the disk of node %u takes up to %llu ms", id,
+             (unsigned long long)(slowest / 1000));
+    mem_disk_set_latency(faults->sim->nodes[id].disk, slowest / 4, slowest);
+    sim_after(faults->sim, &faults->machines[id].fast_again, how_long(faults));
+}
+
+/* ---- ways -------------------------------------------------------------------------------------
+ */
+
+static void heal_way(struct timer *timer)
+{
+    struct way *way = CONTAINER_OF(timer, struct way, heal);
+
+    sim_tell(way->sim, "the way from %u to %u is healed", way->from, way->to);
+    sim_net_set_cut(&way->sim->net, way->from, way->to, false);
+}
+
+static void cut_way(struct sim_faults *faults, uint32_t from, uint32_t to, uint64_t us)
+{
+    struct way *way = &faults->ways[from][to];
+
+    sim_tell(faults->sim, "the way from %u to %u is cut", from, to);
+    sim_net_set_cut(&faults->sim->net, from, to, true);
+    sim_after(faults->sim, &way->heal, us);
+}
+
+static void isolate(struct sim_faults *faults, uint32_t id)
+{
+    uint64_t us = how_long(faults);
+
+    for (uint32_t other = 1; other <= faults->sim->node_count; other++) {
+        if (other != id) {
+            cut_way(faults, id, other, us);
+            cut_way(faults, other, id, us);
+        }
+    }
+}
+
+/* ---- choosing ---------------------------------------------------------------------------------
+ */
+
+static void strike(struct sim_faults *faults, enum fault fault)
+{
+    uint32_t a = some_node(faults);
+    uint32_t b = another_node(faults, a);
+    uint64_t us = how_long(faults);
+
+    switch (fault) {
+    case FAULT_KILL:
+        crash(faults, a, SIM_KILL, us);
+        break;
+    case FAULT_POWER:
+        crash(faults, a, SIM_POWER, us);
+        break;
+    case FAULT_POWER_MANY:
+        power_many(faults);
+        break;
+    case FAULT_WRITE_POINT:
+        write_point(faults, a);
+        break;
+    case FAULT_CUT:
+        cut_way(faults, a, b, us);
+        cut_way(faults, b, a, us);
+        break;
+    case FAULT_CUT_ONE_WAY:
+        cut_way(faults, a, b, us);
+        break;
+    case FAULT_ISOLATE:
+        isolate(faults, a);
+        break;
+    case FAULT_RESET:
+        sim_tell(faults->sim, "connections between %u and %u break", a, b);
+        sim_net_reset(&faults->sim->net, a, b);
+        break;
+    case FAULT_PAUSE:
+        pause_node(faults, a);
+        break;
+    case FAULT_SLOW_DISK:
+        slow_disk(faults, a);
+        break;
+    case FAULTS:
+        CHECK(false);
+    }
+}
+
+static void next(struct timer *timer)
+{
+    struct sim_faults *faults = CONTAINER_OF(timer, struct sim_faults, next);
+    enum fault fault = (enum fault)prng_below(chance(faults), FAULTS);
+
+    sim_after(faults->sim, timer,
+              prng_between(chance(faults), faults->pace_us / 4, faults->pace_us * 7 / 4));
+    if (faults->exists[fault]) {
+        strike(faults, fault);
+    }
+}
+
 void sim_faults_begin(struct sim *sim)
 {
-    (void)sim;
+    struct sim_faults *faults = mem_new(sizeof *faults);
+    char kinds[256] = "";
+
+    faults->sim = sim;
+    sim->faults = faults;
+    for (int i = 0; i < FAULTS; i++) {
+        faults->exists[i] = prng_chance(chance(faults), 1, 2);
+        if (faults->exists[i]) {
+            size_t len = strlen(kinds);
+            (void)snprintf(kinds + len, sizeof kinds - len, " %s", names[i]);
+        }
+    }
+    faults->pace_us = prng_between(chance(faults), 100 * SIM_MS, 2 * SIM_S);
+    faults->longest_us = prng_between(chance(faults), SIM_S, 10 * SIM_S);
+    sim_tell(sim, "faults begin:%s", kinds);
+    faults->next.fire = next;
+    for (uint32_t a = 1; a <= sim->node_count; a++) {
+        struct machine *machine = &faults->machines[a];
+        *machine = (struct machine){.sim = sim, .id = a, .slowest_us = 2000};
+        machine->resume.fire = resume;
+        machine->fast_again.fire = fast_again;
+        for (uint32_t b = 1; b <= sim->node_count; b++) {
+            faults->ways[a][b] = (struct way){.sim = sim, .from = a, .to = b};
+            faults->ways[a][b].heal.fire = heal_way;
+        }
+    }
+    sim_after(sim, &faults->next, faults->pace_us);
+}
+
+static void fire_now(struct sim *sim, struct timer *timer)
+{
+    if (timer_armed(timer)) {
+        sim_stop(sim, timer);
+        timer->fire(timer);
+    }
 }
 
 void sim_faults_heal(struct sim *sim)
 {
-    (void)sim;
+    struct sim_faults *faults = sim->faults;
+
+    if (faults == NULL) {
+        return;
+    }
+    sim_tell(sim, "faults end");
+    sim_stop(sim, &faults->next);
+    for (uint32_t a = 1; a <= sim->node_count; a++) {
+        fire_now(sim, &faults->machines[a].resume);
+        fire_now(sim, &faults->machines[a].fast_again);
+        for (uint32_t b = 1; b <= sim->node_count; b++) {
+            fire_now(sim, &faults->ways[a][b].heal);
+        }
+        mem_disk_stop_at(sim->nodes[a].disk, 0);
+        fire_now(sim, &sim->nodes[a].restart);
+    }
 }
 
 void sim_faults_free(struct sim *sim)
 {
-    (void)sim;
+    struct sim_faults *faults = sim->faults;
+
+    if (faults == NULL) {
+        return;
+    }
+    sim_stop(sim, &faults->next);
+    for (uint32_t a = 1; a <= sim->node_count; a++) {
+        sim_stop(sim, &faults->machines[a].resume);
+        sim_stop(sim, &faults->machines[a].fast_again);
+        for (uint32_t b = 1; b <= sim->node_count; b++) {
+            sim_stop(sim, &faults->ways[a][b].heal);
+        }
+    }
+    free(faults);
+    sim->faults = NULL;
 }
