@@ -365,8 +365,11 @@ void checkpoint_kick(struct store *store)
     struct checkpoint *checkpoint = &store->checkpoint;
     struct link *link = NULL;
 
-    if (checkpoint->step != CHECKPOINT_IDLE || checkpoint->ready == NULL || store->failed ||
-        !(checkpoint->wanted || store->journal.waiting || journal_half_full(store))) {
+    if (checkpoint->step != CHECKPOINT_IDLE || checkpoint->ready == NULL || store->failed) {
+        return;
+    }
+    if (!checkpoint->wanted && !store->journal.waiting && !journal_half_full(store) &&
+        queue_empty(&checkpoint->ready->reqs)) {
         return;
     }
     checkpoint->wanted = false;
