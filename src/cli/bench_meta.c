@@ -74,8 +74,7 @@ static void take_metadata(struct bench_meta *meta, const struct kafka_metadata_r
     meta->ops->metadata(meta->owner, response);
 }
 
-static void take_id(struct bench_meta *meta,
-                    const struct kafka_init_producer_id_response *response)
+static void take_id(struct bench_meta *meta, const struct kafka_init_producer_id_response *response)
 {
     if (response->error == 0) {
         meta->want_id = false;
@@ -177,8 +176,9 @@ static void pump(struct bench_meta *meta)
     if (meta->link == NULL) {
         if (!timer_armed(&meta->timer)) {
             CHECK(meta->address_count > 0);
-            meta->link = kafka_link_open(meta->dialer, meta->addresses[meta->at % meta->address_count],
-                                         &link_ops, meta, meta->why);
+            meta->link =
+                kafka_link_open(meta->dialer, meta->addresses[meta->at % meta->address_count],
+                                &link_ops, meta, meta->why);
             if (meta->link == NULL) {
                 meta->at++;
             }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench_queue.h"
 
-#define HEAD_ATTEMPTS 5 /* at the front of the queue "out of order" means that acked records lack */
+#define HEAD_ATTEMPTS                                                                              \
+    5 /* at the front of the queue "out of order" means that acked records lack                    \
+       */
 
 enum {
     UNKNOWN_TOPIC_OR_PARTITION = 3,
@@ -162,8 +164,8 @@ enum bench_fate bench_queue_answer(struct bench_queue *queue, uint64_t send_id, 
         link_remove(&batch->link);
         *out_batch = batch;
         fate = BENCH_ACKED;
-    } else if (!retries_help(error) || (error == OUT_OF_ORDER_SEQUENCE && front &&
-                                        batch->attempts >= HEAD_ATTEMPTS)) {
+    } else if (!retries_help(error) ||
+               (error == OUT_OF_ORDER_SEQUENCE && front && batch->attempts >= HEAD_ATTEMPTS)) {
         fate = BENCH_BROKEN;
     } else {
         queue->draining = true;

@@ -36,8 +36,8 @@ struct bench_queue {
 };
 
 enum bench_fate {
-    BENCH_ACKED, /* *out_batch is the caller's now */
-    BENCH_AGAIN, /* it will be sent again */
+    BENCH_ACKED,  /* *out_batch is the caller's now */
+    BENCH_AGAIN,  /* it will be sent again */
     BENCH_BROKEN, /* no retry can help: what was acknowledged before is missing, or it is refused */
     BENCH_LATE    /* the batch was taken back before this answer came */
 };
