@@ -54,6 +54,36 @@ static void list_nodes(node_set nodes, char out[64])
     }
 }
 
+static uint32_t voter_regions(const struct control *control, node_set voters)
+{
+    uint32_t seen = 0; /* bit per region */
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if ((voters & NODE_BIT(id)) != 0) {
+            seen |= 1u << control->nodes[id].region;
+        }
+    }
+    return (uint32_t)__builtin_popcount(seen);
+}
+
+/* Data regions that the policy asks for: those that it names, else all that have a node. */
+static uint32_t wanted_regions(const struct control *control, const struct policy *policy)
+{
+    uint32_t seen = 0;
+
+    if (policy->region_count > 0) {
+        return policy->region_count;
+    }
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        const struct control_node *node = &control->nodes[id];
+
+        if (node->id != 0 && !control->regions[node->region].witness) {
+            seen |= 1u << node->region;
+        }
+    }
+    return (uint32_t)__builtin_popcount(seen);
+}
+
 struct health_finding health_partition(const struct health_view *view,
                                        const struct control_topic *topic, uint32_t partition)
 {
@@ -62,6 +92,7 @@ struct health_finding health_partition(const struct health_view *view,
     node_set alive = health_alive(view);
     node_set missing = p->config.voters & ~alive;
     char names[64];
+    uint32_t regions;
 
     CHECK(partition < topic->partition_count);
     list_nodes(missing, names);
@@ -83,6 +114,11 @@ struct health_finding health_partition(const struct health_view *view,
     }
     if (missing != 0) {
         find(&finding, HEALTH_DEGRADED, "partition %u is without node %s", partition, names);
+    }
+    regions = voter_regions(view->control, p->config.voters);
+    if (regions < wanted_regions(view->control, &topic->policy)) {
+        find(&finding, HEALTH_DEGRADED, "partition %u is kept in %u regions only", partition,
+             regions);
     }
     if (!p->activated) {
         find(&finding, HEALTH_DEGRADED, "partition %u: its new configuration isn't active yet",

@@ -101,6 +101,21 @@ json_t *json_text(const char *text)
     return value;
 }
 
+json_t *json_wall(int64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm parts;
+    char text[WORD_SIZE];
+    char stamp[WORD_SIZE + 8];
+
+    if (wall_ms <= 0 || gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
+        return json_null();
+    }
+    (void)snprintf(stamp, sizeof stamp, "%s.%03dZ", text, (int)(wall_ms % 1000));
+    return json_string(stamp);
+}
+
 /* ---- words ---------------------------------------------------------------------------------- */
 
 void word_millis(char out[WORD_SIZE], uint64_t millis)

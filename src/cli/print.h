@@ -22,6 +22,8 @@ void table_print(struct table *table);
 void json_print(json_t *value);
 /* An integer, or null. */
 json_t *json_number_or_null(bool known, uint64_t value);
+/* "2026-01-31T12:00:00.000Z"; null for 0. */
+json_t *json_wall(int64_t wall_ms);
 json_t *json_text(const char *text); /* whatever bytes: what is not UTF-8 becomes '?' */
 
 #define WORD_SIZE 48

@@ -53,7 +53,7 @@ int verb_cluster_init(struct cli *cli)
 
 static const char *certs_dir(const struct cli *cli)
 {
-    const char *dir = cli_option(cli, "dir");
+    const char *dir = cli_option(cli, "certs-dir");
 
     return dir != NULL ? dir : "certs";
 }
@@ -85,18 +85,19 @@ int verb_certs_create_node(struct cli *cli)
     char why[CERTS_WHY] = "";
     uint32_t days = 0;
 
-    if (!cli_number(cli, "id", 1, TERN_NODES_MAX, &node.node_id) ||
+    if (!cli_number(cli, "node-id", 1, TERN_NODES_MAX, &node.node_id) ||
         !cli_number(cli, "days", 1, 36500, &days)) {
         return EXIT_USAGE;
     }
     if (node.node_id == 0 || node.region == NULL) {
-        return cli_fail(EXIT_USAGE,
-                        "--id N and --region NAME are needed; see tern certs create-node --help");
+        return cli_fail(
+            EXIT_USAGE,
+            "--node-id N and --region NAME are needed; see tern certs create-node --help");
     }
     node.days = days;
     while (node.name_count < CERTS_NAMES_MAX &&
-           cli_option_at(cli, "name", (int)node.name_count) != NULL) {
-        names[node.name_count] = cli_option_at(cli, "name", (int)node.name_count);
+           cli_option_at(cli, "host", (int)node.name_count) != NULL) {
+        names[node.name_count] = cli_option_at(cli, "host", (int)node.name_count);
         node.name_count++;
     }
     if (certs_create_node(certs_dir(cli), &node, why) != 0) {

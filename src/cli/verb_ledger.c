@@ -16,14 +16,13 @@ static json_t *entry_json(const struct tern_ledger_entry *entry)
     json_object_set_new(out, "partition", json_integer(entry->partition));
     json_object_set_new(out, "first_offset",
                         json_number_or_null(offsets, (uint64_t)entry->first_offset));
-    json_object_set_new(out, "end_offset",
-                        json_number_or_null(offsets, (uint64_t)entry->end_offset));
+    json_object_set_new(
+        out, "end_offset",
+        json_number_or_null(offsets && entry->end_offset >= 0, (uint64_t)entry->end_offset));
     json_object_set_new(out, "bytes", json_integer((json_int_t)entry->bytes));
     json_object_set_new(out, "millis", json_integer((json_int_t)entry->millis));
-    json_object_set_new(out, "since_ms", json_integer((json_int_t)entry->since_wall_ms));
-    json_object_set_new(
-        out, "until_ms",
-        json_number_or_null(entry->until_wall_ms != 0, (uint64_t)entry->until_wall_ms));
+    json_object_set_new(out, "since", json_wall(entry->since_wall_ms));
+    json_object_set_new(out, "until", json_wall(entry->until_wall_ms));
     json_object_set_new(out, "decided_by", json_text(entry->decided_by));
     json_object_set_new(out, "note", json_text(entry->note));
     return out;
@@ -51,7 +50,9 @@ static void print_ledger(const struct tern_ledger *ledger)
         table_cell(table, "%s", entry->until_wall_ms != 0 ? word : "open");
         table_cell(table, "%s", entry->kind);
         table_cell(table, "%s-%d", entry->topic, entry->partition);
-        if (entry->first_offset >= 0) {
+        if (entry->first_offset >= 0 && entry->end_offset < 0) {
+            table_cell(table, "%lld..", (long long)entry->first_offset);
+        } else if (entry->first_offset >= 0) {
             table_cell(table, "%lld..%lld", (long long)entry->first_offset,
                        (long long)entry->end_offset);
         } else {
@@ -114,7 +115,7 @@ static json_t *quarantined_json(const struct tern_quarantined *entry)
     json_object_set_new(out, "end_offset", json_integer((json_int_t)entry->end_offset));
     json_object_set_new(out, "records", json_integer((json_int_t)entry->records));
     json_object_set_new(out, "bytes", json_integer((json_int_t)entry->bytes));
-    json_object_set_new(out, "at_ms", json_integer((json_int_t)entry->wall_ms));
+    json_object_set_new(out, "at", json_wall(entry->wall_ms));
     json_object_set_new(out, "path", json_text(entry->path));
     return out;
 }

@@ -233,9 +233,7 @@ int verb_policy_apply(struct cli *cli)
 static json_t *policy_json(const struct tern_policy *policy)
 {
     json_t *out = json_object();
-    char word[WORD_SIZE];
 
-    word_wall(word, policy->wall_ms);
     json_object_set_new(out, "name", json_text(policy->name));
     json_object_set_new(out, "critical", json_boolean(policy->critical));
     json_object_set_new(out, "mode", json_text(policy->mode));
@@ -243,7 +241,7 @@ static json_t *policy_json(const struct tern_policy *policy)
     json_object_set_new(out, "topics", json_integer(policy->topics));
     json_object_set_new(out, "revision", json_integer((json_int_t)policy->revision));
     json_object_set_new(out, "author", json_text(policy->author));
-    json_object_set_new(out, "applied_ms", json_integer((json_int_t)policy->wall_ms));
+    json_object_set_new(out, "applied", json_wall(policy->wall_ms));
     json_object_set_new(out, "yaml", json_text(policy->yaml));
     return out;
 }

@@ -165,6 +165,22 @@ static void cell_offset(struct table *table, bool fresh, int64_t offset)
     }
 }
 
+/* "n2", "n2-17" when it lacks 17 records, "n2?" when that is not known, "(n2)" for a learner. */
+static size_t replica_word(const struct tern_partition *p, const struct tern_replica *r, char *out,
+                           size_t size)
+{
+    int64_t behind = r->acked >= 0 && r->acked < p->leo ? p->leo - r->acked : 0;
+    char lag[32] = "";
+
+    if (p->fresh && r->acked < 0) {
+        (void)snprintf(lag, sizeof lag, "?");
+    } else if (p->fresh && behind > 0) {
+        (void)snprintf(lag, sizeof lag, "-%lld", (long long)behind);
+    }
+    return (size_t)snprintf(out, size, "%s%sn%u%s%s", r == p->replicas ? "" : " ",
+                            r->voter ? "" : "(", r->node, lag, r->voter ? "" : ")");
+}
+
 static void print_partitions(const struct tern_topic *topic)
 {
     static const char *const columns[] = {">PARTITION", "LEADER", ">EPOCH",   ">ACK",
@@ -190,8 +206,7 @@ static void print_partitions(const struct tern_topic *topic)
         cell_offset(table, p->fresh, p->leo);
         cell_offset(table, p->fresh, p->hw);
         for (size_t k = 0; k < p->replica_count && used < sizeof text; k++) {
-            used += (size_t)snprintf(text + used, sizeof text - used, "%sn%u%s", k > 0 ? " " : "",
-                                     p->replicas[k].node, p->replicas[k].voter ? "" : "(learner)");
+            used += replica_word(p, &p->replicas[k], text + used, sizeof text - used);
         }
         table_cell(table, "%s", text);
         cell_offset(table, p->fresh, p->exposed_records);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of verbs. */
+#include "cli/bench.h"
 #include "cli/cli.h"
 
 #define EXIT_HEALTH                                                                                \
@@ -20,18 +21,18 @@ static const struct cli_option init_options[] = {
     {NULL, NULL, NULL}};
 static const struct cli_option ca_options[] = {
     {"cluster", "NAME", "the cluster's name, in every certificate from now on"},
-    {"dir", "DIR", "where certificates are kept; default: certs"},
+    {"certs-dir", "DIR", "where certificates are kept; default: certs"},
     {"days", "N", "how long it is valid; default: ten years"},
     {NULL, NULL, NULL}};
 static const struct cli_option node_options[] = {
-    {"id", "N", "number of the node, 1 to 63"},
+    {"node-id", "N", "number of the node, 1 to 63"},
     {"region", "NAME", "region that the node is in"},
-    {"name", "HOST", "name or address under which others reach it; repeat for more"},
-    {"dir", "DIR", "where ca.crt and ca.key are; default: certs"},
+    {"host", "HOST", "name or address under which others reach it; repeat for more"},
+    {"certs-dir", "DIR", "where ca.crt and ca.key are; default: certs"},
     {"days", "N", "how long it is valid; default: two years"},
     {NULL, NULL, NULL}};
 static const struct cli_option client_options[] = {
-    {"dir", "DIR", "where ca.crt and ca.key are; default: certs"},
+    {"certs-dir", "DIR", "where ca.crt and ca.key are; default: certs"},
     {"days", "N", "how long it is valid; default: two years"},
     {NULL, NULL, NULL}};
 
@@ -74,12 +75,13 @@ const struct cli_verb cli_verbs[] = {
      "  tern cluster init\n  tern cluster init --node 1 --node 2 --node 3\n", 0, 0, init_options,
      verb_cluster_init},
     {"certs create-ca", "", "make the cluster's certificate authority; asks no node", "",
-     "  tern certs create-ca --cluster prod --dir certs\n", 0, 0, ca_options, verb_certs_create_ca},
+     "  tern certs create-ca --cluster prod --certs-dir certs\n", 0, 0, ca_options,
+     verb_certs_create_ca},
     {"certs create-node", "", "make a node's certificate; asks no node", "",
-     "  tern certs create-node --id 1 --region eu-west --name n1.example --name 10.0.0.1\n", 0, 0,
-     node_options, verb_certs_create_node},
+     "  tern certs create-node --node-id 1 --region eu-west --host n1.example --host 10.0.0.1\n", 0,
+     0, node_options, verb_certs_create_node},
     {"certs create-client", "NAME", "make an operator's or program's certificate; asks no node", "",
-     "  tern certs create-client admin --dir certs\n", 1, 1, client_options,
+     "  tern certs create-client admin --certs-dir certs\n", 1, 1, client_options,
      verb_certs_create_client},
     {"ledger", "[TOPIC]", "every interval in which a promise was weaker than its policy", "",
      "  tern ledger\n  tern ledger clicks -o json\n", 0, 1, NULL, verb_ledger},
@@ -89,6 +91,18 @@ const struct cli_verb cli_verbs[] = {
     {"metrics", "NODE", "one node's counters as Prometheus text", "",
      "  tern metrics 1\n  tern metrics 1 | grep tern_journal_fsyncs_total\n", 1, 1, NULL,
      verb_metrics},
+    {"bench produce", "TOPIC", "open-loop load: latency from when each record was due",
+     "Record i is due at start + i / rate and goes to partition i modulo their number. What "
+     "cannot\n"
+     "be sent in time waits, and its wait counts.",
+     "  tern bench produce payments --rate 1000 --duration 30s\n"
+     "  tern bench produce payments --rate 50000 --linger 5ms -o json --out raw.txt\n",
+     1, 1, bench_produce_options, verb_bench_produce},
+    {"bench fault-gap", "TOPIC", "longest time without an ack per partition under a fault",
+     "While the load goes on, a shell command does something to the cluster and another undoes it.",
+     "  tern bench fault-gap payments --rate 600 --fault 'deploy/local/regions kill eu-west' \\\n"
+     "      --heal 'deploy/local/regions start eu-west' --repeats 10\n",
+     1, 1, bench_fault_options, verb_bench_fault_gap},
     {"version", "", "print the version", "", "  tern version\n", 0, 0, NULL, verb_version},
 };
 const size_t cli_verb_count = ARRAY_COUNT(cli_verbs);

@@ -108,7 +108,7 @@ static bool address_ok(const char *address)
     const char *colon = strrchr(address, ':');
     uint64_t port;
 
-    return colon != NULL && colon != address && value_number(colon + 1, 1, 65535, &port);
+    return colon != NULL && colon != address && value_number(colon + 1, 0, 65535, &port);
 }
 
 static int set_seed(struct config *config, const char *value, char why[128])
@@ -332,7 +332,7 @@ static enum config_outcome read_flags(int argc, char **argv, struct config *conf
 
     optind = 0;
     while ((flag = next_flag(argc, argv)) != -1) {
-        const struct setting *setting = &settings[flag - OPT_FIRST];
+        const struct setting *setting;
 
         if (flag == OPT_NEW) {
             config->new_incarnation = true;
@@ -340,6 +340,7 @@ static enum config_outcome read_flags(int argc, char **argv, struct config *conf
         if (flag >= OPT_CONFIG) {
             continue;
         }
+        setting = &settings[flag - OPT_FIRST];
         if (setting->kind == SEED && !seeds_cleared) {
             config->seed_count = 0;
             seeds_cleared = true;

@@ -108,6 +108,21 @@ static int open_net(struct running *running, char why[256])
     return net_open(&running->loop, clock_real_clock(running->clock), &options, &running->net, why);
 }
 
+/* Port 0 is chosen by the system, so what is advertised is known only now. */
+static void advertise(const struct running *running, enum net_port port, const char *configured,
+                      char out[WIRE_ADDRESS_MAX])
+{
+    size_t len = strlen(configured);
+
+    (void)snprintf(out, WIRE_ADDRESS_MAX, "%s", configured);
+    if (len > 2 && strcmp(configured + len - 2, ":0") == 0) {
+        const char *bound = strrchr(net_address(running->net, port), ':');
+
+        CHECK(bound != NULL);
+        (void)snprintf(out, WIRE_ADDRESS_MAX, "%.*s%s", (int)(len - 2), configured, bound);
+    }
+}
+
 /* "host:port" in two; the configuration has checked its form. */
 static void split_address(const char *address, char host[WIRE_ADDRESS_MAX], uint16_t *out_port)
 {
@@ -121,6 +136,7 @@ static void split_address(const char *address, char host[WIRE_ADDRESS_MAX], uint
 static int open_node(struct running *running, char why[256])
 {
     const struct config *config = running->config;
+    char kafka[WIRE_ADDRESS_MAX];
     struct node_options options = {
         .disk = running->disk,
         .clock = clock_real_clock(running->clock),
@@ -140,10 +156,10 @@ static int open_node(struct running *running, char why[256])
     (void)snprintf(options.cluster_name, sizeof options.cluster_name, "%s", config->cluster);
     (void)snprintf(options.region, sizeof options.region, "%s", config->region);
     (void)snprintf(options.rack, sizeof options.rack, "%s", config->rack);
-    (void)snprintf(options.mesh_address, sizeof options.mesh_address, "%s", config->advertise_mesh);
-    (void)snprintf(options.admin_address, sizeof options.admin_address, "%s",
-                   config->advertise_admin);
-    split_address(config->advertise_kafka, options.kafka_host, &options.kafka_port);
+    advertise(running, NET_MESH, config->advertise_mesh, options.mesh_address);
+    advertise(running, NET_ADMIN, config->advertise_admin, options.admin_address);
+    advertise(running, NET_KAFKA, config->advertise_kafka, kafka);
+    split_address(kafka, options.kafka_host, &options.kafka_port);
     memcpy(options.seeds, config->seeds, sizeof options.seeds);
     return node_open(&options, &running->node, why);
 }
@@ -193,10 +209,9 @@ static int open_disk(struct running *running, char why[256])
     if (rv == TERN_ELOCKED) {
         holder = lock_holder(data);
         if (holder > 0) {
-            (void)snprintf(why, 256, "%.160s is in use by another ternd, process %ld", data,
-                           holder);
+            (void)snprintf(why, 256, "another process uses %.160s: pid %ld", data, holder);
         } else {
-            (void)snprintf(why, 256, "%.160s is in use by another ternd", data);
+            (void)snprintf(why, 256, "another process uses %.160s", data);
         }
     } else if (rv != 0) {
         (void)snprintf(why, 256, "%.160s can't be opened or made: %s", data, error_sentence(rv));
