@@ -127,16 +127,24 @@ static uint64_t message_term(const struct raft_message *message)
 }
 
 bool guard_receive(const struct guard *guard, const struct guard_view *view,
-                   const struct raft_message *message)
+                   struct raft_message *message)
 {
     if (message_term(message) > view->term + GUARD_TERM_STEP_MAX) {
         return false;
     }
-    if (!view->sender_known && message->type != RAFT_IO_APPEND_ENTRIES &&
-        message->type != RAFT_IO_INSTALL_SNAPSHOT) {
-        /* A joiner's configuration is empty and a lagging one may not know a new leader: those
-         * two may come from anyone with a certificate of this cluster. */
-        return false;
+    if (!view->sender_known) {
+        switch (message->type) {
+        case RAFT_IO_APPEND_ENTRIES:
+        case RAFT_IO_INSTALL_SNAPSHOT:
+            break; /* a joiner knows nobody, a lagging member may not know a new leader */
+        case RAFT_IO_REQUEST_VOTE:
+            /* Our newest configuration may be one that was never committed, and the candidate's
+             * the right one (thesis 4.1). But it may not disturb a leader. */
+            message->request_vote.disrupt_leader = false;
+            break;
+        default:
+            return false;
+        }
     }
     if (guard->off) {
         return true;

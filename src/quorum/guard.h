@@ -56,8 +56,8 @@ void guard_install_started(struct guard *guard);
 
 /* False: swallow the tick. */
 bool guard_tick(const struct guard *guard, const struct guard_view *view);
-/* False: drop the message before the core sees it. */
+/* False: drop the message before the core sees it. May mend it in place. */
 bool guard_receive(const struct guard *guard, const struct guard_view *view,
-                   const struct raft_message *message);
+                   struct raft_message *message);
 /* Mends an outgoing result in place. False: do not send it (the send counts as done). */
 bool guard_send(struct guard *guard, uint64_t current_term, struct raft_message *message);

@@ -44,6 +44,9 @@ bool quorum_send(struct quorum *quorum, uint32_t node_id, uint16_t type, const s
     struct wire *wire = quorum->options.wire;
     struct chunk chunk = {0};
 
+    if (quorum->dead) {
+        return false;
+    }
     if (tail.len > 0) {
         chunk = chunk_copy(tail);
     }

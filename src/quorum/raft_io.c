@@ -253,12 +253,22 @@ static int io_set_term(struct raft_io *io, raft_term term)
     struct quorum_io *qio = self(io);
 
     CHECK(term >= raft_log_term(qio->log));
-    return raft_log_set_term(qio->log, term) == 0 ? 0 : RAFT_IOERR;
+    /* Not even this failure may reach the core: it would clean up the wrong state and crash. The
+     * node is dead, nothing leaves it any more. */
+    if (raft_log_set_term(qio->log, term) != 0) {
+        CHECK(qio->failed);
+    }
+    return 0;
 }
 
 static int io_set_vote(struct raft_io *io, raft_id id)
 {
-    return raft_log_set_vote(self(io)->log, id) == 0 ? 0 : RAFT_IOERR;
+    struct quorum_io *qio = self(io);
+
+    if (raft_log_set_vote(qio->log, id) != 0) {
+        CHECK(qio->failed);
+    }
+    return 0;
 }
 
 /* ---- messages out --------------------------------------------------------------------------- */
@@ -298,7 +308,8 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
 
     send->req = req;
     send->cb = cb;
-    if (guard_send(&qio->guard, qio->raft->current_term, &mended) && !wire_out(qio, &mended)) {
+    if (qio->failed ||
+        (guard_send(&qio->guard, qio->raft->current_term, &mended) && !wire_out(qio, &mended))) {
         send->status = RAFT_NOCONNECTION;
     }
     queue_push(&qio->sends, &send->link);
@@ -546,9 +557,43 @@ static void roll_back_ourselves(struct quorum_io *qio, const struct raft_append_
     }
 }
 
+/* The core refuses its vote unless its own configuration names it as a voter. But that may be an
+ * old one, or one that was never committed: a node that does not know yet that it has become a
+ * voter would leave the others without a majority for ever (thesis 4.1: requests are answered
+ * whatever the own configuration says; the candidate counts only those that are voters in its).
+ * So the core sees itself as a voter while it answers. */
+static void deliver_vote(struct quorum_io *qio, struct raft_message *message)
+{
+    struct raft *raft = qio->raft;
+    struct raft_configuration real = raft->configuration;
+    struct raft_server server = {raft->id, raft->address, RAFT_VOTER};
+
+    raft->configuration = (struct raft_configuration){&server, 1};
+    qio->recv(&qio->io, message);
+    CHECK(raft->configuration.servers == &server);
+    raft->configuration = real;
+}
+
+/* A follower that knows a leader refuses its vote, and forgets a silent one only by standing for
+ * election. A standby never does: it would refuse for ever, also when it has become a voter
+ * without knowing it. */
+static void forget_silent_leader(struct raft *raft, uint64_t now_ms)
+{
+    const struct raft_server *own = raft_config_find(&raft->configuration, raft->id);
+
+    if (raft->state == RAFT_FOLLOWER && (own == NULL || own->role != RAFT_VOTER) &&
+        now_ms - raft->election_timer_start >= raft->follower_state.randomized_election_timeout) {
+        raft->follower_state.current_leader.id = 0;
+    }
+}
+
 void quorum_io_tick(struct quorum_io *qio)
 {
     struct guard_view view = view_of(qio, qio->raft->id);
+
+    if (!qio->closed && !qio->guard.off) {
+        forget_silent_leader(qio->raft, clock_now_ms(qio->options.clock));
+    }
 
     if (qio->closed || !guard_tick(&qio->guard, &view)) {
         return;
@@ -590,7 +635,11 @@ bool quorum_io_receive(struct quorum_io *qio, uint64_t raft_id, uint32_t node_id
     }
     entered(qio);
     guard_deliver_begin(&qio->guard, &message);
-    qio->recv(&qio->io, &message);
+    if (type == FRAME_VOTE && !qio->guard.off) {
+        deliver_vote(qio, &message);
+    } else {
+        qio->recv(&qio->io, &message);
+    }
     guard_deliver_end(&qio->guard);
     if (qio->rollback_hidden) { /* refused after all, nothing was truncated */
         qio->raft->configuration_uncommitted_index = uncommitted;
@@ -637,6 +686,7 @@ static void log_failed(void *ctx, int error, const char *what)
 {
     struct quorum_io *qio = ctx;
 
+    qio->failed = true;
     qio->options.failed(qio->options.ctx, error, what);
 }
 

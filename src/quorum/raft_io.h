@@ -4,7 +4,8 @@
  *
  * Callbacks of sends and loads are never made from inside the call that asked: they wait for
  * quorum_io_settle, which the owner calls when it has left the core. A failed write is never
- * reported to the core (guard rule G4): `failed` ends the process instead. */
+ * reported to the core (guard rule G4): `failed` ends the process instead, and should the caller
+ * let it live on, nothing leaves the node any more. */
 #pragma once
 
 #include <raft.h>
@@ -38,6 +39,7 @@ struct quorum_io {
     raft_io_tick_cb tick;
     raft_io_recv_cb recv;
     bool closed;
+    bool failed; /* a write has: nothing leaves this node any more */
     struct link sends; /* waiting for their callback */
     struct link gets;
     struct link appends;      /* under way */

@@ -10,6 +10,28 @@
 
 /* ---- violations ----------------------------------------------------------------------------- */
 
+static void print_nodes(const struct world *world)
+{
+    static struct quorum_status status;
+
+    for (uint32_t i = 1; i <= world->count; i++) {
+        if (world->nodes[i].quorum == NULL) {
+            fprintf(stderr, "node %u: not running\n", i);
+            continue;
+        }
+        quorum_status(world->nodes[i].quorum, &status);
+        fprintf(stderr, "node %u: role %d term %llu commit %llu applied %llu last %llu leader %u;",
+                i, (int)status.role, (unsigned long long)status.term,
+                (unsigned long long)status.commit_index, (unsigned long long)status.applied_index,
+                (unsigned long long)status.last_index, status.leader_node);
+        for (uint32_t k = 0; k < status.peer_count; k++) {
+            fprintf(stderr, " %u%s", status.peers[k].member.node_id,
+                    status.peers[k].member.voter ? "V" : "");
+        }
+        fputc('\n', stderr);
+    }
+}
+
 void world_violation(struct world *world, const char *format, ...)
 {
     char text[200];
@@ -26,6 +48,7 @@ void world_violation(struct world *world, const char *format, ...)
     world->lost = true;
     if (!world->tolerant) {
         fprintf(stderr, "VIOLATION %s\n", world->violation);
+        print_nodes(world);
         trace_dump_tail();
         abort();
     }
@@ -614,6 +637,64 @@ void world_submit(struct world *world, uint32_t node_id, uint64_t command)
     submission->proposal.timeout_ms = world->proposal_timeout_ms;
     quorum_submit(world->nodes[node_id].quorum, slice_of(bytes, sizeof bytes),
                   &submission->proposal);
+}
+
+struct world_read {
+    struct quorum_read read;
+    struct world_node *node;
+    size_t acked_before;
+};
+
+static void world_read_done(struct quorum_read *base, int status)
+{
+    struct world_read *read = CONTAINER_OF(base, struct world_read, read);
+    struct world *world = read->node->world;
+
+    for (size_t i = 0; status == 0 && i < read->acked_before; i++) {
+        if (!world_has(world, read->node->node_id, world->acked[i])) {
+            world_violation(world, "node %u may read, and lacks %llx", read->node->node_id,
+                            (unsigned long long)world->acked[i]);
+        }
+    }
+    world->reads_granted += status == 0 ? 1 : 0;
+    free(read);
+}
+
+void world_read(struct world *world, uint32_t node_id)
+{
+    struct world_read *read = mem_new(sizeof *read);
+
+    read->read.done = world_read_done;
+    read->node = &world->nodes[node_id];
+    read->acked_before = world->acked_count;
+    quorum_read_index(world->nodes[node_id].quorum, &read->read);
+}
+
+struct world_change {
+    struct quorum_change change;
+    struct world *world;
+};
+
+static void world_change_done(struct quorum_change *base, int status)
+{
+    struct world_change *change = CONTAINER_OF(base, struct world_change, change);
+
+    tell(change->world, "a change ends with %d", status);
+    change->world->changes_done += status == 0 ? 1 : 0;
+    free(change);
+}
+
+void world_change(struct world *world, uint32_t node_id, enum quorum_change_kind kind,
+                  uint32_t member)
+{
+    struct world_change *change = mem_new(sizeof *change);
+
+    tell(world, "node %u: change %d of node %u", node_id, (int)kind, member);
+    change->change.done = world_change_done;
+    change->world = world;
+    quorum_change(world->nodes[node_id].quorum, kind,
+                  (struct quorum_member){world->nodes[member].raft_id, member, false},
+                  &change->change);
 }
 
 void world_check_end(struct world *world)

@@ -69,6 +69,8 @@ struct world {
     uint64_t term_leader[4096];       /* node id of the controller of a term */
     uint64_t *acked;
     size_t acked_count;
+    uint64_t reads_granted;
+    uint64_t changes_done;
     bool lost;     /* set instead of failing when expect_loss */
     bool tolerant; /* violations are noted in `lost`, not fatal */
     char violation[256];
@@ -98,6 +100,12 @@ void world_heal(struct world *world);
 uint32_t world_controller(const struct world *world);
 /* Submits the command (a number other than 0) at the node; acks are noted. */
 void world_submit(struct world *world, uint32_t node_id, uint64_t command);
+/* Asks for a read index at the node; when it is granted the node must have all that was acked when
+ * it was asked. */
+void world_read(struct world *world, uint32_t node_id);
+/* Asks the node to change the membership; the outcome is only told. */
+void world_change(struct world *world, uint32_t node_id, enum quorum_change_kind kind,
+                  uint32_t member);
 bool world_has(const struct world *world, uint32_t node_id, uint64_t command);
 /* Every acked command is in the state of every running node; all states are equal. */
 void world_check_end(struct world *world);

@@ -183,9 +183,17 @@ static void g5_only_plausible_terms_and_known_senders(void **state)
     assert_true(guard_receive(&guard, &follower_view, &vote));
     vote.request_vote.term++;
     assert_false(guard_receive(&guard, &follower_view, &vote));
-    vote.request_vote.term = 6;
+    struct raft_message granted = {.type = RAFT_IO_REQUEST_VOTE_RESULT};
+    struct raft_message timeout_now = {.type = RAFT_IO_TIMEOUT_NOW};
+    struct raft_message success = result(5, 0, 9);
     stranger.sender_known = false;
-    assert_false(guard_receive(&guard, &stranger, &vote));
+    assert_false(guard_receive(&guard, &stranger, &granted));
+    assert_false(guard_receive(&guard, &stranger, &timeout_now));
+    assert_false(guard_receive(&guard, &stranger, &success));
+    vote.request_vote.term = 6;
+    vote.request_vote.disrupt_leader = true;
+    assert_true(guard_receive(&guard, &stranger, &vote));
+    assert_false(vote.request_vote.disrupt_leader);
     assert_true(guard_receive(&guard, &stranger, &heartbeat));
     assert_true(guard_receive(&guard, &stranger, &install));
 }

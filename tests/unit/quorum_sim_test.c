@@ -136,6 +136,45 @@ static void random_fault(struct world *world, struct prng *prng)
     }
 }
 
+/* One step of the membership, wherever a controller is; never below two voters. */
+static void random_change(struct world *world, struct prng *prng)
+{
+    uint32_t controller = world_controller(world);
+    uint32_t node = (uint32_t)prng_between(prng, 1, world->count);
+    struct quorum_status status;
+    unsigned voters = 0;
+
+    if (controller == 0) {
+        return;
+    }
+    quorum_status(world->nodes[controller].quorum, &status);
+    for (uint32_t i = 0; i < status.peer_count; i++) {
+        voters += status.peers[i].member.voter ? 1 : 0;
+    }
+    switch (prng_below(prng, 5)) {
+    case 0:
+        if (voters > 2) {
+            world_change(world, controller, QUORUM_REMOVE, node);
+        }
+        break;
+    case 1:
+        if (voters > 2) {
+            world_change(world, controller, QUORUM_DEMOTE, node);
+        }
+        break;
+    case 2:
+        quorum_transfer(world->nodes[controller].quorum,
+                        prng_chance(prng, 1, 2) ? 0 : world->nodes[node].raft_id);
+        break;
+    case 3:
+        world_change(world, controller, QUORUM_ADD, node);
+        break;
+    default:
+        world_change(world, controller, QUORUM_PROMOTE, node);
+        break;
+    }
+}
+
 static uint64_t awaited;
 
 static bool everybody_has_it(struct world *world)
@@ -149,7 +188,7 @@ static bool everybody_has_it(struct world *world)
 }
 
 /* Everything is mended: a new command must be applied everywhere before long. */
-static void calm(struct world *world)
+static void calm(struct world *world, bool members_change)
 {
     world_heal(world);
     world->delay_max_us = 8000;
@@ -158,6 +197,13 @@ static void calm(struct world *world)
         mem_disk_set_latency(world->nodes[i].disk, 100, 2000);
         if (world->nodes[i].quorum == NULL) {
             start(world, i);
+        }
+    }
+    for (unsigned i = 0; members_change && i < 12; i++) {
+        (void)world_run(world, 1500, NULL);
+        uint32_t controller = world_controller(world);
+        if (controller != 0) {
+            world_change(world, controller, QUORUM_ADD, i % world->count + 1);
         }
     }
     awaited = UINT64_C(0xabcdef);
@@ -172,29 +218,47 @@ static void calm(struct world *world)
     world_violation(world, "no progress after everything was mended");
 }
 
+static struct {
+    uint64_t acked;
+    uint64_t reads;
+    uint64_t changes;
+} total;
+
 static void random_run(uint64_t seed)
 {
     struct prng prng;
     prng_init(&prng, seed * 977 + 5);
-    struct world *world = world_new(seed, prng_chance(&prng, 1, 4) ? 5 : 3);
+    bool members_change = prng_chance(&prng, 1, 2);
+    bool five = prng_chance(&prng, 1, 4);
+    struct world *world = world_new(seed, five || members_change ? 5 : 3);
     uint64_t command = 0;
 
     world->options.snapshot_threshold = (uint32_t)prng_between(&prng, 10, 120);
     world->options.snapshot_trailing = (uint32_t)prng_between(&prng, 2, 60);
-    world_found(world, world->count);
+    world_found(world, five ? 5 : 3);
+    for (uint32_t i = 4; i <= world->count && !five; i++) {
+        start(world, i);
+    }
     for (unsigned step = 0; step < 250; step++) {
         (void)world_run(world, prng_between(&prng, 1, 120), NULL);
         if (prng_chance(&prng, 1, 4)) {
             random_fault(world, &prng);
         }
+        if (members_change && prng_chance(&prng, 1, 4)) {
+            random_change(world, &prng);
+        }
         for (uint64_t k = prng_below(&prng, 4); k > 0; k--) {
             uint32_t node = random_running(world, &prng);
             if (node != 0) {
                 world_submit(world, node, ++command << 8 | node);
+                world_read(world, node);
             }
         }
     }
-    calm(world);
+    calm(world, members_change);
+    total.acked += world->acked_count;
+    total.reads += world->reads_granted;
+    total.changes += world->changes_done;
     world_free(world);
 }
 
@@ -207,10 +271,14 @@ static void random_faults_lose_nothing_that_was_acknowledged(void **state)
 
     (void)state;
     for (uint64_t seed = first; seed < first + seeds; seed++) {
+        if (getenv("VERBOSE") != NULL) {
+            fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+        }
         random_run(seed);
     }
-    printf("seeds %llu..%llu\n", (unsigned long long)first,
-           (unsigned long long)(first + seeds - 1));
+    printf("seeds %llu..%llu: %llu acked, %llu reads, %llu changes\n", (unsigned long long)first,
+           (unsigned long long)(first + seeds - 1), (unsigned long long)total.acked,
+           (unsigned long long)total.reads, (unsigned long long)total.changes);
 }
 
 int main(void)
