@@ -1,28 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every 64 applied indexes each member tells the others the hash of its state. Whoever is at the
- * same index compares; a difference means that two nodes would decide differently, and ends both.
- */
+/* Every 64 applied indexes each member tells the others the hash of its state; states of one index
+ * that differ would decide differently. Whoever differs from a majority ends itself; who has a
+ * majority on its side goes on. If neither can be known before the next boundary, or in ten
+ * seconds, the node ends as well: rather none than two states. */
 #include "quorum/quorum_impl.h"
 
-static const struct hash_at *own_hash(const struct quorum *quorum, uint64_t index)
-{
-    const struct hash_at *slot = &quorum->hashes[index / QUORUM_HASH_EVERY % QUORUM_HASHES_KEPT];
+#define UNDECIDED_MS 10000
 
-    return index != 0 && slot->index == index ? slot : NULL;
+static struct hash_slot *slot_of(struct quorum *quorum, uint64_t index)
+{
+    struct hash_slot *slot = &quorum->hashes[index / QUORUM_HASH_EVERY % QUORUM_HASHES_KEPT];
+
+    if (slot->index < index) {
+        *slot = (struct hash_slot){.index = index};
+    }
+    return slot->index == index ? slot : NULL;
 }
 
-static void compare(struct quorum *quorum, uint32_t node_id, const struct hash_at *theirs)
+static void judge(struct quorum *quorum, struct hash_slot *slot, bool last_chance)
 {
-    const struct hash_at *ours = own_hash(quorum, theirs->index);
+    const struct raft_configuration *configuration = &quorum->raft.configuration;
+    unsigned agree = 1;
+    unsigned differ = 0;
+    uint32_t other = 0;
 
-    if (ours == NULL || ours->hash == theirs->hash) {
+    if (!slot->known || slot->settled) {
         return;
     }
-    trace_error("event=state_differs index=%llu node=%u hash=%016llx other_node=%u "
-                "other_hash=%016llx",
-                (unsigned long long)ours->index, quorum->options.node_id,
-                (unsigned long long)ours->hash, node_id, (unsigned long long)theirs->hash);
-    quorum_fatal(quorum, TERN_EDAMAGED, "the control state differs from another node's");
+    for (unsigned i = 0; i < configuration->n; i++) {
+        uint32_t node = raft_address_node(configuration->servers[i].address);
+        if (node == quorum->options.node_id || (slot->heard >> node & 1) == 0) {
+            continue;
+        }
+        if (slot->theirs[node] == slot->own) {
+            agree++;
+        } else {
+            differ++;
+            other = node;
+        }
+    }
+    if (differ == 0) {
+        return;
+    }
+    if (slot->differs_since_ms == 0) {
+        slot->differs_since_ms = quorum_now_ms(quorum);
+        trace_error("event=state_differs index=%llu node=%u hash=%016llx other_node=%u "
+                    "other_hash=%016llx",
+                    (unsigned long long)slot->index, quorum->options.node_id,
+                    (unsigned long long)slot->own, other, (unsigned long long)slot->theirs[other]);
+    }
+    if (agree > configuration->n / 2) {
+        slot->settled = true; /* the other one will end */
+    } else if (differ > configuration->n / 2 || last_chance || agree + differ >= configuration->n) {
+        quorum_fatal(quorum, TERN_EDAMAGED, "the control state differs from that of other nodes");
+    }
 }
 
 static void boundary(struct quorum *quorum, uint64_t index)
@@ -30,20 +61,24 @@ static void boundary(struct quorum *quorum, uint64_t index)
     struct quorum_fsm *fsm = &quorum->options.fsm;
     struct buf head = {0};
 
-    quorum->hash_index = index;
-    if (fsm->hash == NULL) {
-        return;
-    }
-    struct hash_at *slot = &quorum->hashes[index / QUORUM_HASH_EVERY % QUORUM_HASHES_KEPT];
-    *slot = (struct hash_at){index, fsm->hash(fsm->ctx)};
-    frame_state_hash_encode(index, slot->hash, &head);
-    quorum_send_members(quorum, false, FRAME_HASH, &head);
-    buf_fini(&head);
-    for (uint32_t node = 1; node < WIRE_NODES_MAX && !quorum->dead; node++) {
-        if (quorum->peer_hashes[node].index == index) {
-            compare(quorum, node, &quorum->peer_hashes[node]);
+    if (quorum->hash_index != 0) {
+        struct hash_slot *before = slot_of(quorum, quorum->hash_index);
+        if (before != NULL) {
+            judge(quorum, before, true);
         }
     }
+    quorum->hash_index = index;
+    if (fsm->hash == NULL || quorum->dead) {
+        return;
+    }
+    struct hash_slot *slot = slot_of(quorum, index);
+    CHECK(slot != NULL);
+    slot->known = true;
+    slot->own = fsm->hash(fsm->ctx);
+    frame_state_hash_encode(index, slot->own, &head);
+    quorum_send_members(quorum, false, FRAME_HASH, &head);
+    buf_fini(&head);
+    judge(quorum, slot, false);
 }
 
 void quorum_hashes_before(struct quorum *quorum, uint64_t index)
@@ -70,17 +105,34 @@ void quorum_hashes_step(struct quorum *quorum)
     quorum_hashes_before(quorum, applied + 1);
 }
 
+void quorum_hashes_tick(struct quorum *quorum)
+{
+    uint64_t now = quorum_now_ms(quorum);
+
+    for (unsigned i = 0; i < QUORUM_HASHES_KEPT && !quorum->dead; i++) {
+        struct hash_slot *slot = &quorum->hashes[i];
+        if (slot->differs_since_ms != 0 && !slot->settled &&
+            now - slot->differs_since_ms >= UNDECIDED_MS) {
+            judge(quorum, slot, true);
+        }
+    }
+}
+
 void quorum_hashes_receive(struct quorum *quorum, uint32_t node_id, struct slice head)
 {
-    struct hash_at theirs;
+    uint64_t index;
+    uint64_t hash;
 
-    if (frame_state_hash_decode(head, &theirs.index, &theirs.hash) != 0 ||
-        theirs.index % QUORUM_HASH_EVERY != 0) {
+    /* One that is absurdly far ahead would push out those that we can judge. */
+    if (frame_state_hash_decode(head, &index, &hash) != 0 || index == 0 ||
+        index % QUORUM_HASH_EVERY != 0 ||
+        index > quorum->hash_index + (uint64_t)QUORUM_HASHES_KEPT * QUORUM_HASH_EVERY) {
         return;
     }
-    if (theirs.index > quorum->hash_index) {
-        quorum->peer_hashes[node_id] = theirs;
-    } else {
-        compare(quorum, node_id, &theirs);
+    struct hash_slot *slot = slot_of(quorum, index);
+    if (slot != NULL) {
+        slot->heard |= UINT64_C(1) << node_id;
+        slot->theirs[node_id] = hash;
+        judge(quorum, slot, false);
     }
 }

@@ -288,6 +288,7 @@ static void tick_fire(struct timer *timer)
     quorum->commands_due = true;
     quorum_commands_tick(quorum);
     quorum_reads_tick(quorum);
+    quorum_hashes_tick(quorum);
     quorum_leave(quorum);
 }
 

@@ -15,6 +15,8 @@
 #include "quorum/quorum.h"
 #include "quorum/raft_io.h"
 
+_Static_assert(WIRE_NODES_MAX <= 64, "a bit per node");
+
 #define QUORUM_IN_FLIGHT_MAX     64
 #define QUORUM_WAITING_MAX       4096
 #define QUORUM_WAITING_BYTES_MAX (32u << 20)
@@ -61,9 +63,15 @@ struct read_waiter {
     int status;
 };
 
-struct hash_at {
+/* The hashes of one index, as far as they are known. */
+struct hash_slot {
     uint64_t index;
-    uint64_t hash;
+    bool known; /* own is set */
+    bool settled;
+    uint64_t own;
+    uint64_t heard;                  /* a bit per node id */
+    uint64_t theirs[WIRE_NODES_MAX]; /* by node id */
+    uint64_t differs_since_ms;
 };
 
 struct quorum {
@@ -118,9 +126,8 @@ struct quorum {
 
     struct raft_transfer transfer; /* a member, because the core may touch it late */
 
-    struct hash_at hashes[QUORUM_HASHES_KEPT];
-    uint64_t hash_index;                        /* the newest boundary that was hashed */
-    struct hash_at peer_hashes[WIRE_NODES_MAX]; /* not reached by us yet */
+    struct hash_slot hashes[QUORUM_HASHES_KEPT];
+    uint64_t hash_index; /* the newest boundary that was hashed */
 };
 
 /* ---- quorum.c ------------------------------------------------------------------------------- */
@@ -174,4 +181,5 @@ void quorum_change_close(struct quorum *quorum);
 /* Before entry `index` changes the state: everything below is in it. */
 void quorum_hashes_before(struct quorum *quorum, uint64_t index);
 void quorum_hashes_step(struct quorum *quorum);
+void quorum_hashes_tick(struct quorum *quorum);
 void quorum_hashes_receive(struct quorum *quorum, uint32_t node_id, struct slice head);

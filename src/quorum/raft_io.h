@@ -39,7 +39,7 @@ struct quorum_io {
     raft_io_tick_cb tick;
     raft_io_recv_cb recv;
     bool closed;
-    bool failed; /* a write has: nothing leaves this node any more */
+    bool failed;       /* a write has: nothing leaves this node any more */
     struct link sends; /* waiting for their callback */
     struct link gets;
     struct link appends;      /* under way */
