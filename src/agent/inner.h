@@ -25,6 +25,8 @@
 #define MESH_SUBMIT_REPLY 43
 #define MESH_REPORTS      44
 
+#define NODE_NOTE_FOLLOWED 1 /* key of a note in the store: control index, le64 */
+
 #define NODE_TICK_MS   50
 #define HEARTBEAT_MS   100
 #define PUSH_BYTES_MAX ((size_t)1 << 20)    /* of one push frame, as long as batches are smaller */
@@ -91,6 +93,8 @@ struct partition *partition_host(struct node *node, struct uuid topic_id, int32_
 void partition_drop(struct partition *p);
 /* Gives memory back, no I/O. */
 void partition_free(struct partition *p);
+/* The writes that nobody will tell of any more: the node closes. */
+void partition_tokens_drop(struct node *node);
 /* Applies what the control state says of it now. */
 void partition_assign(struct partition *p);
 /* Carries out effects; `batches` are those of the event, `chunks` their bytes (or NULL). */
@@ -166,6 +170,7 @@ struct node {
     enum node_phase phase;
     bool dead;       /* fatal was called */
     bool registered; /* this start */
+    bool replayed;   /* the control state is as new as what was followed before this start */
     bool rolled_back;
     uint64_t start_number; /* of this start: file.start_pending */
     uint64_t started_us;
@@ -184,7 +189,9 @@ struct node {
     struct partition *partitions; /* uthash */
     struct link dirty;
     struct link ticking;
-    struct link requests; /* all struct request under way */
+    struct link tokens;          /* writes that wait for their fsync */
+    struct link abandoned_reads; /* struct ship_read whose partition is gone */
+    struct link requests;        /* all struct request under way */
     struct link conns;
     struct replica_out out; /* scratch of the innermost event */
     struct buf scratch;
@@ -217,6 +224,7 @@ void node_die(struct node *node, int error, const char *what);
 /* Follows the control state: after every applied command, and once after opening. */
 void node_follow(struct node *node, const struct control_change *change);
 void node_follow_all(struct node *node);
+void node_followed(struct node *node);
 bool node_send(struct node *node, uint32_t to, enum wire_channel channel, uint16_t type,
                struct slice head, const struct chunk *tail, size_t tail_count);
 
@@ -233,7 +241,8 @@ void start_submit_reply(struct node *node, uint32_t from, struct slice head);
 void start_founded(struct node *node);
 void start_hello(struct node *node);
 
-/* ---- lease.c ---------------------------------------------------------------------------------- */
+/* ---- lease.c ----------------------------------------------------------------------------------
+ */
 
 struct lease *lease_new(struct node *node);
 void lease_free(struct lease *lease);
@@ -248,6 +257,8 @@ void lease_tick(struct node *node);
 
 void ship_flush(struct node *node);
 void ship_reads_abandon(struct partition *p);
+/* The node closes: their `done` will not be called. */
+void ship_reads_drop(struct node *node);
 void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset);
 void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart);
 void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);

@@ -78,6 +78,31 @@ static bool hosts(const struct node *node, const struct control_partition *cp)
     return control_replica_of(cp, node->o.node_id) != NULL;
 }
 
+/* Nothing is deleted while the control log is replayed: an old entry may name this node out of a
+ * partition that a later one has put back. The store remembers up to which index the control state
+ * was followed when the newest replica was made here. */
+static uint64_t followed_index(const struct node *node)
+{
+    struct slice value = store_note_get(node->store, NODE_NOTE_FOLLOWED);
+
+    return value.len == 8 ? get_le64(value.base) : 0;
+}
+
+static bool may_drop(const struct node *node)
+{
+    return node->control->applied_index >= followed_index(node);
+}
+
+static void note_followed(struct node *node)
+{
+    uint8_t value[8];
+
+    if (node->control->applied_index > followed_index(node)) {
+        put_le64(value, node->control->applied_index);
+        store_note_put(node->store, NODE_NOTE_FOLLOWED, slice_of(value, sizeof value), NULL);
+    }
+}
+
 static void follow_partition(struct node *node, struct uuid topic_id, int32_t index)
 {
     const struct control_partition *cp = control_partition(node->control, topic_id, index);
@@ -88,10 +113,11 @@ static void follow_partition(struct node *node, struct uuid topic_id, int32_t in
     }
     if (hosts(node, cp)) {
         if (p == NULL) {
+            note_followed(node); /* in the journal before the replica */
             p = partition_host(node, topic_id, index);
         }
         partition_assign(p);
-    } else if (p != NULL && cp->activated) {
+    } else if (p != NULL && cp->activated && may_drop(node)) {
         partition_drop(p); /* only once a config without it is activated */
     }
 }
@@ -103,6 +129,16 @@ static void follow_topic(struct node *node, const struct control_topic *topic)
 
     for (uint32_t i = 0; i < count; i++) {
         follow_partition(node, id, (int32_t)i);
+    }
+}
+
+static void follow_topics(struct node *node)
+{
+    struct control_topic *topic;
+    struct control_topic *next;
+
+    HASH_ITER (by_id, node->control->by_id, topic, next) {
+        follow_topic(node, topic);
     }
 }
 
@@ -151,7 +187,7 @@ void node_follow(struct node *node, const struct control_change *change)
         node_follow_all(node);
         break;
     case CONTROL_POLICY:
-        node_follow_all(node); /* a topic's bounds and rules may be other ones now */
+        follow_topics(node); /* a topic's bounds and rules may be other ones now */
         break;
     case CONTROL_LEDGER:
     case CONTROL_FOUNDED:
@@ -162,21 +198,29 @@ void node_follow(struct node *node, const struct control_change *change)
 /* After a snapshot, or with a log that was replayed: what is there, and what is no more. */
 void node_follow_all(struct node *node)
 {
-    struct control_topic *topic;
-    struct control_topic *next_topic;
     struct partition *p;
     struct partition *next;
 
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         follow_node(node, id);
     }
-    HASH_ITER (by_id, node->control->by_id, topic, next_topic) {
-        follow_topic(node, topic);
+    follow_topics(node);
+    if (!may_drop(node)) {
+        return;
     }
     HASH_ITER (hh, node->partitions, p, next) {
         if (control_partition(node->control, p->key.topic_id, p->key.partition) == NULL) {
             partition_drop(p);
         }
+    }
+}
+
+/* Once the replay has reached what was followed before: what should have gone goes now. */
+void node_followed(struct node *node)
+{
+    if (!node->replayed && may_drop(node)) {
+        node->replayed = true;
+        node_follow_all(node);
     }
 }
 
@@ -303,6 +347,8 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->flush.fire = flush;
     queue_init(&node->dirty);
     queue_init(&node->ticking);
+    queue_init(&node->tokens);
+    queue_init(&node->abandoned_reads);
     queue_init(&node->requests);
     queue_init(&node->conns);
     queue_init(&node->producer_ids.waiters);
@@ -343,6 +389,8 @@ void node_close(struct node *node)
     HASH_ITER (hh, node->partitions, p, next) {
         partition_free(p);
     }
+    partition_tokens_drop(node);
+    ship_reads_drop(node);
     store_close(node->store);
     control_free(node->control);
     lease_free(node->lease);

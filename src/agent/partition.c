@@ -13,6 +13,7 @@
 /* One write of a partition that waits for its fsync. Pooled per process: as many as ever waited. */
 struct write_token {
     struct store_req req;
+    struct link link; /* in node.tokens */
     struct partition *partition;
     enum replica_effect_kind kind;
     int64_t value;
@@ -31,7 +32,14 @@ static struct write_token *token_new(struct partition *p, enum replica_effect_ki
     token->partition = p;
     token->kind = kind;
     token->value = value;
+    queue_push(&p->node->tokens, &token->link);
     return token;
+}
+
+static void token_free(struct write_token *token)
+{
+    link_remove(&token->link);
+    free(token);
 }
 
 static void written(struct store_req *req, int status)
@@ -42,7 +50,7 @@ static void written(struct store_req *req, int status)
 
     if (status != 0) {
         node_die(node, status, "a journal write was not made durable");
-        free(token);
+        token_free(token);
         return;
     }
     if (token->pushed_by != 0) {
@@ -61,7 +69,7 @@ static void written(struct store_req *req, int status)
         partition_run(p, &out, NULL, NULL);
         replica_out_fini(&out);
     }
-    free(token);
+    token_free(token);
 }
 
 struct partition *partition_find(struct node *node, struct uuid topic_id, int32_t partition)
@@ -158,7 +166,18 @@ static void deleted(struct store_req *req, int status)
         node_die(token->partition->node, status, "a partition could not be deleted");
     }
     free(token->partition);
-    free(token);
+    token_free(token);
+}
+
+void partition_tokens_drop(struct node *node)
+{
+    QUEUE_EACH (each, &node->tokens) {
+        struct write_token *token = CONTAINER_OF(each, struct write_token, link);
+        if (token->req.done == deleted) {
+            free(token->partition);
+        }
+        token_free(token);
+    }
 }
 
 static void forget(struct partition *p)

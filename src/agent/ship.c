@@ -217,9 +217,19 @@ void ship_reads_abandon(struct partition *p)
     for (struct link *link = queue_pop(&p->reads); link != NULL; link = queue_pop(&p->reads)) {
         struct ship_read *r = CONTAINER_OF(link, struct ship_read, link);
         r->partition = NULL;
-        if (!r->busy) {
+        if (r->busy) {
+            queue_push(&p->node->abandoned_reads, &r->link);
+        } else {
             free(r);
         }
+    }
+}
+
+void ship_reads_drop(struct node *node)
+{
+    for (struct link *link = queue_pop(&node->abandoned_reads); link != NULL;
+         link = queue_pop(&node->abandoned_reads)) {
+        free(CONTAINER_OF(link, struct ship_read, link));
     }
 }
 
@@ -328,6 +338,7 @@ static void push_read_done(struct store_read *read)
     r->busy = false;
     if (p == NULL) {
         store_read_fini(read);
+        link_remove(&r->link);
         free(r);
         return;
     }
@@ -399,6 +410,7 @@ static void copy_read_done(struct store_read *read)
     }
     store_read_fini(read);
     if (p == NULL) {
+        link_remove(&r->link);
         free(r);
     }
 }

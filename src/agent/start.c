@@ -276,6 +276,7 @@ static void fsm_apply(void *ctx, uint64_t index, struct slice command, struct bu
         struct control_change change = node->changes.items[i];
         node_follow(node, &change);
     }
+    node_followed(node);
 }
 
 static void fsm_snapshot(void *ctx, struct buf *out)
