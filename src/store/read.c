@@ -18,8 +18,7 @@ struct read_job {
     bool again;
 };
 
-/* ---- from memory
- * -------------------------------------------------------------------------------------- */
+/* ---- from memory ----------------------------------------------------------------------------- */
 
 static void add_chunk(struct store_read *read, struct chunk chunk)
 {
@@ -51,8 +50,7 @@ static int64_t ring_start(const struct store_log *log)
     return log->ring_count > 0 ? ring_at(log, 0)->offset : log->state.leo;
 }
 
-/* ---- from a file
- * -------------------------------------------------------------------------------------- */
+/* ---- from a file ----------------------------------------------------------------------------- */
 
 static void job_free(struct read_job *job)
 {
@@ -237,11 +235,20 @@ void reads_cancel(struct store_log *log)
 
     while ((link = queue_pop(&log->reads)) != NULL) {
         CONTAINER_OF(link, struct read_job, link)->log = NULL;
+        queue_push(&log->store->canceled_reads, link);
     }
 }
 
-/* ---- synchronous walks
- * ------------------------------------------------------------------------------ */
+void reads_drop(struct store *store)
+{
+    struct link *link = NULL;
+
+    while ((link = queue_pop(&store->canceled_reads)) != NULL) {
+        job_free(CONTAINER_OF(link, struct read_job, link));
+    }
+}
+
+/* ---- synchronous walks ----------------------------------------------------------------------- */
 
 /* Batches of one segment's file from `pos` on, those with end > from and base < to. */
 static int scan_segment(struct segment *segment, uint64_t pos, int64_t from, int64_t to,

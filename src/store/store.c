@@ -23,8 +23,7 @@ struct store_options store_defaults(void)
     };
 }
 
-/* ---- entries ----------------------------------------------------------------------------------
- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 struct entry *entry_new(struct store *store, enum entry_kind kind, struct store_log *log,
                         struct store_req *req)
@@ -132,8 +131,7 @@ void store_fail(struct store *store, int error, const char *what)
     }
 }
 
-/* ---- open and close ---------------------------------------------------------------------------
- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static struct store *store_alloc(struct disk *disk, struct clock *clock,
                                  const struct store_options *options)
@@ -152,6 +150,7 @@ static struct store *store_alloc(struct disk *disk, struct clock *clock,
     queue_init(&store->open_segments);
     queue_init(&store->dirty_segments);
     queue_init(&store->dirty_dirs);
+    queue_init(&store->canceled_reads);
     queue_init(&store->checkpoint.dirty);
     store->kick_timer.fire = kick_fired;
     store->idle_timer.fire = journal_idle_fired;
@@ -323,6 +322,9 @@ void store_close(struct store *store)
     drain(store, &store->pending);
     HASH_ITER (hh, store->logs, log, next_log) {
         reads_cancel(log);
+    }
+    reads_drop(store);
+    HASH_ITER (hh, store->logs, log, next_log) {
         log_unlist(log);
         log_free(log);
     }
@@ -349,8 +351,7 @@ void store_flush(struct store *store, struct store_req *req)
     checkpoint_mark(store, req);
 }
 
-/* ---- questions --------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 void store_each(struct store *store, void (*each)(void *ctx, struct store_log *log), void *ctx)
 {
@@ -399,8 +400,7 @@ void store_counters(const struct store *store, struct store_counters *out)
     out->journal_used_bytes = journal_used_bytes(store);
 }
 
-/* ---- tombstones and notes
- * ------------------------------------------------------------------------ */
+/* ---- tombstones and notes -------------------------------------------------------------------- */
 
 static struct tombstone *tombstone_find(const struct store *store, const struct log_key *key)
 {
@@ -485,8 +485,7 @@ struct slice store_note_get(const struct store *store, uint32_t key)
     return (struct slice){0};
 }
 
-/* ---- writes -------------------------------------------------------------------------------------
- */
+/* ---- writes ---------------------------------------------------------------------------------- */
 
 struct store_log *store_create(struct store *store, struct uuid topic_id, int32_t partition,
                                struct store_req *req)

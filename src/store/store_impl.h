@@ -230,6 +230,7 @@ struct store {
     uint32_t open_count;
     struct link dirty_segments;
     struct link dirty_dirs;
+    struct link canceled_reads; /* struct read_job: their op is still under way */
     bool topics_dir_dirty;
     struct disk_op apply_op;
     struct disk_extent *apply_extents;
@@ -249,7 +250,7 @@ struct store {
     bool failed;
 };
 
-/* ---- store.c ------------------------------------------------------------------------------- */
+/* ---- store.c --------------------------------------------------------------------------------- */
 struct entry *entry_new(struct store *store, enum entry_kind kind, struct store_log *log,
                         struct store_req *req);
 /* Gives back what it holds, its place in the pool too. It is in no list any more. */
@@ -316,8 +317,7 @@ int segment_index_cover(struct segment *segment, int64_t limit) TERN_MUST_USE;
 uint64_t segment_index_floor(const struct segment *segment, int64_t offset);
 void segment_index_save(struct segment *segment);
 
-/* ---- journal.c --------------------------------------------------------------------------------
- */
+/* ---- journal.c ------------------------------------------------------------------------------- */
 int journal_create(struct store *store) TERN_MUST_USE;
 int journal_run_begin(struct store *store, char why[STORE_WHY_MAX]) TERN_MUST_USE;
 void journal_fini(struct store *store);
@@ -329,14 +329,12 @@ uint64_t journal_used_bytes(const struct store *store);
 void journal_idle_fired(struct timer *timer);
 uint64_t journal_batch_max(const struct store *store);
 
-/* ---- replay.c ---------------------------------------------------------------------------------
- */
+/* ---- replay.c -------------------------------------------------------------------------------- */
 /* Opens the files, finds the end of the journal, applies everything from `place` on. */
 int journal_replay(struct store *store, const struct journal_place *place,
                    char why[STORE_WHY_MAX]) TERN_MUST_USE;
 
-/* ---- apply.c ----------------------------------------------------------------------------------
- */
+/* ---- apply.c --------------------------------------------------------------------------------- */
 void apply_kick(struct store *store);
 /* Carries out the file part of a truncate, restart, log start or delete, synchronously. */
 int apply_removals(struct store *store, struct entry *entry) TERN_MUST_USE;
@@ -345,8 +343,7 @@ int apply_removals(struct store *store, struct entry *entry) TERN_MUST_USE;
 int apply_sync(struct store *store) TERN_MUST_USE;
 void apply_space_check(struct store *store);
 
-/* ---- checkpoint.c ------------------------------------------------------------------------------
- */
+/* ---- checkpoint.c ---------------------------------------------------------------------------- */
 /* Takes a snapshot of the called-for state and queues its marker. */
 void checkpoint_mark(struct store *store, struct store_req *req);
 void checkpoint_marker_applied(struct store *store, struct snapshot *snapshot);
@@ -359,25 +356,23 @@ int checkpoint_load(struct store *store, struct journal_place *out_place,
 void snapshot_free(struct snapshot *snapshot);
 void checkpoint_fini(struct store *store);
 
-/* ---- quarantine.c ------------------------------------------------------------------------------
- */
+/* ---- quarantine.c ---------------------------------------------------------------------------- */
 /* Writes [from, leo) to a quarantine file, durably. */
 int quarantine_write(struct store_log *log, int64_t from) TERN_MUST_USE;
 
-/* ---- clean.c -----------------------------------------------------------------------------------
- */
+/* ---- clean.c --------------------------------------------------------------------------------- */
 /* Removes what a crash left over under topics/ and quarantine/. */
 void clean_leftovers(struct store *store);
 
-/* ---- read.c ------------------------------------------------------------------------------------
- */
+/* ---- read.c ---------------------------------------------------------------------------------- */
 void reads_cancel(struct store_log *log);
+/* The store closes and the disk has stopped: their `done` is not called. */
+void reads_drop(struct store *store);
 /* Calls `each` for every batch of [from, to), from memory or file. `bytes` is one whole batch. */
 int log_scan(struct store_log *log, int64_t from, int64_t to,
              int (*each)(void *ctx, struct slice bytes, const struct batch_peek *batch),
              void *ctx) TERN_MUST_USE;
 
-/* ---- producers.c -------------------------------------------------------------------------------
- */
+/* ---- producers.c ----------------------------------------------------------------------------- */
 void producers_cut(struct store_log *log, int64_t offset);
 void producers_drop_all(struct store_log *log);
