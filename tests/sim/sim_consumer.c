@@ -132,6 +132,10 @@ static void fetched(struct sim_call *call, int status, const void *response)
     for (uint32_t t = 0; good && t < m->topics_count; t++) {
         for (uint32_t i = 0; i < m->topics[t].partitions_count && at < loop->asked_count; i++) {
             int32_t partition = loop->asked[at++];
+            if (consumer->from[partition] != loop->node ||
+                consumer->by[partition] != consumer->client.conns[loop->node].opened) {
+                continue; /* it asks somebody else by now: late words do not count */
+            }
             if (!take_partition(consumer, partition, &m->topics[t].partitions[i])) {
                 good = false;
             }
