@@ -206,6 +206,9 @@ bool control_can_commit(const struct control *control, const struct control_conf
 /* The recovery rule: do the replicas in `alive` meet every commit quorum of the config? */
 bool control_can_recover(const struct control *control, const struct control_config *config,
                          node_set alive);
+/* Have so many replicas lost their disks that no epoch can recover by the rule any more? Then only
+ * a lossy epoch helps: an operator's word, or failover: auto. */
+bool control_lost(const struct control *control, const struct control_partition *partition);
 node_set control_members(const struct control_config *config); /* voters and learners */
 const struct control_replica *control_replica_of(const struct control_partition *partition,
                                                  uint32_t node);

@@ -131,8 +131,10 @@ static bool give_up_home(struct round *r, struct subject *s)
         return false;
     }
     node_set home = control_region_voters(r->control, &p->recover, (uint32_t)p->recover.home);
-    if (control_can_recover(r->control, &p->recover, maybe_there(r, policy->failover_after_ms)) ||
-        lease_may_run(r, home | (p->leader != 0 ? NODE_BIT(p->leader) : 0))) {
+    /* Who has forgotten is no reason to wait, and cannot be serving. */
+    node_set there = control_recoverable(p, maybe_there(r, policy->failover_after_ms));
+    node_set leased = control_recoverable(p, home | (NODE_BIT(p->leader) & ~(node_set)1));
+    if (control_can_recover(r->control, &p->recover, there) || lease_may_run(r, leased)) {
         return false;
     }
     uint32_t leader = choose_lossy(r, s, home);

@@ -63,6 +63,16 @@ static void prune_replicas(struct control_partition *p)
     p->replica_count = kept;
 }
 
+/* An epoch that cannot be recovered is served by nobody, so nobody catches up in it either. */
+static void forget_on(struct control_partition *p)
+{
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        if (p->replicas[i].since == p->epoch && p->epoch > 0) {
+            p->replicas[i].since = p->epoch + 1;
+        }
+    }
+}
+
 void apply_epoch(struct apply *a, struct control_topic *topic, int32_t partition, uint32_t leader,
                  struct control_config config, bool lossy)
 {
@@ -72,6 +82,7 @@ void apply_epoch(struct apply *a, struct control_topic *topic, int32_t partition
     CHECK(leader < WIRE_NODES_MAX);
     CHECK(leader == 0 || (config.voters & NODE_BIT(leader)) != 0);
     CHECK((config.voters & config.learners) == 0);
+    bool lost = !lossy && p->replica_count > 0 && control_lost(a->control, p);
     if (a->leads_counted) {
         a->leads[p->leader]--;
         a->leads[leader]++;
@@ -87,6 +98,9 @@ void apply_epoch(struct apply *a, struct control_topic *topic, int32_t partition
     }
     p->assigned_index = a->index;
     pin_replicas(a->control, p);
+    if (lost) {
+        forget_on(p);
+    }
     apply_change(a, (struct control_change){.kind = CONTROL_ASSIGNED,
                                             .topic_id = topic->id,
                                             .partition = partition,

@@ -146,8 +146,8 @@ uint32_t node_set_first(node_set set);
 node_set control_alive(const struct control *control);
 /* Of `alive`, those whose disk takes records. */
 node_set control_writable(const struct control *control, node_set alive);
-/* Of `alive`, those that surely count in a recovery of the partition's next epoch are all but the
- * members that registered a new incarnation after the newest epoch was assigned. */
+/* `alive` without the replicas that surely do not count in a recovery of the partition's next
+ * epoch: those that forgot, and could not have caught up since in any epoch. */
 node_set control_recoverable(const struct control_partition *partition, node_set alive);
 /* The best leader of an epoch with `config` that recovers by the partition's `recover`, out of
  * `candidates`; `alive` are the nodes that answer. `leads` (or NULL) spreads leaders inside a

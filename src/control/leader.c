@@ -29,12 +29,18 @@ node_set control_writable(const struct control *control, node_set alive)
 node_set control_recoverable(const struct control_partition *partition, node_set alive)
 {
     for (uint32_t i = 0; i < partition->replica_count; i++) {
-        /* No epoch >= since was assigned yet, so its `synced` cannot have got there. */
+        /* No epoch >= since could be served yet, so its `synced` cannot have got there. */
         if (partition->replicas[i].since > partition->epoch) {
             alive &= ~NODE_BIT(partition->replicas[i].node);
         }
     }
     return alive;
+}
+
+bool control_lost(const struct control *control, const struct control_partition *partition)
+{
+    return !control_can_recover(control, &partition->recover,
+                                control_recoverable(partition, ~(node_set)0));
 }
 
 uint32_t control_preference(const struct control *control, const struct control_topic *topic,
