@@ -142,6 +142,8 @@ class Producer:
         self.summary = json.loads(out)
         with open(self.acked_path) as f:
             self.acked = {int(line) for line in f}
+        if self.summary.get('failed'):
+            print(f'    producer of {self.topic}: {self.summary}')
         return self
 
 

@@ -94,6 +94,11 @@ static void fill_wanted(struct request *rq, const struct kafka_metadata_request_
     }
     out->name = wanted->name;
     out->topic_id = wanted->topic_id;
+    if (rq->node->phase != NODE_READY) {
+        /* Its control state may be an old one: clients would take "unknown" for final. */
+        out->error = error_kafka(TERN_ELEADERUNKNOWN);
+        return;
+    }
     out->error = error_kafka(by_id ? TERN_EUNKNOWNTOPICID : TERN_ENOENT);
 }
 
