@@ -98,6 +98,9 @@ static void random_fault(struct world *world, struct prng *prng)
 {
     uint32_t a = (uint32_t)prng_between(prng, 1, world->count);
     uint32_t b = (uint32_t)prng_between(prng, 1, world->count);
+    uint32_t controller = world_controller(world);
+    /* Where it hurts. */
+    a = controller != 0 && prng_chance(prng, 1, 3) ? controller : a;
     struct world_node *node = &world->nodes[a];
 
     switch (prng_below(prng, 10)) {
@@ -124,8 +127,10 @@ static void random_fault(struct world *world, struct prng *prng)
         world_isolate(world, a, true);
         break;
     case 6:
-    case 7:
         world_heal(world);
+        break;
+    case 7:
+        world_isolate(world, a, false);
         break;
     case 8:
         world->delay_max_us = prng_between(prng, 1000, 60000);
