@@ -79,8 +79,7 @@ void decide_memory_free(struct decide_memory *memory);
  *
  * 6 and 7 pause their partition for some round trips: at most 50 of them per second.
  * At most `max` commands (not less than DECIDE_COMMANDS_MIN), each appended to its own buf of `out`
- * (empty ones; the caller frees them), to be proposed in this order; keys come from `key`, its seq
- * advancing. Returns how many.
- */
+ * (empty ones; the caller frees them), to be proposed in this order; the first command gets the
+ * seq of `key` + 1, and in the end `key` has the seq of the last. Returns how many. */
 size_t decide(const struct control *control, const struct decide_view *view,
               struct decide_memory *memory, struct command_key *key, struct buf *out, size_t max);
