@@ -18,8 +18,7 @@
 #define PLACE_AT          (HEADER_BYTES + 16)
 static const uint8_t checkpoint_magic[8] = {'T', 'E', 'R', 'N', 'C', 'K', 'P', 'T'};
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void put_log(struct buf *out, const struct store_log *log)
 {
@@ -145,8 +144,7 @@ int checkpoint_create(struct store *store)
     return status == 0 ? disk->ops->sync_dir(disk, "") : status;
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 void checkpoint_mark(struct store *store, struct store_req *req)
 {
@@ -417,8 +415,7 @@ void checkpoint_fini(struct store *store)
     checkpoint->active = NULL;
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static bool get_segments(struct reader *in, struct store_log *log, uint32_t count)
 {

@@ -83,8 +83,7 @@ static const char *at_root(const char *path)
     return path[0] == '\0' ? "." : path;
 }
 
-/* ---- bytes: also called on pool threads -------------------------------------------------------
- */
+/* ---- bytes: also called on pool threads ------------------------------------------------------ */
 
 static int64_t read_all(int fd, uint64_t pos, uint8_t *into, size_t len)
 {
@@ -219,8 +218,7 @@ static void real_submit(struct disk *disk, struct disk_op *op)
     CHECK(status == 0);
 }
 
-/* ---- synchronous calls
- * ---------------------------------------------------------------------------- */
+/* ---- synchronous calls ----------------------------------------------------------------------- */
 
 static int real_open(struct disk *disk, const char *path, bool create, struct disk_file **out_file)
 {
@@ -405,8 +403,7 @@ static const struct disk_ops real_ops = {
     .submit = real_submit,
 };
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* mkdir -p */
 static int make_root(const char *root)

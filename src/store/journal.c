@@ -18,8 +18,7 @@ static void file_path(uint32_t index, char out[STORE_PATH_MAX])
     (void)snprintf(out, STORE_PATH_MAX, "journal/%u", index);
 }
 
-/* ---- creation and runs
- * --------------------------------------------------------------------------- */
+/* ---- creation and runs ----------------------------------------------------------------------- */
 
 static void run_slot(const struct journal *journal, uint8_t out[RUN_SLOT_BYTES])
 {
@@ -164,8 +163,7 @@ void journal_fini(struct store *store)
     buf_fini(&journal->buf);
 }
 
-/* ---- room
- * ----------------------------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------------------ */
 
 void journal_free_before(struct store *store, const struct journal_place *place)
 {
@@ -300,8 +298,7 @@ static void grow(struct store *store)
     disk_submit(store->disk, &journal->grow_op);
 }
 
-/* ---- groups
- * --------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static void put_entry(struct group_writer *w, const struct entry *entry)
 {

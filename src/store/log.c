@@ -35,8 +35,7 @@ struct store_log *log_by_number(struct store *store, uint32_t number)
     return log;
 }
 
-/* ---- ring -------------------------------------------------------------------------------------
- */
+/* ---- ring ------------------------------------------------------------------------------------ */
 
 struct entry *ring_at(const struct store_log *log, uint32_t index)
 {
@@ -127,8 +126,7 @@ void cache_trim(struct store *store)
     }
 }
 
-/* ---- state ------------------------------------------------------------------------------------
- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 static void history_changed(struct store_log *log)
 {

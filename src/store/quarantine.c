@@ -134,8 +134,7 @@ int quarantine_write(struct store_log *log, int64_t from)
     return status;
 }
 
-/* ---- listing
- * ------------------------------------------------------------------------------------------ */
+/* ---- listing --------------------------------------------------------------------------------- */
 
 struct listing {
     struct store *store;

@@ -30,8 +30,7 @@ enum group_state {
     GROUP_DAMAGED,
 };
 
-/* ---- files
- * ---------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static int open_file(struct replay *replay, uint32_t index)
 {
@@ -120,8 +119,7 @@ static int read_header(struct replay *replay, uint32_t index, struct journal_sta
     return 0;
 }
 
-/* ---- groups
- * --------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static enum sector_state sector_at(const struct replay *replay, uint64_t pos,
                                    struct journal_stamp *out)
@@ -230,8 +228,7 @@ static int check_end(struct replay *replay)
     return 0;
 }
 
-/* ---- frames
- * --------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 static int replay_create(struct store *store, const struct frame *frame)
 {
@@ -404,8 +401,7 @@ static int replay_group(struct replay *replay, uint64_t start, const struct jour
     return 0;
 }
 
-/* ---- the chain
- * ------------------------------------------------------------------------------------- */
+/* ---- the chain ------------------------------------------------------------------------------- */
 
 /* Believes groups of the loaded file (the current one) as long as they are whole. */
 static int replay_file(struct replay *replay)

@@ -172,8 +172,7 @@ void segment_mark_dirty(struct segment *segment)
     }
 }
 
-/* ---- index ------------------------------------------------------------------------------------
- */
+/* ---- index ----------------------------------------------------------------------------------- */
 
 /* The next batch of the covered part. */
 static void cover(struct segment *segment, const struct batch_peek *batch)

@@ -87,7 +87,7 @@ uint64_t store_batch_max(const struct store *store);
 /* Bytes called for and not yet fsynced. The caller bounds it: it stops appending above a limit. */
 uint64_t store_backlog_bytes(const struct store *store);
 
-/* ---- writes ------------------------------------------------------------------------------- */
+/* ---- writes ---------------------------------------------------------------------------------- */
 /* All of these may pass req = NULL ("nobody waits"). */
 
 /* A new, empty log that starts at offset 0. The log may be used at once. A tombstone of the same
@@ -123,7 +123,7 @@ int32_t store_tombstone(const struct store *store, struct uuid topic_id, int32_t
 void store_note_put(struct store *store, uint32_t key, struct slice value, struct store_req *req);
 struct slice store_note_get(const struct store *store, uint32_t key);
 
-/* ---- reads -------------------------------------------------------------------------------- */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 /* Whole batches from the one that contains `offset` up to, not including, the first batch whose
  * base offset is >= `limit`; at most max_bytes, but at least one batch if there is one. Reads see
@@ -164,7 +164,7 @@ void store_producers_save(struct store_log *log, int64_t offset, struct slice by
 bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_offset,
                           struct buf *out);
 
-/* ---- what people ask ------------------------------------------------------------------------ */
+/* ---- what people ask ------------------------------------------------------------------------- */
 
 struct store_counters {
     uint64_t fsyncs; /* journal groups made durable */

@@ -113,8 +113,7 @@ void model_apply(struct model_state *state, const struct model_op *op)
     }
 }
 
-/* ---- comparison
- * ----------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
 static const char *history_differs(const struct model_log *log, const struct store_log_state *state)
 {
@@ -267,8 +266,7 @@ const char *model_differs(const struct model_state *state, struct store *store,
     return wrong;
 }
 
-/* ---- quarantine
- * ------------------------------------------------------------------------------------- */
+/* ---- quarantine ------------------------------------------------------------------------------ */
 
 struct looking {
     const struct model_log *log;

@@ -81,8 +81,7 @@ static struct store_options options_of(struct run *run)
     return options;
 }
 
-/* ---- checking a copy
- * ---------------------------------------------------------------------------------- */
+/* ---- checking a copy ------------------------------------------------------------------------- */
 
 struct copy {
     struct fake_clock clock;
@@ -273,8 +272,7 @@ static void visit(void *ctx)
     }
 }
 
-/* ---- the workload
- * -------------------------------------------------------------------------------------- */
+/* ---- the workload ---------------------------------------------------------------------------- */
 
 static void acked_up_to(struct run *run, size_t count)
 {

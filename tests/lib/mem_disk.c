@@ -108,8 +108,7 @@ static bool point(struct mem_disk *mem)
     return true;
 }
 
-/* ---- inodes
- * -------------------------------------------------------------------------------------- */
+/* ---- inodes ---------------------------------------------------------------------------------- */
 
 static struct inode *inode_ref(struct inode *inode)
 {
@@ -300,8 +299,7 @@ static void inode_crash(struct mem_disk *mem, struct inode *inode)
     undos_drop(inode);
 }
 
-/* ---- names
- * --------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static struct name *name_find(const struct mem_disk *mem, const char *path)
 {
@@ -442,8 +440,7 @@ static void names_crash(struct mem_disk *mem)
     mem->changes = NULL;
 }
 
-/* ---- synchronous calls
- * ---------------------------------------------------------------------------- */
+/* ---- synchronous calls ----------------------------------------------------------------------- */
 
 static bool dead(const struct mem_disk *mem, const struct disk_file *file)
 {
@@ -721,8 +718,7 @@ static uint64_t sync_free_bytes(struct disk *disk)
     return mem->capacity > mem->used ? mem->capacity - mem->used : 0;
 }
 
-/* ---- asynchronous ops
- * ------------------------------------------------------------------------------ */
+/* ---- asynchronous ops ------------------------------------------------------------------------ */
 
 static int64_t op_run(struct mem_disk *mem, const struct disk_op *op)
 {
@@ -857,8 +853,7 @@ static void drop_flying(struct mem_disk *mem)
     }
 }
 
-/* ---- the whole
- * ---------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static const struct disk_ops mem_ops = {
     .open = sync_open,
@@ -940,8 +935,7 @@ void mem_disk_crash(struct disk *disk)
     }
 }
 
-/* ---- copies
- * ------------------------------------------------------------------------------------------- */
+/* ---- copies ---------------------------------------------------------------------------------- */
 
 struct pair {
     const struct inode *from;
@@ -1015,8 +1009,7 @@ struct disk *mem_disk_copy(const struct disk *disk, struct clock *clock, uint64_
     return copy;
 }
 
-/* ---- faults
- * ----------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 unsigned mem_disk_under_way(const struct disk *disk)
 {

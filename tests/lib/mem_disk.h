@@ -35,8 +35,7 @@ unsigned mem_disk_pump(struct disk *disk);
 bool mem_disk_pump_one(struct disk *disk);
 unsigned mem_disk_under_way(const struct disk *disk);
 
-/* ---- faults -----------------------------------------------------------------------------------
- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 /* The next write (or sync) fails with EIO. */
 void mem_disk_fail_next_write(struct disk *disk);
