@@ -10,6 +10,8 @@
 
 #define PRODUCE     0
 #define PRODUCE_V   11
+#define VERSIONS    18
+#define VERSIONS_V  3
 #define NETWORK     13 /* Kafka's NETWORK_EXCEPTION */
 #define TURN_MS     10 /* how often what takes too long is looked at */
 #define RECORD_HEAD 24 /* most of what a record has around its value */
@@ -28,7 +30,7 @@ struct producer_broker {
     int32_t id; /* node id; 0: not used */
     char address[WIRE_ADDRESS_MAX];
     struct kafka_link *link;
-    bool up;
+    bool up;          /* it has said which versions it speaks */
     bool moved;       /* the link goes to its former address */
     uint64_t dial_us; /* not before */
     struct link requests;
@@ -363,9 +365,8 @@ static void drop_link(struct producer_broker *broker, uint64_t now_us)
     ask_metadata(producer, now_us);
 }
 
-static void on_frame(void *owner, struct blob *frame)
+static void take_answer(struct producer_broker *broker, struct blob *frame)
 {
-    struct producer_broker *broker = owner;
     struct bench_producer *producer = broker->producer;
     uint64_t now_us = now_of(producer);
     struct kafka_produce_response *response;
@@ -407,12 +408,62 @@ static void on_frame(void *owner, struct blob *frame)
 
 /* ---- brokers --------------------------------------------------------------------------------- */
 
+/* The first request of a connection, as with any client: brokers allow no large one there. */
 static void on_up(void *owner)
 {
     struct producer_broker *broker = owner;
+    struct kafka_request_header header = {.key = VERSIONS,
+                                          .version = VERSIONS_V,
+                                          .correlation_id = 0,
+                                          .client_id = slice_text("tern-bench")};
+    struct kafka_api_versions_request request;
+    struct kafka_out out = {0};
+    const struct chunk *chunks;
 
-    broker->up = true;
-    flush_broker(broker, now_of(broker->producer));
+    kafka_api_versions_request_init(&request);
+    request.client_software_name = slice_text("tern-bench");
+    request.client_software_version = slice_text("1");
+    CHECK(kafka_encode_request(&header, &request, &out, NULL) == 0);
+    size_t count = kafka_out_take(&out, &chunks);
+    kafka_link_send(broker->link, chunks, count);
+    kafka_out_fini(&out);
+}
+
+static bool speaks_produce(const struct kafka_api_versions_response *response)
+{
+    for (uint32_t i = 0; i < response->api_keys_count; i++) {
+        const struct kafka_api_versions_response_api *api = &response->api_keys[i];
+        if (api->key == PRODUCE) {
+            return api->min_version <= PRODUCE_V && api->max_version >= PRODUCE_V;
+        }
+    }
+    return false;
+}
+
+static void take_versions(struct producer_broker *broker, struct blob *frame)
+{
+    struct bench_producer *producer = broker->producer;
+    struct arena arena;
+    struct slice body;
+    void *message;
+    int32_t correlation;
+
+    arena_init(&arena);
+    arena.limit = frame->len * KAFKA_ARENA_FACTOR + KAFKA_ARENA_SLACK;
+    int status = kafka_decode_response_header(
+        VERSIONS, VERSIONS_V, slice_of(frame->bytes, frame->len), &correlation, &body);
+    if (status == 0) {
+        status = kafka_decode_response(VERSIONS, VERSIONS_V, body, &arena, &message, NULL);
+    }
+    if (status == 0 && speaks_produce(message)) {
+        broker->up = true;
+        flush_broker(broker, now_of(producer));
+    } else {
+        (void)snprintf(producer->meta.why, sizeof producer->meta.why,
+                       "%.60s does not speak version %d of produce", broker->address, PRODUCE_V);
+        drop_link(broker, now_of(producer));
+    }
+    arena_fini(&arena);
 }
 
 static void on_down(void *owner, const char *why)
@@ -423,6 +474,17 @@ static void on_down(void *owner, const char *why)
                    broker->address, why);
     broker->link = NULL;
     drop_link(broker, now_of(broker->producer));
+}
+
+static void on_frame(void *owner, struct blob *frame)
+{
+    struct producer_broker *broker = owner;
+
+    if (broker->up) {
+        take_answer(broker, frame);
+    } else {
+        take_versions(broker, frame);
+    }
 }
 
 static const struct kafka_link_ops link_ops = {.up = on_up, .frame = on_frame, .down = on_down};

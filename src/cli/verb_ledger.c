@@ -4,29 +4,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/print.h"
-
-static json_t *entry_json(const struct tern_ledger_entry *entry)
-{
-    json_t *out = json_object();
-    bool offsets = entry->first_offset >= 0;
-
-    json_object_set_new(out, "kind", json_text(entry->kind));
-    json_object_set_new(out, "topic", json_text(entry->topic));
-    json_object_set_new(out, "partition", json_integer(entry->partition));
-    json_object_set_new(out, "first_offset",
-                        json_number_or_null(offsets, (uint64_t)entry->first_offset));
-    json_object_set_new(
-        out, "end_offset",
-        json_number_or_null(offsets && entry->end_offset >= 0, (uint64_t)entry->end_offset));
-    json_object_set_new(out, "bytes", json_integer((json_int_t)entry->bytes));
-    json_object_set_new(out, "millis", json_integer((json_int_t)entry->millis));
-    json_object_set_new(out, "since", json_wall(entry->since_wall_ms));
-    json_object_set_new(out, "until", json_wall(entry->until_wall_ms));
-    json_object_set_new(out, "decided_by", json_text(entry->decided_by));
-    json_object_set_new(out, "note", json_text(entry->note));
-    return out;
-}
 
 static void print_ledger(const struct tern_ledger *ledger)
 {
@@ -82,14 +61,7 @@ int verb_ledger(struct cli *cli)
         return cli_failed(tern, rv);
     }
     if (cli->json) {
-        json_t *out = json_object();
-        json_t *list = json_array();
-
-        for (size_t n = 0; n < ledger->count; n++) {
-            json_array_append_new(list, entry_json(&ledger->entries[n]));
-        }
-        json_object_set_new(out, "entries", list);
-        json_print(out);
+        json_print(json_of_ledger(ledger));
     } else {
         print_ledger(ledger);
     }
@@ -99,26 +71,6 @@ int verb_ledger(struct cli *cli)
 }
 
 /* ---- quarantine ----------------------------------------------------------------------------- */
-
-static json_t *quarantined_json(const struct tern_quarantined *entry)
-{
-    json_t *out = json_object();
-
-    json_object_set_new(out, "node", json_integer(entry->node));
-    json_object_set_new(out, "region", json_text(entry->region));
-    json_object_set_new(out, "topic", json_text(entry->topic));
-    json_object_set_new(out, "topic_id", json_text(entry->topic_id));
-    json_object_set_new(out, "partition", json_integer(entry->partition));
-    json_object_set_new(out, "first_epoch", json_integer(entry->first_epoch));
-    json_object_set_new(out, "last_epoch", json_integer(entry->last_epoch));
-    json_object_set_new(out, "first_offset", json_integer((json_int_t)entry->first_offset));
-    json_object_set_new(out, "end_offset", json_integer((json_int_t)entry->end_offset));
-    json_object_set_new(out, "records", json_integer((json_int_t)entry->records));
-    json_object_set_new(out, "bytes", json_integer((json_int_t)entry->bytes));
-    json_object_set_new(out, "at", json_wall(entry->wall_ms));
-    json_object_set_new(out, "path", json_text(entry->path));
-    return out;
-}
 
 static void print_quarantine(const struct tern_quarantine *found)
 {
@@ -166,15 +118,7 @@ int verb_quarantine_list(struct cli *cli)
         return cli_failed(tern, rv);
     }
     if (cli->json) {
-        json_t *out = json_object();
-        json_t *list = json_array();
-
-        for (size_t n = 0; n < found->count; n++) {
-            json_array_append_new(list, quarantined_json(&found->entries[n]));
-        }
-        json_object_set_new(out, "entries", list);
-        json_object_set_new(out, "silent_nodes", json_integer(found->silent_nodes));
-        json_print(out);
+        json_print(json_of_quarantine(found));
     } else {
         print_quarantine(found);
     }

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/print.h"
 #include "policy/policy.h"
 
@@ -230,22 +231,6 @@ int verb_policy_apply(struct cli *cli)
 
 /* ---- show ----------------------------------------------------------------------------------- */
 
-static json_t *policy_json(const struct tern_policy *policy)
-{
-    json_t *out = json_object();
-
-    json_object_set_new(out, "name", json_text(policy->name));
-    json_object_set_new(out, "critical", json_boolean(policy->critical));
-    json_object_set_new(out, "mode", json_text(policy->mode));
-    json_object_set_new(out, "ack", json_integer(policy->ack));
-    json_object_set_new(out, "topics", json_integer(policy->topics));
-    json_object_set_new(out, "revision", json_integer((json_int_t)policy->revision));
-    json_object_set_new(out, "author", json_text(policy->author));
-    json_object_set_new(out, "applied", json_wall(policy->wall_ms));
-    json_object_set_new(out, "yaml", json_text(policy->yaml));
-    return out;
-}
-
 static void print_policies(const struct tern_policies *policies)
 {
     for (size_t n = 0; n < policies->count; n++) {
@@ -276,15 +261,7 @@ int verb_policy_show(struct cli *cli)
         return cli_failed(tern, rv);
     }
     if (cli->json) {
-        json_t *out = json_object();
-        json_t *list = json_array();
-
-        for (size_t n = 0; n < policies->count; n++) {
-            json_array_append_new(list, policy_json(&policies->policies[n]));
-        }
-        json_object_set_new(out, "revision", json_integer((json_int_t)policies->revision));
-        json_object_set_new(out, "policies", list);
-        json_print(out);
+        json_print(json_of_policies(policies));
     } else {
         print_policies(policies);
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/print.h"
 
 /* '?' behind whatever is second-hand. */
@@ -124,48 +125,6 @@ static void print_head(const struct tern_quorum *quorum)
     (void)printf("  %zu of %zu nodes answered\n", quorum->answered, quorum->node_count);
 }
 
-static json_t *rtt_json(double millis)
-{
-    return millis < 0 ? json_null() : json_real((double)(long)(millis * 1000 + 0.5) / 1000);
-}
-
-static json_t *node_json(const struct tern_node *node)
-{
-    json_t *out = json_object();
-    json_t *rtt = json_object();
-
-    json_object_set_new(out, "id", json_integer(node->id));
-    json_object_set_new(out, "region", json_text(node->region));
-    json_object_set_new(out, "role", json_text(node->role));
-    json_object_set_new(out, "term", json_number_or_null(node->known, node->term));
-    json_object_set_new(out, "commit", json_number_or_null(node->known, node->commit));
-    json_object_set_new(out, "applied", json_number_or_null(node->known, node->applied));
-    json_object_set_new(out, "lag", json_number_or_null(node->known, node->lag));
-    json_object_set_new(out, "seen_ms",
-                        json_number_or_null(node->seen_ms >= 0, (uint64_t)node->seen_ms));
-    json_object_set_new(rtt, "p50", rtt_json(node->rtt_p50_ms));
-    json_object_set_new(rtt, "p99", rtt_json(node->rtt_p99_ms));
-    json_object_set_new(out, "rtt_ms", rtt);
-    json_object_set_new(out, "state", json_text(node->state));
-    json_object_set_new(out, "stale", json_boolean(node->stale));
-    return out;
-}
-
-static json_t *quorum_json(const struct tern_quorum *quorum)
-{
-    json_t *out = json_object();
-    json_t *nodes = json_array();
-
-    json_object_set_new(out, "cluster", json_text(quorum->cluster));
-    json_object_set_new(out, "term", json_integer((json_int_t)quorum->term));
-    json_object_set_new(out, "leader", json_number_or_null(quorum->leader != 0, quorum->leader));
-    for (size_t n = 0; n < quorum->node_count; n++) {
-        json_array_append_new(nodes, node_json(&quorum->nodes[n]));
-    }
-    json_object_set_new(out, "nodes", nodes);
-    return out;
-}
-
 int verb_quorum(struct cli *cli)
 {
     struct tern *tern = NULL;
@@ -180,7 +139,7 @@ int verb_quorum(struct cli *cli)
         return cli_failed(tern, rv);
     }
     if (cli->json) {
-        json_print(quorum_json(quorum));
+        json_print(json_of_quorum(quorum));
     } else {
         print_head(quorum);
         print_table(quorum);
@@ -193,46 +152,6 @@ int verb_quorum(struct cli *cli)
 }
 
 /* ---- status --------------------------------------------------------------------------------- */
-
-static json_t *status_json(const struct tern_status *status)
-{
-    const struct tern_quorum *quorum = status->quorum;
-    json_t *out = json_object();
-    json_t *checks = json_array();
-
-    json_object_set_new(out, "cluster", json_text(quorum->cluster));
-    json_object_set_new(out, "cluster_id", json_text(quorum->cluster_id));
-    json_object_set_new(out, "state", json_text(cli_health_word(status->health)));
-    json_object_set_new(out, "controller",
-                        json_number_or_null(quorum->leader != 0, quorum->leader));
-    json_object_set_new(out, "term", json_integer((json_int_t)quorum->term));
-    for (size_t n = 0; n < status->check_count; n++) {
-        const struct tern_check *check = &status->checks[n];
-        json_t *item = json_object();
-
-        json_object_set_new(item, "code", json_text(check->code));
-        json_object_set_new(item, "severity", json_text(cli_health_word(check->health)));
-        json_object_set_new(item, "subject", json_text(check->subject));
-        json_object_set_new(item, "text", json_text(check->text));
-        json_array_append_new(checks, item);
-    }
-    json_object_set_new(out, "checks", checks);
-    json_object_set_new(out, "topics", json_integer(status->topics));
-    json_object_set_new(out, "partitions", json_integer(status->partitions));
-    json_object_set_new(out, "leaderless", json_integer(status->leaderless));
-    json_object_set_new(out, "critical", json_integer(status->critical));
-    json_object_set_new(out, "critical_met", json_integer(status->critical_met));
-    json_object_set_new(out, "ledger_open", json_integer(status->ledger_open));
-    json_object_set_new(out, "regions", json_integer(status->regions));
-    json_object_set_new(out, "regions_reached", json_integer(status->regions_reached));
-    json_object_set_new(out, "nodes", json_integer((json_int_t)quorum->node_count));
-    json_object_set_new(out, "nodes_answered", json_integer((json_int_t)quorum->answered));
-    json_object_set_new(out, "policy_revision", json_integer((json_int_t)status->policy_revision));
-    json_object_set_new(out, "election_ms", json_integer(quorum->election_ms));
-    json_object_set_new(out, "heartbeat_ms", json_integer(quorum->heartbeat_ms));
-    json_object_set_new(out, "lease_ms", json_integer(quorum->lease_ms));
-    return out;
-}
 
 static void print_status(const struct tern_status *status)
 {
@@ -279,7 +198,7 @@ int verb_status(struct cli *cli)
         return cli_failed(tern, rv);
     }
     if (cli->json) {
-        json_print(status_json(status));
+        json_print(json_of_status(status));
     } else {
         print_status(status);
     }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/print.h"
 
 static enum tern_health worst(const struct tern_topics *topics)
@@ -14,32 +15,6 @@ static enum tern_health worst(const struct tern_topics *topics)
         health = topics->topics[n].health > health ? topics->topics[n].health : health;
     }
     return health;
-}
-
-static json_t *topic_json(const struct tern_topic *topic)
-{
-    json_t *out = json_object();
-    json_t *leaders = json_object();
-
-    json_object_set_new(out, "name", json_text(topic->name));
-    json_object_set_new(out, "policy", json_text(topic->policy));
-    json_object_set_new(out, "ack", json_integer(topic->ack));
-    json_object_set_new(out, "partitions", json_integer(topic->partition_count));
-    for (size_t n = 0; n < topic->leader_count; n++) {
-        json_object_set_new(leaders, topic->leaders[n].region,
-                            json_integer(topic->leaders[n].count));
-    }
-    json_object_set_new(out, "leaders", leaders);
-    json_object_set_new(out, "id", json_text(topic->id));
-    json_object_set_new(out, "mode", json_text(topic->mode));
-    json_object_set_new(out, "critical", json_boolean(topic->critical));
-    json_object_set_new(out, "leaderless", json_integer(topic->leaderless));
-    json_object_set_new(out, "under_replicated", json_integer(topic->under_replicated));
-    json_object_set_new(out, "state", json_text(cli_health_word(topic->health)));
-    json_object_set_new(out, "why", json_text(topic->why));
-    json_object_set_new(out, "retention_ms", json_integer(topic->retention_ms));
-    json_object_set_new(out, "retention_bytes", json_integer(topic->retention_bytes));
-    return out;
 }
 
 static void cell_leaders(struct table *table, const struct tern_topic *topic)
@@ -93,14 +68,7 @@ int verb_topic_list(struct cli *cli)
         return cli_failed(tern, rv);
     }
     if (cli->json) {
-        json_t *out = json_object();
-        json_t *list = json_array();
-
-        for (size_t n = 0; n < topics->count; n++) {
-            json_array_append_new(list, topic_json(&topics->topics[n]));
-        }
-        json_object_set_new(out, "topics", list);
-        json_print(out);
+        json_print(json_of_topics(topics));
     } else {
         print_topics(topics);
     }
@@ -111,50 +79,6 @@ int verb_topic_list(struct cli *cli)
 }
 
 /* ---- describe ------------------------------------------------------------------------------- */
-
-static json_t *offset_or_null(bool fresh, int64_t offset)
-{
-    return json_number_or_null(fresh && offset >= 0, (uint64_t)offset);
-}
-
-static json_t *partition_json(const struct tern_partition *p)
-{
-    json_t *out = json_object();
-    json_t *replicas = json_array();
-    json_t *exposed = json_object();
-
-    json_object_set_new(out, "partition", json_integer(p->index));
-    json_object_set_new(out, "epoch", json_integer(p->epoch));
-    json_object_set_new(out, "leader", json_number_or_null(p->leader != 0, p->leader));
-    json_object_set_new(out, "leader_region",
-                        p->leader != 0 ? json_text(p->leader_region) : json_null());
-    json_object_set_new(out, "ack", json_integer(p->ack));
-    json_object_set_new(out, "activated", json_boolean(p->activated));
-    json_object_set_new(out, "log_start", offset_or_null(p->fresh, p->log_start));
-    json_object_set_new(out, "log_end", offset_or_null(p->fresh, p->leo));
-    json_object_set_new(out, "high_watermark", offset_or_null(p->fresh, p->hw));
-    json_object_set_new(out, "bytes", json_number_or_null(p->fresh, p->bytes));
-    json_object_set_new(
-        exposed, "records",
-        json_number_or_null(p->fresh && p->exposed_records >= 0, (uint64_t)p->exposed_records));
-    json_object_set_new(exposed, "bytes", json_number_or_null(p->fresh, p->exposed_bytes));
-    json_object_set_new(exposed, "ms", json_number_or_null(p->fresh, p->exposed_ms));
-    json_object_set_new(out, "exposed", exposed);
-    for (size_t n = 0; n < p->replica_count; n++) {
-        const struct tern_replica *r = &p->replicas[n];
-        json_t *item = json_object();
-
-        json_object_set_new(item, "node", json_integer(r->node));
-        json_object_set_new(item, "region", json_text(r->region));
-        json_object_set_new(item, "role", json_text(r->voter ? "voter" : "learner"));
-        json_object_set_new(item, "durable_end", offset_or_null(p->fresh, r->acked));
-        json_array_append_new(replicas, item);
-    }
-    json_object_set_new(out, "replicas", replicas);
-    json_object_set_new(out, "state", json_text(cli_health_word(p->health)));
-    json_object_set_new(out, "why", json_text(p->why));
-    return out;
-}
 
 static void cell_offset(struct table *table, bool fresh, int64_t offset)
 {
@@ -263,15 +187,7 @@ int verb_topic_describe(struct cli *cli)
     }
     CHECK(topics->count == 1);
     if (cli->json) {
-        const struct tern_topic *topic = &topics->topics[0];
-        json_t *out = topic_json(topic);
-        json_t *list = json_array();
-
-        for (uint32_t n = 0; topic->partitions != NULL && n < topic->partition_count; n++) {
-            json_array_append_new(list, partition_json(&topic->partitions[n]));
-        }
-        json_object_set_new(out, "partition_list", list);
-        json_print(out);
+        json_print(json_of_topic(&topics->topics[0]));
     } else {
         print_topic(&topics->topics[0]);
     }
