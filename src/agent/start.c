@@ -70,10 +70,9 @@ void start_hello(struct node *node)
 static void say_hello_again(struct node *node)
 {
     start_hello(node);
+    /* Also those that are not up yet: they may have said the old one. */
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if (node->peers[id].up[WIRE_CONTROL] || node->peers[id].up[WIRE_DATA]) {
-            node->o.wire->ops->drop_peer(node->o.wire, id);
-        }
+        node->o.wire->ops->drop_peer(node->o.wire, id);
     }
 }
 
@@ -480,10 +479,12 @@ static void become(struct node *node, const struct command_result *r)
     struct node_file file = node->file;
     bool renewed = r->raft_id != file.raft_id;
 
+    /* Start numbers rise over a wipe, too: an old copy put back later must be found out. */
+    uint64_t start_number = r->start_number;
     file.raft_id = r->raft_id;
     file.incarnation = r->incarnation;
-    file.start_final = node->start_number;
-    file.start_pending = node->start_number;
+    file.start_final = start_number;
+    file.start_pending = start_number;
     file.raft_retired = false;
     if (renewed) {
         file.founder_count = 0;
@@ -493,6 +494,7 @@ static void become(struct node *node, const struct command_result *r)
         return;
     }
     node->file = file;
+    node->start_number = start_number;
     node->rolled_back = node->rolled_back || r->rolled_back;
     node->registered = true;
     node->start->registering = false;
