@@ -122,6 +122,9 @@ static void on_alarm(void *ctx)
     if (now_us >= run->end_us) {
         run->phase = DRAINING;
         run->drain_until_us = now_us + (uint64_t)run->plan->drain_ms * 1000;
+        if (run->answered == run->issued) {
+            over(run, 0, "");
+        }
     } else {
         next_alarm(run, now_us);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/kafka_dial.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -58,6 +59,7 @@ struct kafka_dialer *kafka_dialer_new(void)
 {
     struct kafka_dialer *dialer = mem_new(sizeof *dialer);
 
+    (void)signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&dialer->loop) == 0);
     dialer->clock = clock_real_new(&dialer->loop);
     stream_hub_init(&dialer->hub, &dialer->loop, clock_real_clock(dialer->clock));

@@ -20,6 +20,7 @@ struct kafka_link_ops {
     void (*down)(void *owner, const char *why);
 };
 
+/* The process ignores SIGPIPE from now on: a broken connection is an error of that connection. */
 struct kafka_dialer *kafka_dialer_new(void);
 /* Closes all links, without a call of `down`, and runs the loop until that is done. */
 void kafka_dialer_free(struct kafka_dialer *dialer);
