@@ -225,6 +225,8 @@ void node_die(struct node *node, int error, const char *what);
 void node_follow(struct node *node, const struct control_change *change);
 void node_follow_all(struct node *node);
 void node_followed(struct node *node);
+/* Has the control state here reached this start's own registration? */
+bool node_is_current(const struct node *node);
 bool node_send(struct node *node, uint32_t to, enum wire_channel channel, uint16_t type,
                struct slice head, const struct chunk *tail, size_t tail_count);
 

@@ -224,6 +224,12 @@ void node_followed(struct node *node)
     }
 }
 
+bool node_is_current(const struct node *node)
+{
+    return node->registered &&
+           node->control->nodes[node->o.node_id].start_number >= node->start_number;
+}
+
 /* ---- time -------------------------------------------------------------------------------------
  */
 

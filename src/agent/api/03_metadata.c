@@ -94,7 +94,7 @@ static void fill_wanted(struct request *rq, const struct kafka_metadata_request_
     }
     out->name = wanted->name;
     out->topic_id = wanted->topic_id;
-    if (rq->node->phase != NODE_READY) {
+    if (!node_is_current(rq->node)) {
         /* Its control state may be an old one: clients would take "unknown" for final. */
         out->error = error_kafka(TERN_ELEADERUNKNOWN);
         return;
