@@ -574,6 +574,19 @@ void quorum_receive(struct quorum *quorum, const struct wire_hello *peer, uint16
     quorum_leave(quorum);
 }
 
+bool quorum_peer_plausible(const struct quorum *quorum, const struct wire_hello *peer,
+                           char why[128])
+{
+    const struct raft_server *known = raft_config_find(&quorum->raft.configuration, peer->raft_id);
+
+    if (peer->raft_id == 0 || known == NULL || raft_address_node(known->address) == peer->node_id) {
+        return true;
+    }
+    (void)snprintf(why, 128, "raft id %llu belongs to node %s, not to node %u",
+                   (unsigned long long)peer->raft_id, known->address, peer->node_id);
+    return false;
+}
+
 void quorum_peer_down(struct quorum *quorum, uint32_t node_id)
 {
     if (quorum->dead) {

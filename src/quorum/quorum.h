@@ -58,11 +58,16 @@ int quorum_bootstrap(const struct quorum_options *options, const struct quorum_m
  * that is in no configuration yet (a joiner) just listens. EDAMAGED, EFORMAT, EIO. */
 int quorum_open(const struct quorum_options *options, struct quorum **out_quorum,
                 char why[256]) TERN_MUST_USE;
-/* Gives everything back without further I/O; waiting proposals end with ECANCELED. */
+/* Gives everything back without further I/O; whoever waits is answered with ECANCELED. No disk op
+ * may be under way any more. Not from inside a callback. */
 void quorum_close(struct quorum *quorum);
 /* A frame of a type below QUORUM_FRAME_TYPES. peer: its hello (identity by certificate). */
 void quorum_receive(struct quorum *quorum, const struct wire_hello *peer, uint16_t type,
                     struct slice head, struct chunk tail);
+/* False: the configuration knows the peer's raft id on another node; the connection should be
+ * refused (its raft frames are anyway). For wire_handler.peer_check. */
+bool quorum_peer_plausible(const struct quorum *quorum, const struct wire_hello *peer,
+                           char why[128]);
 /* A channel to the node went down (its control channel). */
 void quorum_peer_down(struct quorum *quorum, uint32_t node_id);
 void quorum_set_election_ms(struct quorum *quorum, uint32_t election_ms);

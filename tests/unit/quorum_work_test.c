@@ -668,6 +668,23 @@ static void garbage_frames_change_nothing(void **state)
     world_free(world);
 }
 
+static void a_raft_id_on_the_wrong_node_is_not_plausible(void **state)
+{
+    struct world *world = founded(58, 3, 3);
+    struct quorum *quorum = world->nodes[1].quorum;
+    struct wire_hello right = {.node_id = 2, .raft_id = 102};
+    struct wire_hello wrong = {.node_id = 3, .raft_id = 102};
+    struct wire_hello joiner = {.node_id = 9, .raft_id = 999};
+    char why[128] = "";
+
+    (void)state;
+    assert_true(quorum_peer_plausible(quorum, &right, why));
+    assert_true(quorum_peer_plausible(quorum, &joiner, why));
+    assert_false(quorum_peer_plausible(quorum, &wrong, why));
+    assert_string_equal(why, "raft id 102 belongs to node 2, not to node 3");
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -694,6 +711,7 @@ int main(void)
         cmocka_unit_test(an_empty_directory_does_not_start_a_second_quorum),
         cmocka_unit_test(a_single_voter_is_its_own_quorum),
         cmocka_unit_test(garbage_frames_change_nothing),
+        cmocka_unit_test(a_raft_id_on_the_wrong_node_is_not_plausible),
     };
     trace_set_sink(NULL);
     trace_set_level(getenv("WORLD_TRACE") != NULL ? TRACE_INFO : TRACE_ERROR);
