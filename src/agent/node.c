@@ -550,6 +550,15 @@ void node_peer(const struct node *node, uint32_t node_id, struct node_peer_view 
     out->ready = peer->ready;
 }
 
+/* Leads an async partition that may be moved without it, and may not acknowledge any more. */
+static bool lease_lapsed(const struct node *node, const struct replica *r, struct uuid topic_id)
+{
+    const struct control_topic *topic = control_topic_by_id(node->control, topic_id);
+
+    return r->spec.config.home >= 0 && topic != NULL &&
+           topic->policy.failover == POLICY_FAILOVER_AUTO && !lease_valid(node);
+}
+
 void node_partition(const struct node *node, struct uuid topic_id, int32_t partition,
                     struct node_partition_view *out)
 {
@@ -573,7 +582,14 @@ void node_partition(const struct node *node, struct uuid topic_id, int32_t parti
     out->leo = r->leo;
     out->hw = r->hw;
     out->bytes = store_state(p->log)->bytes;
-    out->serves = replica_serves(r);
+    out->serves = replica_serves(r) && !lease_lapsed(node, r, topic_id);
+    if (replica_serves(r) && r->spec.config.home >= 0) {
+        struct rpo_tail tail = rpo_tail(&r->rpo, clock_now_us(node->o.clock) / 1000);
+
+        out->exposed_records = r->rpo.shipped >= 0 ? r->leo - r->rpo.shipped : r->leo;
+        out->exposed_bytes = tail.bytes;
+        out->exposed_ms = tail.age_ms;
+    }
     for (size_t i = 0; i < r->peer_count && i < CONTROL_REPLICAS_MAX; i++) {
         out->peers[out->peer_count].node = r->peers[i].node;
         out->peers[out->peer_count++].acked = r->peers[i].acked;
