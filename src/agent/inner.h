@@ -83,6 +83,13 @@ struct partition {
     bool deleting;
     struct store_read rebuild;
     int64_t producers_saved_at;
+    /* ledger.c: the present breach of an RPO bound that is only reported; since 0: none */
+    int64_t breach_since_wall_ms;
+    int64_t breach_until_wall_ms;
+    int64_t breach_first;
+    int64_t breach_end;
+    uint64_t breach_bytes;
+    uint64_t breach_ms;
     node_set caught_up; /* told to the controller as long as the epoch lasts */
 };
 
@@ -201,7 +208,8 @@ struct node {
     uint64_t waiting_since_us;
     struct producer_ids producer_ids;
 
-    struct lease *lease; /* lease.c */
+    struct lease *lease;   /* lease.c */
+    struct ledger *ledger; /* ledger.c */
     /* start.c */
     struct start *start;
     /* controller.c */
@@ -253,6 +261,17 @@ bool lease_valid(const struct node *node);
 uint64_t lease_ask(struct node *node, uint64_t now_us);
 void lease_granted(struct node *node, uint64_t seq);
 void lease_tick(struct node *node);
+
+/* ---- ledger.c ---------------------------------------------------------------------------------
+ */
+
+struct ledger *ledger_new(struct node *node); /* after the store is open */
+void ledger_free(struct ledger *ledger);
+/* Journals the entry; it is committed as soon as the quorum can be reached. */
+void ledger_tell(struct node *node, const struct control_ledger_entry *entry);
+void ledger_tick(struct node *node);
+void ledger_cut_off(const struct partition *p, int64_t first, int64_t end, uint64_t bytes);
+void ledger_watch_breach(struct partition *p);
 
 /* ---- ship.c: what goes to other nodes ---------------------------------------------------------
  */

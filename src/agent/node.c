@@ -279,6 +279,7 @@ static void repeat_reports(struct node *node, uint64_t now_us)
     }
     node->repeated_us = now_us;
     for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
+        ledger_watch_breach(p);
         if (p->caught_up != 0 || p->replica.leader_hw < p->replica.leo) {
             partition_repeat_reports(p);
         }
@@ -308,6 +309,7 @@ static void tick(struct timer *timer)
     report_flush(node);
     controller_tick(node);
     lease_tick(node);
+    ledger_tick(node);
 }
 
 /* ---- opening and closing ----------------------------------------------------------------------
@@ -365,6 +367,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
         free(node);
         return status;
     }
+    node->ledger = ledger_new(node);
     store_each(node->store, host_stored, node);
     node->o.wire->ops->set_handler(node->o.wire, &node_wire_handler, node);
     status = start_open(node, why);
@@ -400,6 +403,7 @@ void node_close(struct node *node)
     store_close(node->store);
     control_free(node->control);
     lease_free(node->lease);
+    ledger_free(node->ledger);
     free(node->changes.items);
     free(node->reports);
     buf_fini(&node->scratch);

@@ -495,6 +495,20 @@ static void role_changed(struct partition *p)
     partition_poke(p);
 }
 
+/* What an async replica cuts may have been acknowledged by its region alone. */
+static void cut_off(struct partition *p, int64_t offset)
+{
+    const struct store_log_state *state = store_state(p->log);
+    bool async = p->replica.spec.config.home >= 0 || p->replica.spec.recover.home >= 0;
+
+    if (async && state->leo > offset && state->leo > state->log_start) {
+        /* Bytes by the share of offsets: the store tells exact ones in the quarantine's list. */
+        uint64_t share = (uint64_t)(state->leo - offset) * state->bytes /
+                         (uint64_t)(state->leo - state->log_start);
+        ledger_cut_off(p, offset, state->leo, share);
+    }
+}
+
 static void run_one(struct partition *p, const struct replica_effect *effect,
                     const struct batch_info *batches, const struct chunk *chunks)
 {
@@ -511,6 +525,7 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
     case EFFECT_TRUNCATE:
         trace_info("event=truncate partition=%d epoch=%d to=%lld", p->key.partition,
                    p->replica.promised, (long long)effect->offset);
+        cut_off(p, effect->offset);
         store_truncate(p->log, effect->offset, false,
                        &token_new(p, EFFECT_TRUNCATE, effect->offset)->req);
         break;
