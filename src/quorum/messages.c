@@ -293,6 +293,9 @@ static int append_check(const Quorum__AppendEntries *pb, struct slice tail)
         (pb->prev_index == 0) != (pb->prev_term == 0) || pb->prev_index > UINT64_MAX / 2) {
         return TERN_EMALFORMED;
     }
+    if (pb->prev_index == 0 && pb->n_entry_term > 0 && pb->entry_type[0] != RAFT_CHANGE) {
+        return TERN_EMALFORMED; /* every log begins with the members */
+    }
     for (size_t i = 0; i < pb->n_entry_term; i++) {
         struct slice bytes = reader_take(&r, pb->entry_length[i]);
         if (r.failed || pb->entry_term[i] < term ||

@@ -265,16 +265,23 @@ static void later_fire(struct timer *timer)
     quorum_leave(quorum);
 }
 
+/* The core commits only what is on the leader's own disk: with a disk that is full or hangs a
+ * leader keeps its place by heartbeats and gets nothing done. Hand over, not too often: the others
+ * may be no better off. */
 static void disk_check(struct quorum *quorum)
 {
     struct disk *disk = quorum->options.disk;
-    bool low = disk->ops->free_bytes(disk) < QUORUM_DISK_RESERVE;
+    uint64_t now = quorum_now_ms(quorum);
+    uint64_t age_max_ms = 2 * (uint64_t)quorum->raft.election_timeout;
+    bool hung = quorum_io_write_age_ms(&quorum->qio) > age_max_ms;
 
-    if (low && !quorum->disk_low && quorum_leads(quorum)) {
-        trace_warn("event=quorum_disk_low action=hand_over");
+    quorum->disk_low = disk->ops->free_bytes(disk) < QUORUM_DISK_RESERVE;
+    if (quorum_leads(quorum) && (hung || quorum->disk_low) && now >= quorum->hand_over_ms) {
+        trace_warn("event=quorum_hand_over node=%u reason=%s", quorum->options.node_id,
+                   hung ? "disk_hangs" : "disk_low");
+        quorum->hand_over_ms = now + (hung ? age_max_ms : QUORUM_HAND_OVER_MS);
         quorum_transfer(quorum, 0);
     }
-    quorum->disk_low = low;
 }
 
 static void tick_fire(struct timer *timer)
@@ -532,9 +539,10 @@ void quorum_receive(struct quorum *quorum, const struct wire_hello *peer, uint16
                     struct slice head, struct chunk tail)
 {
     struct slice bytes = chunk_slice(tail);
-    bool good = head.len <= MESSAGE_HEAD_BYTES_MAX;
+    bool good = true;
 
-    if (quorum->dead || peer->node_id == 0 || peer->node_id >= WIRE_NODES_MAX) {
+    if (quorum->dead || peer->node_id == 0 || peer->node_id >= WIRE_NODES_MAX ||
+        head.len > MESSAGE_HEAD_BYTES_MAX) {
         return;
     }
     quorum_enter(quorum);

@@ -27,6 +27,7 @@ struct append {
     struct raft_io_append *req;
     raft_io_append_cb cb;
     uint64_t last_term;
+    uint64_t started_ms;
 };
 
 struct snapshot_put {
@@ -404,12 +405,22 @@ static int io_append(struct raft_io *io, struct raft_io_append *req,
     append->req = req;
     append->cb = cb;
     append->last_term = entries[n - 1].term;
+    append->started_ms = clock_now_ms(qio->options.clock);
     append->log_req.done = append_done;
     queue_push(&qio->appends, &append->link);
     guard_append_started(&qio->guard);
     raft_log_append(qio->log, copies, n, &append->log_req);
     free(copies);
     return 0;
+}
+
+uint64_t quorum_io_write_age_ms(const struct quorum_io *qio)
+{
+    if (queue_empty(&qio->appends)) {
+        return 0;
+    }
+    const struct append *oldest = CONTAINER_OF(qio->appends.next, struct append, link);
+    return clock_now_ms(qio->options.clock) - oldest->started_ms;
 }
 
 static int io_truncate(struct raft_io *io, raft_index index)

@@ -58,5 +58,7 @@ void quorum_io_tick(struct quorum_io *qio);
 /* A raft frame (type 1..6) from the member `raft_id` on `node_id`. False: not acceptable. */
 bool quorum_io_receive(struct quorum_io *qio, uint64_t raft_id, uint32_t node_id, uint16_t type,
                        struct slice head, struct slice tail);
+/* For how long the oldest append has been under way; 0 if none is. */
+uint64_t quorum_io_write_age_ms(const struct quorum_io *qio);
 /* Makes the callbacks that wait; true if there were any. */
 bool quorum_io_settle(struct quorum_io *qio);

@@ -271,6 +271,8 @@ static void entries_that_libraft_could_not_bear_are_refused(void **state)
     entry.term = 3;
     message.append_entries.prev_log_term = 0;
     refused(&message);
+    message.append_entries.prev_log_index = 0; /* a log that does not begin with the members */
+    refused(&message);
 }
 
 static void an_append_that_is_too_long_is_cut_short(void **state)
@@ -288,8 +290,8 @@ static void an_append_that_is_too_long_is_cut_short(void **state)
     for (unsigned i = 0; i < COUNT; i++) {
         entries[i] = (struct raft_entry){.term = 1, .type = RAFT_BARRIER, .buf = {&barrier, 8}};
     }
-    message.append_entries =
-        (struct raft_append_entries){.term = 1, .entries = entries, .n_entries = COUNT};
+    message.append_entries = (struct raft_append_entries){
+        .term = 1, .prev_log_index = 1, .prev_log_term = 1, .entries = entries, .n_entries = COUNT};
     raft_message_encode(&message, &head, &tail);
     assert_int_equal(
         raft_message_decode(FRAME_APPEND, buf_slice(&head), chunk_slice(tail), &decoded), 0);

@@ -611,6 +611,24 @@ static void a_disk_below_its_reserve_hands_over_and_refuses(void **state)
     world_free(world);
 }
 
+static void a_hanging_disk_hands_over(void **state)
+{
+    struct world *world = founded(59, 3, 3);
+    uint32_t old = world_controller(world);
+
+    (void)state;
+    submit_many(world, 1, 10);
+    mem_disk_set_latency(world->nodes[old].disk, 20000000, 20000000);
+    world_submit(world, old % 3 + 1, 50);
+    (void)world_run(world, 2900, NULL);
+    assert_int_not_equal(world_controller(world), old);
+    assert_int_equal(world->acked_count, 11);
+    mem_disk_set_latency(world->nodes[old].disk, 100, 1000);
+    (void)world_run(world, 25000, NULL);
+    world_check_end(world);
+    world_free(world);
+}
+
 static void an_empty_directory_does_not_start_a_second_quorum(void **state)
 {
     struct world *world = founded(54, 3, 3);
@@ -708,6 +726,7 @@ int main(void)
         cmocka_unit_test(a_state_that_differs_from_the_majority_ends_its_node),
         cmocka_unit_test(two_states_without_a_majority_end_both),
         cmocka_unit_test(a_disk_below_its_reserve_hands_over_and_refuses),
+        cmocka_unit_test(a_hanging_disk_hands_over),
         cmocka_unit_test(an_empty_directory_does_not_start_a_second_quorum),
         cmocka_unit_test(a_single_voter_is_its_own_quorum),
         cmocka_unit_test(garbage_frames_change_nothing),
