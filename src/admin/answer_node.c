@@ -213,6 +213,33 @@ int answer_node(struct admin *admin, const struct ask *ask, struct pool *pool, s
     return 0;
 }
 
+/* What only a leader knows: that it is not (yet, or any more) allowed to serve. */
+static void check_served(struct admin *admin, const struct control *control,
+                         struct health_cluster *out)
+{
+    const struct node *node = admin->options.node;
+    uint32_t self = node_settings(node)->node_id;
+
+    for (const struct control_topic *topic = control->by_name; topic != NULL;
+         topic = topic->by_name.next) {
+        uint32_t unserved = 0;
+
+        for (uint32_t n = 0; n < topic->partition_count; n++) {
+            struct node_partition_view view;
+
+            if (topic->partitions[n].leader == self) {
+                node_partition(node, topic->id, (int32_t)n, &view);
+                unserved += view.serves ? 0 : 1;
+            }
+        }
+        if (unserved > 0) {
+            health_add(out, HEALTH_NOT_SERVED,
+                       topic->policy.critical ? HEALTH_VIOLATED : HEALTH_UNHEALTHY, topic->name,
+                       "node %u leads %u partitions that it may not serve now", self, unserved);
+        }
+    }
+}
+
 int answer_health(struct admin *admin, const struct ask *ask, struct pool *pool, struct buf *out,
                   char why[ADMIN_WHY])
 {
@@ -223,6 +250,7 @@ int answer_health(struct admin *admin, const struct ask *ask, struct pool *pool,
     (void)ask;
     (void)why;
     health_cluster(&view, found);
+    check_served(admin, view.control, found);
     tern__admin__health__init(message);
     message->format = ADMIN_MESSAGES_VERSION;
     message->state = pool_text(pool, health_name(found->health));

@@ -4,6 +4,9 @@
 
 #define ADMIN_MESSAGES_VERSION 1 /* of every message of proto/admin.proto */
 
+/* The one finding that every node is asked for: only the leader itself knows. */
+#define HEALTH_NOT_SERVED "LEADER_NOT_SERVING"
+
 enum admin_type {
     ADMIN_NODE = 1,         /* Ask -> NodeView */
     ADMIN_HEALTH = 2,       /* Ask -> Health */

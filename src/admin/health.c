@@ -159,8 +159,8 @@ void health_topic(const struct health_view *view, const struct control_topic *to
     }
 }
 
-static void TERN_PRINTF(5, 6) add(struct health_cluster *out, const char *code, enum health health,
-                                  const char *subject, const char *format, ...)
+void health_add(struct health_cluster *out, const char *code, enum health health,
+                const char *subject, const char *format, ...)
 {
     struct health_check *check = NULL;
     va_list args;
@@ -201,25 +201,25 @@ static void check_nodes(const struct health_view *view, struct health_cluster *o
         nodes[node->region]++;
         (void)snprintf(subject, sizeof subject, "node %u", id);
         if ((view->heard & NODE_BIT(id)) == 0) {
-            add(out, "NODE_UNREACHABLE", HEALTH_DEGRADED, subject, "it isn't heard");
+            health_add(out, "NODE_UNREACHABLE", HEALTH_DEGRADED, subject, "it isn't heard");
             continue;
         }
         heard[node->region]++;
         if (node->fenced) {
-            add(out, "NODE_FENCED", HEALTH_DEGRADED, subject,
-                "it is suspected by the controller and leads nothing");
+            health_add(out, "NODE_FENCED", HEALTH_DEGRADED, subject,
+                       "it is suspected by the controller and leads nothing");
         }
         if (node->full) {
-            add(out, "NODE_FULL", HEALTH_DEGRADED, subject,
-                "its disk is below the reserve: free space there or raise it");
+            health_add(out, "NODE_FULL", HEALTH_DEGRADED, subject,
+                       "its disk is below the reserve: free space there or raise it");
         }
     }
     out->regions = control->region_count;
     for (uint32_t n = 0; n < control->region_count; n++) {
         out->regions_heard += heard[n] > 0 ? 1 : 0;
         if (nodes[n] > 0 && heard[n] == 0) {
-            add(out, "REGION_UNREACHABLE", HEALTH_DEGRADED, control->regions[n].name,
-                "none of its nodes is heard");
+            health_add(out, "REGION_UNREACHABLE", HEALTH_DEGRADED, control->regions[n].name,
+                       "none of its nodes is heard");
         }
     }
 }
@@ -240,13 +240,16 @@ static void check_topics(const struct health_view *view, struct health_cluster *
         case HEALTH_OK:
             break;
         case HEALTH_DEGRADED:
-            add(out, "TOPIC_DEGRADED", HEALTH_DEGRADED, topic->name, "%s", found.finding.why);
+            health_add(out, "TOPIC_DEGRADED", HEALTH_DEGRADED, topic->name, "%s",
+                       found.finding.why);
             break;
         case HEALTH_UNHEALTHY:
-            add(out, "TOPIC_UNAVAILABLE", HEALTH_UNHEALTHY, topic->name, "%s", found.finding.why);
+            health_add(out, "TOPIC_UNAVAILABLE", HEALTH_UNHEALTHY, topic->name, "%s",
+                       found.finding.why);
             break;
         case HEALTH_VIOLATED:
-            add(out, "POLICY_VIOLATED", HEALTH_VIOLATED, topic->name, "%s", found.finding.why);
+            health_add(out, "POLICY_VIOLATED", HEALTH_VIOLATED, topic->name, "%s",
+                       found.finding.why);
             break;
         }
     }
@@ -265,8 +268,8 @@ static void check_ledger(const struct health_view *view, struct health_cluster *
         }
         out->ledger_open++;
         if (strcmp(last, entry->topic) != 0) {
-            add(out, "LEDGER_OPEN", HEALTH_DEGRADED, entry->topic,
-                "a weaker promise than its policy's is in force: see tern ledger");
+            health_add(out, "LEDGER_OPEN", HEALTH_DEGRADED, entry->topic,
+                       "a weaker promise than its policy's is in force: see tern ledger");
             (void)snprintf(last, sizeof last, "%s", entry->topic);
         }
     }
@@ -276,13 +279,13 @@ void health_cluster(const struct health_view *view, struct health_cluster *out)
 {
     memset(out, 0, sizeof *out);
     if (uuid_is_zero(view->control->cluster_id)) {
-        add(out, "NOT_FOUNDED", HEALTH_UNHEALTHY, "cluster",
-            "this node belongs to no cluster yet: tern cluster init founds one");
+        health_add(out, "NOT_FOUNDED", HEALTH_UNHEALTHY, "cluster",
+                   "this node belongs to no cluster yet: tern cluster init founds one");
         return;
     }
     if (!view->leader_known) {
-        add(out, "NO_CONTROLLER", HEALTH_UNHEALTHY, "quorum",
-            "no majority of the voters has elected a controller");
+        health_add(out, "NO_CONTROLLER", HEALTH_UNHEALTHY, "quorum",
+                   "no majority of the voters has elected a controller");
     }
     check_topics(view, out);
     check_nodes(view, out);

@@ -58,4 +58,7 @@ struct health_cluster {
     uint32_t regions;
     uint32_t regions_heard;
 };
+/* One more finding: when there is no room, it takes the place of a lesser one. */
+void health_add(struct health_cluster *out, const char *code, enum health health,
+                const char *subject, const char *format, ...) TERN_PRINTF(5, 6);
 void health_cluster(const struct health_view *view, struct health_cluster *out);

@@ -225,14 +225,21 @@ static void add_own_checks(struct tern_status *status)
     }
 }
 
-static void fill_status(struct tern_status *status, const Tern__Admin__Health *health)
+static void take_checks(struct tern_status *status, const Tern__Admin__Health *health,
+                        const char *only)
 {
-    status->health = health_of(health->state);
     for (size_t n = 0; n < health->n_checks; n++) {
         const Tern__Admin__Health__Check *check = health->checks[n];
 
-        add_check(status, check->code, health_of(check->severity), check->subject, check->text);
+        if (only == NULL || strcmp(check->code, only) == 0) {
+            add_check(status, check->code, health_of(check->severity), check->subject, check->text);
+        }
     }
+}
+
+static void fill_status(struct tern_status *status, const Tern__Admin__Health *health)
+{
+    take_checks(status, health, NULL);
     status->topics = health->topics;
     status->partitions = health->partitions;
     status->leaderless = health->leaderless;
@@ -244,37 +251,69 @@ static void fill_status(struct tern_status *status, const Tern__Admin__Health *h
     status->policy_revision = health->policy_revision;
 }
 
-static int ask_health(struct tern *tern, const struct views *views, struct tern_status *status)
+/* The observer's findings; of the others only what nobody else can know. */
+static int take_health(struct tern *tern, const struct views *views,
+                       const struct question *question, struct tern_status *status)
 {
-    struct buf body = {0};
     struct pool pool = {0};
     ProtobufCAllocator allocator = pool_allocator(&pool);
-    struct question question = {.node_id = views->observer,
-                                .type = ADMIN_HEALTH,
-                                .timeout_ms = tern->timeout_ms,
-                                .tern = tern};
+    bool observer = question->node_id == views->observer;
     Tern__Admin__Health *health = NULL;
     int rv = TERN_DONE;
 
-    ask_pack(&body, NULL, false);
-    question.body = buf_slice(&body);
-    COPY_TEXT(question.address, views->nodes[views->observer].member.admin);
-    questions_ask(&question, 1);
-    if (question.rv != 0 || question.error != 0) {
-        rv = tern_fail(tern, TERN_NOT_ASKED, "node %u: %s", question.node_id, question.why);
-    } else {
-        health = tern__admin__health__unpack(&allocator, question.answer.len, question.answer.base);
-        if (health == NULL) {
-            rv = tern_fail(tern, TERN_NOT_ASKED, "node %u: its answer is malformed",
-                           question.node_id);
-        } else {
-            fill_status(status, health);
-        }
+    if (question->rv == 0 && question->error == 0) {
+        health =
+            tern__admin__health__unpack(&allocator, question->answer.len, question->answer.base);
     }
-    question_fini(&question);
+    if (observer && health == NULL) {
+        rv = tern_fail(tern, TERN_NOT_ASKED, "node %u: %s", question->node_id,
+                       question->why[0] != '\0' ? question->why : "its answer is malformed");
+    } else if (observer) {
+        fill_status(status, health);
+    } else if (health != NULL) {
+        take_checks(status, health, HEALTH_NOT_SERVED);
+    }
     pool_fini(&pool);
+    return rv;
+}
+
+static int ask_health(struct tern *tern, const struct views *views, struct tern_status *status)
+{
+    struct question questions[TERN_NODES_MAX] = {0};
+    struct buf body = {0};
+    size_t count = 0;
+    int rv = TERN_DONE;
+
+    ask_pack(&body, NULL, false);
+    for (uint32_t id = 1; id <= TERN_NODES_MAX; id++) {
+        if (views->nodes[id].view == NULL) {
+            continue;
+        }
+        questions[count] = (struct question){.node_id = id,
+                                             .type = ADMIN_HEALTH,
+                                             .body = buf_slice(&body),
+                                             .timeout_ms = tern->timeout_ms,
+                                             .tern = tern};
+        COPY_TEXT(questions[count].address, views->nodes[id].member.admin);
+        count++;
+    }
+    questions_ask(questions, count);
+    for (size_t n = 0; n < count; n++) {
+        rv = rv == TERN_DONE ? take_health(tern, views, &questions[n], status) : rv;
+        question_fini(&questions[n]);
+    }
     buf_fini(&body);
     return rv;
+}
+
+static int worst_first(const void *a, const void *b)
+{
+    const struct tern_check *left = a;
+    const struct tern_check *right = b;
+    int order = (left->health < right->health) - (left->health > right->health);
+
+    order = order != 0 ? order : strcmp(left->code, right->code);
+    return order != 0 ? order : strcmp(left->subject, right->subject);
 }
 
 int tern_status(struct tern *tern, struct tern_status **out)
@@ -291,6 +330,9 @@ int tern_status(struct tern *tern, struct tern_status **out)
         add_own_checks(status);
         if (status->quorum->health > status->health) {
             status->health = status->quorum->health;
+        }
+        if (status->check_count > 0) {
+            qsort(status->checks, status->check_count, sizeof status->checks[0], worst_first);
         }
         *out = status;
     } else {
