@@ -69,7 +69,7 @@ int tern_fail(struct tern *tern, enum tern_outcome outcome, const char *format, 
     va_start(args, format);
     (void)vsnprintf(tern->why, sizeof tern->why, format, args);
     va_end(args);
-    return outcome;
+    return (int)outcome;
 }
 
 /* Anything that a node says with reasons is a refusal; what only says "not now" is not. */
