@@ -4,14 +4,13 @@
 #include <string.h>
 
 #include "base/check.h"
-
-#define REGIONS_MAX 8
+#include "base/mutant.h"
 
 /* The voters of each region, and how many regions there are. */
 struct regions {
-    uint32_t voters[REGIONS_MAX][REPLICA_MEMBERS_MAX]; /* node ids */
-    uint32_t count[REGIONS_MAX];                       /* voters in the region */
-    uint32_t total;                                    /* regions with voters */
+    uint32_t voters[REPLICA_REGIONS_MAX][REPLICA_MEMBERS_MAX]; /* node ids */
+    uint32_t count[REPLICA_REGIONS_MAX];                       /* voters in the region */
+    uint32_t total;                                            /* regions with voters */
 };
 
 static struct regions regions_of(const struct replica_rule *rule, const struct replica_spec *spec)
@@ -24,7 +23,7 @@ static struct regions regions_of(const struct replica_rule *rule, const struct r
         if ((rule->voters & ((uint64_t)1 << m->node)) == 0) {
             continue;
         }
-        CHECK(m->region >= 0 && m->region < REGIONS_MAX);
+        CHECK(m->region >= 0 && m->region < REPLICA_REGIONS_MAX);
         if (out.count[m->region] == 0) {
             out.total++;
         }
@@ -71,17 +70,26 @@ static int64_t region_held(const struct regions *regions, int region, const int6
     return count > 0 ? values[count / 2] : 0;
 }
 
+int64_t spec_region_held(const struct replica_spec *spec, int8_t region, const int64_t held[64])
+{
+    struct replica_rule all = spec->config;
+
+    all.voters |= all.learners;
+    struct regions regions = regions_of(&all, spec);
+    return regions.count[region] > 0 ? region_held(&regions, region, held) : -1;
+}
+
 int64_t rule_held(const struct replica_rule *rule, const struct replica_spec *spec,
                   const int64_t held[64])
 {
     struct regions regions = regions_of(rule, spec);
-    int64_t values[REGIONS_MAX];
+    int64_t values[REPLICA_REGIONS_MAX];
     uint32_t count = 0;
 
     if (rule->home >= 0) {
         return region_held(&regions, rule->home, held);
     }
-    for (int region = 0; region < REGIONS_MAX; region++) {
+    for (int region = 0; region < REPLICA_REGIONS_MAX; region++) {
         if (regions.count[region] == 0) {
             continue;
         }
@@ -122,7 +130,8 @@ static bool region_read(const struct regions *regions, int region, uint64_t node
 {
     uint32_t count = regions->count[region];
 
-    return count > 0 && present(regions, region, nodes) >= count - count / 2;
+    uint32_t needed = MUTANT(half_region) ? 1 : count - count / 2;
+    return count > 0 && present(regions, region, nodes) >= needed;
 }
 
 bool rule_can_recover(const struct replica_rule *rule, const struct replica_spec *spec,
@@ -131,7 +140,7 @@ bool rule_can_recover(const struct replica_rule *rule, const struct replica_spec
     struct regions regions = regions_of(rule, spec);
     uint32_t read = 0;
 
-    for (int region = 0; region < REGIONS_MAX; region++) {
+    for (int region = 0; region < REPLICA_REGIONS_MAX; region++) {
         bool met = region_read(&regions, region, nodes);
         if (rule->home == region) {
             return met;
@@ -142,6 +151,7 @@ bool rule_can_recover(const struct replica_rule *rule, const struct replica_spec
         return false;
     }
     uint32_t needed = regions.total >= rule->w ? regions.total - rule->w + 1 : 1;
+    needed -= MUTANT(small_quorum) && needed > 1 ? 1 : 0;
     return read >= needed;
 }
 
@@ -150,7 +160,7 @@ bool rule_covers_regions(const struct replica_rule *rule, const struct replica_s
 {
     struct regions regions = regions_of(rule, spec);
 
-    for (int region = 0; region < REGIONS_MAX; region++) {
+    for (int region = 0; region < REPLICA_REGIONS_MAX; region++) {
         if (region != rule->home && regions.count[region] > 0 &&
             !region_read(&regions, region, nodes)) {
             return false;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define REPLICA_MEMBERS_MAX 12
+#define REPLICA_REGIONS_MAX 8
 
 struct replica_member {
     uint32_t node;
@@ -51,6 +52,9 @@ bool spec_needs_activation(const struct replica_spec *spec);
  * everything below held[n] after its fsync. A region holds what a majority of its voters has. */
 int64_t rule_held(const struct replica_rule *rule, const struct replica_spec *spec,
                   const int64_t held[64]);
+/* What a majority of the region's members (voters and learners) holds, -1 where held[n] is -1 or
+ * nobody is there. The RPO is measured by it: a lossy epoch meets every such majority. */
+int64_t spec_region_held(const struct replica_spec *spec, int8_t region, const int64_t held[64]);
 /* Could the commit rule be met by these nodes alone? */
 bool rule_can_commit(const struct replica_rule *rule, const struct replica_spec *spec,
                      uint64_t nodes);

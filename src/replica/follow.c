@@ -5,21 +5,25 @@
 /* Rule 10: only an HW of the epoch whose initial log is held, never beyond what is durable here. */
 static void show(struct replica *r, struct replica_out *out)
 {
-    if (r->leader_hw < 0 || r->synced_durable != r->promised) {
+    int64_t end = MUTANT(hw_beyond) ? r->leo : r->leo_durable;
+
+    if (r->leader_hw < 0 || (r->synced_durable != r->promised && !MUTANT(hw_unsynced))) {
         return; /* M hw-unsynced */
     }
-    replica_show(r, r->leader_hw < r->leo_durable ? r->leader_hw : r->leo_durable, out);
+    replica_show(r, r->leader_hw < end ? r->leader_hw : end, out);
 }
 
 /* The check is made when the ack is sent (M late-ack): `promised` is the newest called for. */
 void follow_durable(struct replica *r, struct replica_out *out)
 {
-    if (r->synced_durable == r->promised && r->promised > 0 && r->leader != 0 && !r->truncating &&
-        r->start_number != 0) {
+    int32_t epoch = MUTANT(late_ack) ? r->synced_durable : r->promised;
+    bool holds = r->synced_durable == epoch || MUTANT(commit_unsynced);
+
+    if (holds && epoch > 0 && r->leader != 0 && !r->truncating && r->start_number != 0) {
         struct replica_effect *effect = effect_add(out, EFFECT_ACK);
         effect->node = r->leader;
-        effect->epoch = r->promised;
-        effect->offset = r->leo_durable;
+        effect->epoch = epoch;
+        effect->offset = MUTANT(ack_early) ? r->leo : r->leo_durable;
     }
     show(r, out);
 }
@@ -41,7 +45,7 @@ static void note_hw(struct replica *r, int64_t hw, int64_t log_start, struct rep
 static void maybe_synced(struct replica *r, const struct replica_push *push,
                          struct replica_out *out)
 {
-    if (r->synced < push->epoch && r->leo >= push->initial_end) {
+    if (r->synced < push->epoch && (r->leo >= push->initial_end || MUTANT(synced_early))) {
         replica_set_synced(r, push->epoch, out);
     }
 }
@@ -52,7 +56,7 @@ static void cut_to(struct replica *r, uint32_t from, const struct replica_push *
     bool restart = push->restart && (r->leo != push->base || r->log_start != push->base);
     bool truncate = !push->restart && push->base < r->leo && push->base >= r->log_start;
 
-    if (r->synced == push->epoch) {
+    if (r->synced == push->epoch && !MUTANT(cut_synced)) {
         /* It only ever extends, if by a gap of deleted records; else this is stale knowledge. */
         restart = push->restart && push->base > r->leo;
         truncate = false;
@@ -86,13 +90,16 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
         return;
     }
     bool fits = push->base >= r->log_start && push->base <= r->leo &&
-                (push->prev_epoch == 0 || push->base == r->log_start ||
+                (MUTANT(prev_unread) || push->prev_epoch == 0 || push->base == r->log_start ||
                  history_epoch_before(&r->history, push->base) == push->prev_epoch);
+    if (!fits && MUTANT(no_complaint)) {
+        return;
+    }
     if (!fits) {
         replica_owe_answer(r, from, true, out);
         return;
     }
-    int64_t verified = push->base;
+    int64_t verified = MUTANT(overlap_unread) ? r->leo : push->base;
     int64_t before = r->leo;
     for (size_t i = 0; i < push->batch_count; i++) {
         const struct batch_info *batch = &push->batches[i];

@@ -2,6 +2,7 @@
 /* Between the files of the replica machine; nobody else includes it. */
 #pragma once
 
+#include "base/mutant.h"
 #include "replica/replica.h"
 
 struct replica_effect *effect_add(struct replica_out *out, enum replica_effect_kind kind);

@@ -161,9 +161,10 @@ static int64_t held_by_rule(const struct replica *r)
     }
     /* Itself only after its own fsync, and like everybody only as the pinned incarnation. A
      * prepared leader has not stored synced = e; its activation rests on its durable log. */
-    bool counts = r->synced_durable == r->spec.epoch || r->role == REPLICA_PREPARED;
+    bool counts = r->synced_durable == r->spec.epoch || r->role == REPLICA_PREPARED ||
+                  MUTANT(leader_unsynced);
     if (self != NULL && self->incarnation == r->incarnation && counts) {
-        held[r->self] = r->leo_durable;
+        held[r->self] = MUTANT(leader_early) ? r->leo : r->leo_durable;
     }
     return rule_held(&r->spec.config, &r->spec, held);
 }
@@ -205,7 +206,10 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
             effect->offset = r->spec.lossy ? r->initial_end : -1;
             effect->flag = r->missing_region;
         }
-        return; /* M skip-activation, show-initial */
+        if (!MUTANT(skip_activation) && !MUTANT(show_initial)) {
+            return; /* M skip-activation, show-initial */
+        }
+        held = MUTANT(show_initial) ? r->initial_end : held;
     }
     if (r->role != REPLICA_SERVING) {
         return;
@@ -225,7 +229,9 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
         if (r->peers[i].state == PEER_STREAMING) {
             effect_add(out, EFFECT_MARK)->node = r->peers[i].node;
         }
-        tell_caught_up(r, &r->peers[i], out);
+        if (!MUTANT(caught_up_once)) {
+            tell_caught_up(r, &r->peers[i], out);
+        }
     }
 }
 
@@ -238,18 +244,19 @@ bool replica_hw_known(const struct replica *r)
  * have its initial log. */
 static int64_t shipped(const struct replica *r)
 {
-    int64_t best[8];
+    int64_t held[64];
+    int64_t best[REPLICA_REGIONS_MAX];
     const struct replica_member *self = spec_member(&r->spec, r->self);
 
-    for (size_t i = 0; i < ARRAY_COUNT(best); i++) {
-        best[i] = -1;
+    for (size_t i = 0; i < ARRAY_COUNT(held); i++) {
+        held[i] = -1;
     }
     for (size_t i = 0; i < r->peer_count; i++) {
-        const struct replica_member *m = spec_member(&r->spec, r->peers[i].node);
-        if (m != NULL && self != NULL && m->region != self->region && m->region >= 0 &&
-            r->peers[i].held > best[m->region & 7]) {
-            best[m->region & 7] = r->peers[i].held;
-        }
+        held[r->peers[i].node] = r->peers[i].held;
+    }
+    for (int8_t region = 0; region < REPLICA_REGIONS_MAX; region++) {
+        bool is_other = self != NULL && self->region != region;
+        best[region] = is_other ? spec_region_held(&r->spec, region, held) : -1;
     }
     for (uint32_t n = 1;; n++) {
         size_t most = 0;
@@ -270,7 +277,7 @@ static struct rpo_bound bound_of(const struct replica *r)
 
 int64_t replica_ack_limit(const struct replica *r)
 {
-    if (r->spec.config.home < 0 || !r->spec.rpo_enforced) {
+    if (r->spec.config.home < 0 || !r->spec.rpo_enforced || MUTANT(rpo_ignored)) {
         return r->leader_hw;
     }
     int64_t limit = rpo_limit(&r->rpo, bound_of(r));
@@ -304,7 +311,8 @@ void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
         peer->acked = ack->leo;
     }
     peer->incarnation = ack->incarnation;
-    if (ack->incarnation == member->incarnation && ack->leo > peer->held) { /* M wiped-acks */
+    bool pinned = ack->incarnation == member->incarnation || MUTANT(wiped_acks);
+    if (pinned && ack->leo > peer->held) { /* M wiped-acks */
         peer->held = ack->leo;
         int64_t acked = r->spec.config.home >= 0 ? shipped(r) : -1;
         if (acked > r->rpo.shipped) {
@@ -353,7 +361,7 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
     if (r->role != REPLICA_SERVING || r->producers_at != r->leo) {
         return TERN_ENOTLEADER;
     }
-    switch (producers_check(r->producers, batch, &base, &last, &error)) {
+    switch (producers_check(r->producers, batch, r->spec.lossy_start, &base, &last, &error)) {
     case PRODUCERS_REFUSE:
         return error;
     case PRODUCERS_DUPLICATE:
@@ -418,7 +426,8 @@ void replica_pushed(struct replica *r, uint32_t node, int64_t next, int64_t hw)
 
 void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_out *out)
 {
-    if (r->role != REPLICA_SERVING || offset > r->leader_hw || offset <= r->log_start) {
+    int64_t most = MUTANT(log_start_above_hw) ? r->leo : r->leader_hw;
+    if (r->role != REPLICA_SERVING || offset > most || offset <= r->log_start) {
         return; /* rule 11: only below the HW of the running epoch */
     }
     r->log_start = offset;
@@ -426,7 +435,7 @@ void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_o
     for (size_t i = 0; i < r->peer_count; i++) {
         struct replica_peer *peer = &r->peers[i];
         peer->hw_told = -2; /* the log start goes with the next one */
-        if (peer->state == PEER_STREAMING && peer->next < offset) {
+        if (peer->state == PEER_STREAMING && peer->next < offset && !MUTANT(behind_log_start)) {
             begin(r, peer, offset, true, out); /* what it lacks is deleted: it restarts there */
         } else if (peer->state == PEER_STREAMING) {
             effect_add(out, EFFECT_MARK)->node = peer->node;

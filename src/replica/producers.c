@@ -76,8 +76,18 @@ static int32_t last_seq(const struct batch_info *batch)
     return seq_after(batch->base_sequence, batch->count - 1);
 }
 
+/* Is `seq` ahead of what is expected because a lossy epoch cut off what was between? */
+static bool gap_is_lossy(const struct producer *known, const struct batch_info *batch,
+                         int32_t expected, int64_t lossy_start)
+{
+    uint32_t ahead = ((uint32_t)batch->base_sequence - (uint32_t)expected) & 0x7fffffffU;
+
+    return known->batches[known->count - 1].last_offset < lossy_start && ahead < 0x40000000U;
+}
+
 enum producers_verdict producers_check(const struct producers *p, const struct batch_info *batch,
-                                       int64_t *out_base, int64_t *out_last, int *out_error)
+                                       int64_t lossy_start, int64_t *out_base, int64_t *out_last,
+                                       int *out_error)
 {
     const struct producer *known;
 
@@ -102,7 +112,7 @@ enum producers_verdict producers_check(const struct producers *p, const struct b
     if (batch->producer_epoch == known->epoch) {
         expected = seq_after(known->batches[known->count - 1].last_seq, 1);
     }
-    if (batch->base_sequence != expected) {
+    if (batch->base_sequence != expected && !gap_is_lossy(known, batch, expected, lossy_start)) {
         *out_error = TERN_EOUTOFORDER;
         return PRODUCERS_REFUSE;
     }

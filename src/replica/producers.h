@@ -21,10 +21,14 @@ void producers_clear(struct producers *p);
 size_t producers_count(const struct producers *p);
 
 enum producers_verdict { PRODUCERS_APPEND, PRODUCERS_DUPLICATE, PRODUCERS_REFUSE };
-/* What to do with a client's batch. DUPLICATE: the original's offsets. REFUSE: error is
- * TERN_EOUTOFORDER or TERN_EPRODUCERFENCED. Batches without a producer id are always appended. */
+/* `lossy_start`: where the newest lossy epoch of the partition begins, -1 if there was none. It cut
+ * off batches that producers know as acknowledged: a producer whose newest batch lies below may go
+ * on with a gap, once. What is there is still recognised, and nothing goes back. What to do with a
+ * client's batch. DUPLICATE: the original's offsets. REFUSE: error is TERN_EOUTOFORDER or
+ * TERN_EPRODUCERFENCED. Batches without a producer id are always appended. */
 enum producers_verdict producers_check(const struct producers *p, const struct batch_info *batch,
-                                       int64_t *out_base, int64_t *out_last, int *out_error);
+                                       int64_t lossy_start, int64_t *out_base, int64_t *out_last,
+                                       int *out_error);
 /* The batch is in the log now (appended here, pushed by the leader, or read back). */
 void producers_note(struct producers *p, const struct batch_info *batch);
 /* Forgets producers whose newest batch is older than `before_ms` (batch timestamps). */

@@ -74,7 +74,8 @@ void recover_answer(struct replica *r, uint64_t now_ms, uint32_t from,
 {
     const struct replica_member *member = spec_member(&r->spec, from);
 
-    if (member == NULL || member->incarnation != answer->incarnation) {
+    bool pinned = member != NULL && member->incarnation == answer->incarnation;
+    if (!pinned && !(MUTANT(wiped_recovers) && member != NULL)) {
         return; /* M wiped-recovers: another incarnation than the assignment pinned */
     }
     keep(r, from, answer);
@@ -88,7 +89,7 @@ static uint64_t counted(const struct replica *r)
 
     for (size_t i = 0; i < r->answer_count; i++) {
         const struct replica_member *m = spec_member(&r->spec, r->answers[i].node);
-        if (m != NULL && r->answers[i].synced >= m->since) {
+        if (m != NULL && (r->answers[i].synced >= m->since || MUTANT(forgotten_counts))) {
             nodes |= (uint64_t)1 << m->node;
         }
     }
@@ -97,10 +98,10 @@ static uint64_t counted(const struct replica *r)
 
 static bool enough(struct replica *r, uint64_t now_ms)
 {
-    const struct replica_rule *rule = &r->spec.recover;
+    const struct replica_rule *rule = MUTANT(recover_new) ? &r->spec.config : &r->spec.recover;
     uint64_t nodes = counted(r);
 
-    if (!r->spec.lossy) {
+    if (!r->spec.lossy && !(MUTANT(any_is_lossy) && rule->home >= 0)) {
         return rule_can_recover(rule, &r->spec, nodes);
     }
     if (rule_can_recover(rule, &r->spec, nodes) || rule_covers_regions(rule, &r->spec, nodes)) {
@@ -115,7 +116,12 @@ static bool enough(struct replica *r, uint64_t now_ms)
 static bool better(const struct replica_kept_answer *a, const struct replica_kept_answer *b,
                    uint32_t self)
 {
-    if (a->synced != b->synced) {
+    if (MUTANT(last_entry)) {
+        int32_t last_a = history_epoch_before(&a->history, a->leo);
+        int32_t last_b = history_epoch_before(&b->history, b->leo);
+        return last_a > last_b || (last_a == last_b && a->leo > b->leo);
+    }
+    if (a->synced != b->synced && !MUTANT(longest)) {
         return a->synced > b->synced;
     }
     if (a->leo != b->leo) {
@@ -130,6 +136,9 @@ static const struct replica_kept_answer *best_of(const struct replica *r)
     uint64_t eligible = r->spec.recover.voters | (uint64_t)1 << r->self;
     const struct replica_kept_answer *best = NULL;
 
+    if (MUTANT(lossy_own) && r->spec.lossy) {
+        eligible = (uint64_t)1 << r->self;
+    }
     for (size_t i = 0; i < r->answer_count; i++) {
         const struct replica_kept_answer *a = &r->answers[i];
         if ((eligible >> a->node & 1) != 0 && (best == NULL || better(a, best, r->self))) {
@@ -196,9 +205,10 @@ static bool is_chosen(const struct replica *r, const struct batch_info *batch)
 {
     for (size_t i = 0; i < r->answer_count; i++) {
         if (r->answers[i].node == r->source) {
-            return batch->last_offset < r->target_leo &&
-                   history_epoch_before(&r->answers[i].history, batch->base_offset + 1) ==
-                       batch->leader_epoch;
+            return MUTANT(copy_unpinned) ||
+                   (batch->last_offset < r->target_leo &&
+                    history_epoch_before(&r->answers[i].history, batch->base_offset + 1) ==
+                        batch->leader_epoch);
         }
     }
     return false;
@@ -243,7 +253,7 @@ void recover_built(struct replica *r, uint64_t now_ms, struct replica_out *out)
     if (r->leo_durable < r->leo) {
         return;
     }
-    if (r->spec.lossy && !r->spec.activated) {
+    if (r->spec.lossy && !r->spec.activated && !MUTANT(lossy_early)) {
         /* Leaves no trace until it is activated (M lossy-early). */
         if (r->synced < r->target_synced) {
             replica_set_synced(r, r->target_synced, out);

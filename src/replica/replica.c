@@ -106,7 +106,7 @@ void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct r
     r->promised = epoch;
     r->answer_owed = false;
     r->answer_complaint = false;
-    r->leader = 0;
+    r->leader = MUTANT(late_ack) ? r->leader : 0;
     r->leader_hw = -1;
     effect_add(out, EFFECT_PROMISE)->epoch = epoch;
 }
@@ -115,8 +115,8 @@ void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct r
  * being cut. */
 static void pay_answer(struct replica *r, struct replica_out *out)
 {
-    if (!r->answer_owed || r->truncating || r->promised_durable < r->promised ||
-        r->start_number == 0) {
+    bool durable = r->promised_durable == r->promised || MUTANT(answer_early);
+    if (!r->answer_owed || r->truncating || !durable || r->start_number == 0) {
         return;
     }
     struct replica_effect *effect = effect_add(out, EFFECT_ANSWER);
@@ -137,15 +137,16 @@ void replica_owe_answer(struct replica *r, uint32_t to, bool complaint, struct r
 struct replica_answer replica_answer_now(const struct replica *r)
 {
     /* What a cut under way will leave is durable already. */
-    int64_t leo = r->leo < r->leo_durable ? r->leo : r->leo_durable;
+    int64_t leo = r->leo < r->leo_durable && !MUTANT(answer_uncut) ? r->leo : r->leo_durable;
     size_t durable = r->history.count;
 
     /* Epochs that begin above what is durable would show ends that the log may not keep. */
-    while (durable > 0 && r->history.entries[durable - 1].start_offset >= leo) {
+    while (durable > 0 && r->history.entries[durable - 1].start_offset >= leo &&
+           !MUTANT(answer_ahead)) {
         durable--;
     }
     return (struct replica_answer){
-        .epoch = r->promised_durable,
+        .epoch = MUTANT(answer_early) ? r->promised : r->promised_durable,
         .incarnation = r->incarnation,
         .synced = r->synced_durable,
         .leo = leo,
@@ -204,7 +205,9 @@ void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica
     if (r->hw > offset) {
         r->hw = offset;
     }
-    if (r->producers_at > offset || restart) {
+    if (MUTANT(producers_stay)) {
+        r->producers_at = offset;
+    } else if (r->producers_at > offset || restart) {
         producers_clear(r->producers);
         r->producers_at = -1; /* nothing until the rebuild begins */
     }
@@ -221,6 +224,9 @@ void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *ou
 
 static bool may_lead(const struct replica *r)
 {
+    if (MUTANT(refence)) {
+        return r->spec.leader == r->self && r->spec.epoch == r->promised && r->start_number != 0;
+    }
     return r->spec.leader == r->self && r->spec.epoch == r->promised && r->start_number != 0 &&
            r->spec.leader_start == r->start_number && r->spec.epoch > r->given_up &&
            r->synced < r->spec.epoch && !(r->spec.lossy && r->spec.activated);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deliberate mistakes, to prove that the tests would find them (`make replica-mutants`).
+ *
+ * MUTANT(name) marks where a rule is left out. It is the constant false, and costs nothing, unless
+ * the build defines TERN_MUTANTS; then the test program switches one of them on. Names are those of
+ * the `--bug`s of docs/model/replication_model.py where it has the same. */
+#pragma once
+
+#include <stdbool.h>
+
+/* X(name, what is wrong) */
+#define MUTANTS(X)                                                                                 \
+    X(longest, "recovery takes the longest log")                                                   \
+    X(last_entry, "recovery compares the epoch of the last record")                                \
+    X(small_quorum, "recovery reads one region less than the rule says")                           \
+    X(half_region, "one copy speaks for its whole region in recovery")                             \
+    X(recover_new, "recovery reads the new config instead of the last activated one")              \
+    X(any_is_lossy, "any epoch may skip the home region")                                          \
+    X(wiped_recovers, "an incarnation that the epoch does not name counts in recovery")            \
+    X(forgotten_counts, "a disk that has forgotten counts in recovery at once")                    \
+    X(copy_unpinned, "copies are taken from the source whatever its log is by now")                \
+    X(commit_unsynced, "a follower acknowledges while it copies the initial log")                  \
+    X(synced_early, "a follower stores synced before it has the initial log")                      \
+    X(overlap_unread, "the initial log counts as complete by its length, unread")                  \
+    X(prev_unread, "a follower appends without a look at what is before")                          \
+    X(ack_early, "a follower acknowledges before its fsync")                                       \
+    X(late_ack, "a follower acknowledges an epoch that it has left")                               \
+    X(answer_early, "an answer leaves before its promise is durable")                              \
+    X(answer_ahead, "an answer tells of epochs above its durable end")                             \
+    X(answer_uncut, "an answer tells of a log that is being cut")                                  \
+    X(refence, "a restarted leader leads the same epoch again")                                    \
+    X(skip_activation, "the high watermark rises before the config is activated")                  \
+    X(show_initial, "before that it rises over the initial log")                                   \
+    X(wiped_acks, "acks of an incarnation that the epoch does not name count")                     \
+    X(leader_early, "the leader counts itself before its fsync")                                   \
+    X(leader_unsynced, "the leader counts itself before its `synced` is durable")                  \
+    X(hw_unsynced, "a follower shows records before it holds the initial log")                     \
+    X(hw_beyond, "a follower shows records that it has not made durable")                          \
+    X(lossy_early, "a lossy epoch serves before it is activated")                                  \
+    X(lossy_own, "the leader of a lossy epoch keeps its own log")                                  \
+    X(cut_synced, "a follower with the initial log obeys an old order to cut it")                  \
+    X(producers_stay, "producers keep what was cut")                                               \
+    X(log_start_above_hw, "retention deletes what is not committed")                               \
+    X(rpo_ignored, "records beyond the bound are acknowledged")                                    \
+    X(no_complaint, "a push that does not fit is dropped in silence")                              \
+    X(behind_log_start, "a follower behind the log start is left there")                           \
+    X(caught_up_once, "a learner that is level too soon is never told of")
+
+#define MUTANT_ENUM(name, what) MUTANT_##name,
+enum mutant { MUTANT_none, MUTANTS(MUTANT_ENUM) MUTANT_count };
+#undef MUTANT_ENUM
+
+#ifdef TERN_MUTANTS
+extern enum mutant mutant_on; /* the test program's */
+#define MUTANT(name) (mutant_on == MUTANT_##name)
+#else
+#define MUTANT(name) false
+#endif
