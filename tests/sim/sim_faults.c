@@ -34,7 +34,6 @@ struct way {
 struct machine {
     struct sim *sim;
     uint32_t id;
-    uint64_t slowest_us; /* of its disk on good days */
     struct timer resume;
     struct timer fast_again;
 };
@@ -42,6 +41,7 @@ struct machine {
 struct sim_faults {
     struct sim *sim;
     bool exists[FAULTS];
+    uint64_t kinds;
     uint64_t pace_us;
     uint64_t longest_us;
     struct timer next;
@@ -132,7 +132,8 @@ static void fast_again(struct timer *timer)
     struct machine *machine = CONTAINER_OF(timer, struct machine, fast_again);
 
     sim_tell(machine->sim, "the disk of node %u is fast again", machine->id);
-    mem_disk_set_latency(machine->sim->nodes[machine->id].disk, 50, machine->slowest_us);
+    mem_disk_set_latency(machine->sim->nodes[machine->id].disk, 50,
+                         machine->sim->nodes[machine->id].disk_us);
 }
 
 static void slow_disk(struct sim_faults *faults, uint32_t id)
@@ -227,13 +228,17 @@ static void strike(struct sim_faults *faults, enum fault fault)
 static void next(struct timer *timer)
 {
     struct sim_faults *faults = CONTAINER_OF(timer, struct sim_faults, next);
-    enum fault fault = (enum fault)prng_below(chance(faults), FAULTS);
+    uint64_t wanted = faults->kinds > 0 ? prng_below(chance(faults), faults->kinds) : 0;
 
-    sim_after(faults->sim, timer,
-              prng_between(chance(faults), faults->pace_us / 4, faults->pace_us * 7 / 4));
-    if (faults->exists[fault]) {
-        strike(faults, fault);
+    for (int i = 0; i < FAULTS; i++) {
+        if (faults->exists[i] && wanted-- == 0) {
+            strike(faults, (enum fault)i);
+            break;
+        }
     }
+    /* Now and then one comes right after another. */
+    uint64_t us = prng_between(chance(faults), faults->pace_us / 4, faults->pace_us * 7 / 4);
+    sim_after(faults->sim, timer, prng_chance(chance(faults), 1, 4) ? us / 16 : us);
 }
 
 void sim_faults_begin(struct sim *sim)
@@ -246,6 +251,7 @@ void sim_faults_begin(struct sim *sim)
     for (int i = 0; i < FAULTS; i++) {
         faults->exists[i] = prng_chance(chance(faults), 1, 2);
         if (faults->exists[i]) {
+            faults->kinds++;
             size_t len = strlen(kinds);
             (void)snprintf(kinds + len, sizeof kinds - len, " %s", names[i]);
         }
@@ -256,7 +262,7 @@ void sim_faults_begin(struct sim *sim)
     faults->next.fire = next;
     for (uint32_t a = 1; a <= sim->node_count; a++) {
         struct machine *machine = &faults->machines[a];
-        *machine = (struct machine){.sim = sim, .id = a, .slowest_us = 2000};
+        *machine = (struct machine){.sim = sim, .id = a};
         machine->resume.fire = resume;
         machine->fast_again.fire = fast_again;
         for (uint32_t b = 1; b <= sim->node_count; b++) {

@@ -1,14 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim [-v]... SEED: one run. The last line is `sim: seed S ok` or `sim: seed S FAIL reason`. */
+/* sim [-v]... [-m MUTANT] SEED: one run. The last line is `sim: seed S ok` or `sim: seed S FAIL
+ * reason`. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mutant.h"
 #include "tests/sim/sim_run.h"
 
 static uint64_t seed_now;
+
+/* ---- planted bugs: only in the build of `make sim-mutants` --------------------------------------
+ */
+
+#ifdef TERN_MUTANTS
+enum mutant mutant_on;
+
+static bool plant(const char *name)
+{
+#define MUTANT_NAME(name, what) #name,
+    static const char *const all[] = {"none", MUTANTS(MUTANT_NAME)};
+
+    for (int i = 0; i < (int)MUTANT_count; i++) {
+        if (strcmp(all[i], name) == 0) {
+            mutant_on = (enum mutant)i;
+            return true;
+        }
+    }
+    return false;
+}
+#else
+static bool plant(const char *name)
+{
+    (void)name;
+    return false;
+}
+#endif
 
 /* A failed CHECK or a sanitizer ends the process: say so in the form that is promised. */
 static void on_abort(int number)
@@ -31,11 +60,17 @@ int main(int argc, char **argv)
     int at = 1;
     const char *limit = getenv("SIM_SECONDS");
 
-    for (; at < argc && strcmp(argv[at], "-v") == 0; at++) {
-        verbose++;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (strcmp(argv[at], "-m") == 0 && at + 1 < argc && plant(argv[at + 1])) {
+            at++;
+        } else if (strcmp(argv[at], "-v") == 0) {
+            verbose++;
+        } else {
+            break;
+        }
     }
     if (at + 1 != argc) {
-        (void)fprintf(stderr, "usage: sim [-v]... SEED\n");
+        (void)fprintf(stderr, "usage: sim [-v]... [-m MUTANT] SEED\n");
         return 2;
     }
     seed_now = strtoull(argv[at], NULL, 10);

@@ -13,6 +13,7 @@ struct sim_node {
     uint32_t region;
     struct sim_clock clock;
     struct disk *disk;
+    uint64_t disk_us;  /* its slowest answer on good days */
     struct node *node; /* NULL: down */
     bool paused;
     bool silent; /* down, and the machine, too: its peers get no answer at all */

@@ -348,7 +348,7 @@ struct sim_producer *sim_producer_new(struct sim *sim, uint32_t number, uint32_t
     producer->client.told = told;
     producer->number = number;
     producer->id = -1;
-    producer->pace_us = prng_between(&sim->chance_clients, 10 * SIM_MS, 60 * SIM_MS);
+    producer->pace_us = prng_between(&sim->chance_clients, 4 * SIM_MS, 60 * SIM_MS);
     producer->init.done = got_id;
     producer->init_again.fire = ask_id;
     producer->next.fire = make;

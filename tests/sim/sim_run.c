@@ -21,10 +21,14 @@
 static void lay_ways(struct sim *sim)
 {
     struct prng *chance = &sim->chance_net;
+    /* Regions, or racks of one: with short ways the disks are what everybody waits for. */
+    bool near = prng_chance(chance, 1, 3);
+    uint64_t shortest = near ? 150 : 2 * SIM_MS;
+    uint64_t longest = near ? 2 * SIM_MS : 35 * SIM_MS;
 
     for (uint32_t a = 1; a < SIM_PLACES; a++) {
         for (uint32_t b = a; b < SIM_PLACES; b++) {
-            uint64_t us = a == b ? 100 : prng_between(chance, 2 * SIM_MS, 35 * SIM_MS);
+            uint64_t us = a == b ? 100 : prng_between(chance, shortest, longest);
             sim->net.delay_us[a][b] = us;
             sim->net.delay_us[b][a] = us;
         }
@@ -41,8 +45,11 @@ static void make_nodes(struct sim *sim)
         sim_node_init(&sim->nodes[id], sim, id, (id - 1) % SIM_REGIONS);
     }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
-        uint64_t slowest = prng_between(&sim->chance_nodes, 300, 8000);
-        mem_disk_set_latency(sim->nodes[id].disk, 50, slowest);
+        static const uint64_t slowest_us[] = {500, 8 * SIM_MS, 40 * SIM_MS, 150 * SIM_MS};
+        sim->nodes[id].disk_us =
+            prng_between(&sim->chance_nodes, 300,
+                         slowest_us[prng_below(&sim->chance_nodes, ARRAY_COUNT(slowest_us))]);
+        mem_disk_set_latency(sim->nodes[id].disk, 50, sim->nodes[id].disk_us);
         sim_node_start(&sim->nodes[id]);
     }
 }
