@@ -71,8 +71,10 @@ static void reply_refused(struct change *change, const struct step *step, size_t
 {
     char why[ADMIN_WHY + CONTROL_TOPIC_NAME_MAX + 64];
 
-    (void)snprintf(why, sizeof why, "%s: %s%s", step->name, step->why,
-                   done > 0 ? " (what was named before it is done)" : "");
+    bool named = strstr(step->why, step->name) != NULL;
+
+    (void)snprintf(why, sizeof why, "%s%s%s%s", named ? "" : step->name, named ? "" : ": ",
+                   step->why, done > 0 ? " (what was named before it is done)" : "");
     admin_reply(change->admin, change->call, step->error, slice_text(why));
 }
 
@@ -288,7 +290,7 @@ static int check_policy(const struct control *control, const struct policy *poli
     char reason[ADMIN_WHY] = "";
 
     if (satisfiable(control, policy, reason) != 0) {
-        (void)snprintf(why, ADMIN_WHY, "policy %s: %.180s", policy->name, reason);
+        (void)snprintf(why, ADMIN_WHY, "%s", reason); /* it names the policy */
         return TERN_EPOLICY;
     }
     *out_same = false;

@@ -25,6 +25,12 @@ static void node_metrics(struct buf *out, struct admin *admin)
     struct node_counters c = {0};
 
     node_counters(admin->options.node, &c);
+    metric(out, GAUGE, "tern_node_incarnation", "Counts the disks of this node.",
+           node_incarnation(admin->options.node));
+    metric(out, GAUGE, "tern_node_start_number", "Counts its starts.",
+           (double)node_start_number(admin->options.node));
+    metric(out, GAUGE, "tern_node_rolled_back", "1 if this start found an old or wiped disk.",
+           node_rolled_back(admin->options.node) ? 1 : 0);
     metric(out, COUNTER, "tern_produce_requests_total", "Produce requests.",
            (double)c.produce_requests);
     metric(out, COUNTER, "tern_produce_batches_total", "Record batches received from producers.",
@@ -89,6 +95,8 @@ static void quorum_metrics(struct buf *out, struct pool *pool, struct admin *adm
         return;
     }
     quorum_status(quorum, status);
+    metric(out, GAUGE, "tern_raft_id", "This incarnation's id in the control quorum.",
+           (double)control->nodes[node_settings(admin->options.node)->node_id].raft_id);
     metric(out, GAUGE, "tern_raft_term", "Term of the control quorum.", (double)status->term);
     metric(out, GAUGE, "tern_raft_is_leader", "1 on the leader.",
            status->role == QUORUM_LEADER ? 1 : 0);
