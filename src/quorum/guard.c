@@ -126,11 +126,11 @@ static uint64_t message_term(const struct raft_message *message)
     }
 }
 
-bool guard_receive(const struct guard *guard, const struct guard_view *view,
-                   struct raft_message *message)
+enum guard_verdict guard_receive(const struct guard *guard, const struct guard_view *view,
+                                 struct raft_message *message)
 {
     if (message_term(message) > view->term + GUARD_TERM_STEP_MAX) {
-        return false;
+        return GUARD_DROP;
     }
     if (!view->sender_known) {
         switch (message->type) {
@@ -143,23 +143,25 @@ bool guard_receive(const struct guard *guard, const struct guard_view *view,
             message->request_vote.disrupt_leader = false;
             break;
         default:
-            return false;
+            return GUARD_DROP;
         }
     }
     if (guard->off) {
-        return true;
+        return GUARD_DELIVER;
     }
     switch (message->type) {
     case RAFT_IO_APPEND_ENTRIES_RESULT:
-        return !(view->state == RAFT_LEADER && message->append_entries_result.rejected == 0 &&
-                 message->append_entries_result.term == view->term &&
-                 guard->persisted_term != view->term);
+        return view->state == RAFT_LEADER && message->append_entries_result.rejected == 0 &&
+                       message->append_entries_result.term == view->term &&
+                       guard->persisted_term != view->term
+                   ? GUARD_HOLD
+                   : GUARD_DELIVER;
     case RAFT_IO_REQUEST_VOTE:
-        return !installing(view);
+        return installing(view) ? GUARD_DROP : GUARD_DELIVER;
     case RAFT_IO_TIMEOUT_NOW:
-        return !writing(guard, view);
+        return writing(guard, view) ? GUARD_DROP : GUARD_DELIVER;
     default:
-        return true;
+        return GUARD_DELIVER;
     }
 }
 

@@ -56,8 +56,13 @@ void guard_install_started(struct guard *guard);
 
 /* False: swallow the tick. */
 bool guard_tick(const struct guard *guard, const struct guard_view *view);
-/* False: drop the message before the core sees it. May mend it in place. */
-bool guard_receive(const struct guard *guard, const struct guard_view *view,
-                   struct raft_message *message);
+enum guard_verdict {
+    GUARD_DELIVER,
+    GUARD_DROP,
+    GUARD_HOLD, /* G2: deliver it when an entry of this term is on our disk, if we still lead */
+};
+/* Before the core sees the message. May mend it in place. */
+enum guard_verdict guard_receive(const struct guard *guard, const struct guard_view *view,
+                                 struct raft_message *message);
 /* Mends an outgoing result in place. False: do not send it (the send counts as done). */
 bool guard_send(struct guard *guard, uint64_t current_term, struct raft_message *message);

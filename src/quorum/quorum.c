@@ -275,7 +275,10 @@ static void disk_check(struct quorum *quorum)
     uint64_t age_max_ms = 2 * (uint64_t)quorum->raft.election_timeout;
     bool hung = quorum_io_write_age_ms(&quorum->qio) > age_max_ms;
 
-    quorum->disk_low = disk->ops->free_bytes(disk) < QUORUM_DISK_RESERVE;
+    if (now >= quorum->disk_asked_ms + quorum->heartbeat_ms) {
+        quorum->disk_asked_ms = now;
+        quorum->disk_low = disk->ops->free_bytes(disk) < QUORUM_DISK_RESERVE;
+    }
     if (quorum_leads(quorum) && (hung || quorum->disk_low) && now >= quorum->hand_over_ms) {
         trace_warn("event=quorum_hand_over node=%u reason=%s", quorum->options.node_id,
                    hung ? "disk_hangs" : "disk_low");
@@ -288,7 +291,7 @@ static void tick_fire(struct timer *timer)
 {
     struct quorum *quorum = CONTAINER_OF(timer, struct quorum, tick);
 
-    timer_after_ms(quorum->options.clock, timer, quorum->heartbeat_ms);
+    timer_after_ms(quorum->options.clock, timer, quorum->tick_ms);
     quorum_enter(quorum);
     disk_check(quorum);
     quorum_io_tick(&quorum->qio);
@@ -402,6 +405,9 @@ static void set_times(struct quorum *quorum, uint32_t election_ms)
         heartbeat_ms = election_ms / 6 > 0 ? election_ms / 6 : 1;
     }
     quorum->heartbeat_ms = heartbeat_ms;
+    /* The core compares times at every tick: finer ticks, steadier heartbeats, sooner elections. */
+    quorum->tick_ms = heartbeat_ms / 4 > QUORUM_TICK_MS_MIN ? heartbeat_ms / 4 : QUORUM_TICK_MS_MIN;
+    quorum->tick_ms = quorum->tick_ms < heartbeat_ms ? quorum->tick_ms : heartbeat_ms;
     raft_set_election_timeout(&quorum->raft, election_ms);
     raft_set_heartbeat_timeout(&quorum->raft, heartbeat_ms);
 }
@@ -508,7 +514,7 @@ int quorum_open(const struct quorum_options *options, struct quorum **out_quorum
     }
     quorum->applied_seen = quorum->raft.last_applied;
     quorum->restored = true;
-    timer_after_ms(options->clock, &quorum->tick, quorum->heartbeat_ms);
+    timer_after_ms(options->clock, &quorum->tick, quorum->tick_ms);
     quorum_leave_quietly(quorum);
     *out_quorum = quorum;
     return 0;

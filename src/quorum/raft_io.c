@@ -366,6 +366,31 @@ bool quorum_io_settle(struct quorum_io *qio)
 
 /* ---- the log -------------------------------------------------------------------------------- */
 
+/* The answers that came too early, now that they count. */
+static void deliver_held(struct quorum_io *qio)
+{
+    struct raft *raft = qio->raft;
+    char address[12];
+
+    for (uint32_t node = 1; node < WIRE_NODES_MAX; node++) {
+        struct held_result held = qio->held[node];
+        if (held.raft_id == 0) {
+            continue;
+        }
+        qio->held[node].raft_id = 0;
+        if (raft->state == RAFT_LEADER && held.result.term == raft->current_term) {
+            raft_address_text(node, address);
+            struct raft_message message = {
+                .type = RAFT_IO_APPEND_ENTRIES_RESULT,
+                .server_id = held.raft_id,
+                .server_address = address,
+                .append_entries_result = held.result,
+            };
+            qio->recv(&qio->io, &message);
+        }
+    }
+}
+
 static void append_done(struct raft_log_req *log_req)
 {
     struct append *append = CONTAINER_OF(log_req, struct append, log_req);
@@ -376,6 +401,9 @@ static void append_done(struct raft_log_req *log_req)
     entered(qio);
     append->cb(append->req, 0);
     free(append);
+    if (qio->guard.persisted_term == qio->raft->current_term) {
+        deliver_held(qio);
+    }
     left(qio);
 }
 
@@ -585,15 +613,16 @@ static void deliver_vote(struct quorum_io *qio, struct raft_message *message)
     raft->configuration = real;
 }
 
-/* A follower that knows a leader refuses its vote, and forgets a silent one only by standing for
- * election. A standby never does: it would refuse for ever, also when it has become a voter
- * without knowing it. */
-static void forget_silent_leader(struct raft *raft, uint64_t now_ms)
+/* A follower that knows a leader refuses its vote; the core forgets a silent one only when it
+ * stands for election itself. So each voter has to wait for its own timer before it helps another
+ * one, and a standby, which never stands, refuses for ever, also when it has become a voter without
+ * knowing it. The rule is meant to hold for the minimum election time (thesis 4.2.3). */
+static void forget_silent_leader(struct quorum_io *qio)
 {
-    const struct raft_server *own = raft_config_find(&raft->configuration, raft->id);
+    struct raft *raft = qio->raft;
 
-    if (raft->state == RAFT_FOLLOWER && (own == NULL || own->role != RAFT_VOTER) &&
-        now_ms - raft->election_timer_start >= raft->follower_state.randomized_election_timeout) {
+    if (raft->state == RAFT_FOLLOWER && !qio->closed && !qio->guard.off &&
+        io_time(&qio->io) - raft->election_timer_start >= raft->election_timeout) {
         raft->follower_state.current_leader.id = 0;
     }
 }
@@ -602,10 +631,7 @@ void quorum_io_tick(struct quorum_io *qio)
 {
     struct guard_view view = view_of(qio, qio->raft->id);
 
-    if (!qio->closed && !qio->guard.off) {
-        forget_silent_leader(qio->raft, clock_now_ms(qio->options.clock));
-    }
-
+    forget_silent_leader(qio);
     if (qio->closed || !guard_tick(&qio->guard, &view)) {
         return;
     }
@@ -635,7 +661,11 @@ bool quorum_io_receive(struct quorum_io *qio, uint64_t raft_id, uint32_t node_id
         message.request_vote.candidate_id = raft_id;
     }
     struct guard_view view = view_of(qio, raft_id);
-    if (!guard_receive(&qio->guard, &view, &message)) {
+    enum guard_verdict verdict = guard_receive(&qio->guard, &view, &message);
+    if (verdict != GUARD_DELIVER) {
+        if (verdict == GUARD_HOLD) {
+            qio->held[node_id] = (struct held_result){raft_id, message.append_entries_result};
+        }
         raft_message_fini(&message);
         return true;
     }
@@ -647,6 +677,7 @@ bool quorum_io_receive(struct quorum_io *qio, uint64_t raft_id, uint32_t node_id
     entered(qio);
     guard_deliver_begin(&qio->guard, &message);
     if (type == FRAME_VOTE && !qio->guard.off) {
+        forget_silent_leader(qio);
         deliver_vote(qio, &message);
     } else {
         qio->recv(&qio->io, &message);

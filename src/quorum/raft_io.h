@@ -30,6 +30,12 @@ struct quorum_io_options {
     void *ctx;
 };
 
+/* The newest success of a follower that may not be counted yet (guard rule G2). */
+struct held_result {
+    uint64_t raft_id;
+    struct raft_append_entries_result result;
+};
+
 struct quorum_io {
     struct raft_io io; /* data: the struct raft; impl: this */
     struct quorum_io_options options;
@@ -42,8 +48,9 @@ struct quorum_io {
     bool failed;       /* a write has: nothing leaves this node any more */
     struct link sends; /* waiting for their callback */
     struct link gets;
-    struct link appends;      /* under way */
-    struct snapshot_put *put; /* under way */
+    struct link appends;                     /* under way */
+    struct snapshot_put *put;                /* under way */
+    struct held_result held[WIRE_NODES_MAX]; /* by node id; raft_id 0: none */
     struct config_history configs;
     bool rollback_hidden; /* see roll_back_ourselves */
 };

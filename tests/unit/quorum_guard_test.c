@@ -138,13 +138,13 @@ static void g2_a_new_leader_counts_nobody_before_its_own_entry_is_on_disk(void *
     struct raft_message newer = result(6, 0, 9);
 
     (void)state;
-    assert_false(guard_receive(&guard, &leader_view, &success));
-    assert_true(guard_receive(&guard, &leader_view, &rejection));
-    assert_true(guard_receive(&guard, &leader_view, &newer));
+    assert_int_equal(guard_receive(&guard, &leader_view, &success), GUARD_HOLD);
+    assert_int_equal(guard_receive(&guard, &leader_view, &rejection), GUARD_DELIVER);
+    assert_int_equal(guard_receive(&guard, &leader_view, &newer), GUARD_DELIVER);
     guard_append_started(&guard);
-    assert_false(guard_receive(&guard, &leader_view, &success));
+    assert_int_equal(guard_receive(&guard, &leader_view, &success), GUARD_HOLD);
     guard_append_finished(&guard, 5);
-    assert_true(guard_receive(&guard, &leader_view, &success));
+    assert_int_equal(guard_receive(&guard, &leader_view, &success), GUARD_DELIVER);
 }
 
 static void g3_no_election_while_writes_are_under_way(void **state)
@@ -156,18 +156,18 @@ static void g3_no_election_while_writes_are_under_way(void **state)
 
     (void)state;
     assert_true(guard_tick(&guard, &follower_view));
-    assert_true(guard_receive(&guard, &follower_view, &timeout_now));
+    assert_int_equal(guard_receive(&guard, &follower_view, &timeout_now), GUARD_DELIVER);
     guard_append_started(&guard);
     assert_false(guard_tick(&guard, &follower_view));
-    assert_false(guard_receive(&guard, &follower_view, &timeout_now));
-    assert_true(guard_receive(&guard, &follower_view, &vote));
+    assert_int_equal(guard_receive(&guard, &follower_view, &timeout_now), GUARD_DROP);
+    assert_int_equal(guard_receive(&guard, &follower_view, &vote), GUARD_DELIVER);
     assert_true(guard_tick(&guard, &leader_view));
     guard_append_finished(&guard, 5);
     installing.snapshot_in_flight = true;
     assert_false(guard_tick(&guard, &installing));
-    assert_true(guard_receive(&guard, &installing, &vote));
+    assert_int_equal(guard_receive(&guard, &installing, &vote), GUARD_DELIVER);
     installing.last_stored = 0;
-    assert_false(guard_receive(&guard, &installing, &vote));
+    assert_int_equal(guard_receive(&guard, &installing, &vote), GUARD_DROP);
 }
 
 static void g5_only_plausible_terms_and_known_senders(void **state)
@@ -180,22 +180,22 @@ static void g5_only_plausible_terms_and_known_senders(void **state)
 
     (void)state;
     vote.request_vote.term = 5 + GUARD_TERM_STEP_MAX;
-    assert_true(guard_receive(&guard, &follower_view, &vote));
+    assert_int_equal(guard_receive(&guard, &follower_view, &vote), GUARD_DELIVER);
     vote.request_vote.term++;
-    assert_false(guard_receive(&guard, &follower_view, &vote));
+    assert_int_equal(guard_receive(&guard, &follower_view, &vote), GUARD_DROP);
     struct raft_message granted = {.type = RAFT_IO_REQUEST_VOTE_RESULT};
     struct raft_message timeout_now = {.type = RAFT_IO_TIMEOUT_NOW};
     struct raft_message success = result(5, 0, 9);
     stranger.sender_known = false;
-    assert_false(guard_receive(&guard, &stranger, &granted));
-    assert_false(guard_receive(&guard, &stranger, &timeout_now));
-    assert_false(guard_receive(&guard, &stranger, &success));
+    assert_int_equal(guard_receive(&guard, &stranger, &granted), GUARD_DROP);
+    assert_int_equal(guard_receive(&guard, &stranger, &timeout_now), GUARD_DROP);
+    assert_int_equal(guard_receive(&guard, &stranger, &success), GUARD_DROP);
     vote.request_vote.term = 6;
     vote.request_vote.disrupt_leader = true;
-    assert_true(guard_receive(&guard, &stranger, &vote));
+    assert_int_equal(guard_receive(&guard, &stranger, &vote), GUARD_DELIVER);
     assert_false(vote.request_vote.disrupt_leader);
-    assert_true(guard_receive(&guard, &stranger, &heartbeat));
-    assert_true(guard_receive(&guard, &stranger, &install));
+    assert_int_equal(guard_receive(&guard, &stranger, &heartbeat), GUARD_DELIVER);
+    assert_int_equal(guard_receive(&guard, &stranger, &install), GUARD_DELIVER);
 }
 
 static void g6_a_refused_vote_carries_the_real_term(void **state)
