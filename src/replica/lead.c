@@ -351,6 +351,16 @@ void replica_peer_down(struct replica *r, uint32_t node)
     }
 }
 
+/* A producer that is not known may have been forgotten with the start of the log, or cut off by a
+ * lossy epoch. As long as neither can be, its first batch is number 0: else one that was refused
+ * before (we did not lead yet) would be overtaken by the next in flight, and never come in. */
+static bool overtakes(const struct replica *r, const struct batch_info *batch)
+{
+    return batch->producer_id >= 0 && batch->base_sequence != 0 && r->log_start == 0 &&
+           r->spec.lossy_start < 0 && producers_count(r->producers) < PRODUCERS_MAX &&
+           !producers_knows(r->producers, batch->producer_id);
+}
+
 int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch,
                     bool *out_duplicate, struct replica_out *out)
 {
@@ -370,6 +380,9 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
         *out_duplicate = true;
         return 0;
     case PRODUCERS_APPEND:
+        if (overtakes(r, batch)) {
+            return TERN_EOUTOFORDER;
+        }
         break;
     }
     if (!rule_can_commit(&r->spec.config, &r->spec, r->reachable)) {

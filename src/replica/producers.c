@@ -85,6 +85,11 @@ static bool gap_is_lossy(const struct producer *known, const struct batch_info *
     return known->batches[known->count - 1].last_offset < lossy_start && ahead < 0x40000000U;
 }
 
+bool producers_knows(const struct producers *p, int64_t producer_id)
+{
+    return find(p, producer_id) != NULL;
+}
+
 enum producers_verdict producers_check(const struct producers *p, const struct batch_info *batch,
                                        int64_t lossy_start, int64_t *out_base, int64_t *out_last,
                                        int *out_error)

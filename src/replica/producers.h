@@ -19,6 +19,7 @@ struct producers *producers_new(void);
 void producers_free(struct producers *p);
 void producers_clear(struct producers *p);
 size_t producers_count(const struct producers *p);
+bool producers_knows(const struct producers *p, int64_t producer_id);
 
 enum producers_verdict { PRODUCERS_APPEND, PRODUCERS_DUPLICATE, PRODUCERS_REFUSE };
 /* `lossy_start`: where the newest lossy epoch of the partition begins, -1 if there was none. It cut
