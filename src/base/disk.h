@@ -55,7 +55,8 @@ struct disk_stat {
 };
 
 struct disk_ops {
-    /* `create` makes the file if it is missing. ENOENT otherwise. */
+    /* `create` makes the file if it is missing. ENOENT otherwise. A directory may be opened too
+     * (not created), only to be synced: that is sync_dir as part of a DISK_SYNC. */
     int (*open)(struct disk *disk, const char *path, bool create, struct disk_file **out_file);
     /* No op may be under way on the file. */
     void (*close)(struct disk *disk, struct disk_file *file);

@@ -109,12 +109,12 @@ void snapshot_free(struct snapshot *snapshot)
     }
 }
 
-static void move_reqs(struct snapshot *from, struct snapshot *to)
+static void move_links(struct link *from, struct link *to)
 {
     struct link *link = NULL;
 
-    while ((link = queue_pop(&from->reqs)) != NULL) {
-        queue_push(&to->reqs, link);
+    while ((link = queue_pop(from)) != NULL) {
+        queue_push(to, link);
     }
 }
 
@@ -164,14 +164,12 @@ void checkpoint_marker_applied(struct store *store, struct snapshot *snapshot)
     struct checkpoint *checkpoint = &store->checkpoint;
 
     if (checkpoint->ready != NULL) {
-        move_reqs(checkpoint->ready, snapshot);
+        move_links(&checkpoint->ready->reqs, &snapshot->reqs);
         snapshot_free(checkpoint->ready);
     }
     checkpoint->ready = snapshot;
     checkpoint_kick(store);
 }
-
-static void checkpoint_step(struct store *store);
 
 /* No space: the journal keeps everything, so trying again later is safe. */
 static void checkpoint_put_off(struct store *store)
@@ -179,7 +177,7 @@ static void checkpoint_put_off(struct store *store)
     struct checkpoint *checkpoint = &store->checkpoint;
 
     if (checkpoint->ready != NULL) {
-        move_reqs(checkpoint->active, checkpoint->ready);
+        move_links(&checkpoint->active->reqs, &checkpoint->ready->reqs);
         snapshot_free(checkpoint->active);
     } else {
         checkpoint->ready = checkpoint->active;
@@ -212,6 +210,64 @@ static void checkpoint_done(struct store *store)
     }
 }
 
+/* Gives back what the last DISK_SYNC worked on. */
+static void release_files(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    while (checkpoint->file_count > 0) {
+        checkpoint->file_count--;
+        if (checkpoint->step == CHECKPOINT_SEGMENTS) {
+            segment_unpin(checkpoint->pinned[checkpoint->file_count]);
+        } else {
+            store->disk->ops->close(store->disk, checkpoint->files[checkpoint->file_count]);
+        }
+    }
+}
+
+static void checkpoint_step(struct store *store);
+
+static void files_synced(struct disk_op *op, int64_t status)
+{
+    struct checkpoint *checkpoint = CONTAINER_OF(op, struct checkpoint, op);
+    struct store *store = CONTAINER_OF(checkpoint, struct store, checkpoint);
+
+    release_files(store);
+    if (store->failed) {
+        return;
+    }
+    if (status != 0) {
+        store_fail(store, (int)status, "syncing for a checkpoint");
+    } else if (checkpoint->step == CHECKPOINT_RENAME) {
+        checkpoint_done(store);
+    } else {
+        checkpoint_step(store);
+    }
+}
+
+static void sync_files(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    checkpoint->op = (struct disk_op){.kind = DISK_SYNC,
+                                      .files = checkpoint->files,
+                                      .file_count = checkpoint->file_count,
+                                      .done = files_synced};
+    disk_submit(store->disk, &checkpoint->op);
+}
+
+static int open_dir(struct store *store, const char *path)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    int status = store->disk->ops->open(store->disk, path, false,
+                                        &checkpoint->files[checkpoint->file_count]);
+
+    if (status == 0) {
+        checkpoint->file_count++;
+    }
+    return status == TERN_ENOENT ? 0 : status; /* deleted meanwhile: nothing to keep */
+}
+
 static void checkpoint_written(struct disk_op *op, int64_t status)
 {
     struct checkpoint *checkpoint = CONTAINER_OF(op, struct checkpoint, op);
@@ -227,17 +283,18 @@ static void checkpoint_written(struct disk_op *op, int64_t status)
         checkpoint_put_off(store);
         return;
     }
+    checkpoint->step = CHECKPOINT_RENAME;
     if (status == 0) {
         status = disk->ops->rename(disk, CHECKPOINT_NEW, CHECKPOINT_FILE);
     }
     if (status == 0) {
-        status = disk->ops->sync_dir(disk, "");
+        status = open_dir(store, "");
     }
     if (status != 0) {
         store_fail(store, (int)status, "writing the checkpoint");
         return;
     }
-    checkpoint_done(store);
+    sync_files(store);
 }
 
 static void checkpoint_write(struct store *store)
@@ -273,81 +330,70 @@ static void checkpoint_write(struct store *store)
     disk_submit(disk, &checkpoint->op);
 }
 
-static void segments_synced(struct disk_op *op, int64_t status)
-{
-    struct checkpoint *checkpoint = CONTAINER_OF(op, struct checkpoint, op);
-    struct store *store = CONTAINER_OF(checkpoint, struct store, checkpoint);
-
-    while (checkpoint->pinned_count > 0) {
-        segment_unpin(checkpoint->pinned[--checkpoint->pinned_count]);
-    }
-    if (store->failed) {
-        return;
-    }
-    if (status != 0) {
-        store_fail(store, (int)status, "syncing segments");
-        return;
-    }
-    checkpoint_step(store);
-}
-
-/* Syncs the next dirty segments; when there are none, names, then writes the file. */
-static void checkpoint_step(struct store *store)
+static int take_segments(struct store *store)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
 
-    while (!queue_empty(&checkpoint->dirty) &&
-           checkpoint->pinned_count < ARRAY_COUNT(checkpoint->pinned)) {
+    while (!queue_empty(&checkpoint->dirty) && checkpoint->file_count < CHECKPOINT_SYNCS_MAX) {
         struct segment *segment = CONTAINER_OF(checkpoint->dirty.next, struct segment, dirty);
         /* Out of the list first: what is written while the sync runs makes it dirty again. */
         link_remove(&segment->dirty);
+        if (PLANT == PLANT_CHECKPOINT_UNSYNCED) {
+            continue;
+        }
         int status = segment_open(segment, false);
         if (status != 0) {
-            store_fail(store, status, "opening a segment to sync it");
-            return;
+            return status;
         }
         segment_pin(segment);
-        checkpoint->pinned[checkpoint->pinned_count] = segment;
-        checkpoint->files[checkpoint->pinned_count++] = segment->file;
+        checkpoint->pinned[checkpoint->file_count] = segment;
+        checkpoint->files[checkpoint->file_count++] = segment->file;
     }
-    if (PLANT == PLANT_CHECKPOINT_UNSYNCED) {
-        while (checkpoint->pinned_count > 0) {
-            segment_unpin(checkpoint->pinned[--checkpoint->pinned_count]);
-        }
-    }
-    if (checkpoint->pinned_count == 0) {
-        checkpoint_write(store);
-        return;
-    }
-    checkpoint->op = (struct disk_op){.kind = DISK_SYNC,
-                                      .files = checkpoint->files,
-                                      .file_count = checkpoint->pinned_count,
-                                      .done = segments_synced};
-    disk_submit(store->disk, &checkpoint->op);
+    return 0;
 }
 
 /* New segment files and directories must be found again after a crash. */
-static int sync_names(struct store *store)
+static int take_dirs(struct store *store)
 {
-    struct disk *disk = store->disk;
-    struct link *link = NULL;
+    struct checkpoint *checkpoint = &store->checkpoint;
     char dir[STORE_PATH_MAX];
+    int status = 0;
 
-    if (store->topics_dir_dirty) {
-        int status = disk->ops->sync_dir(disk, "topics");
-        if (status != 0) {
-            return status;
-        }
-        store->topics_dir_dirty = false;
+    if (checkpoint->topics_dir && PLANT != PLANT_NAMES_UNSYNCED) {
+        status = open_dir(store, "topics");
     }
-    while ((link = queue_pop(&store->dirty_dirs)) != NULL) {
+    checkpoint->topics_dir = false;
+    while (status == 0 && !queue_empty(&checkpoint->dirs) &&
+           checkpoint->file_count < CHECKPOINT_SYNCS_MAX) {
+        struct link *link = queue_pop(&checkpoint->dirs);
         log_dir(CONTAINER_OF(link, struct store_log, dirty_dir), dir);
-        int status = disk->ops->sync_dir(disk, dir);
-        if (status != 0 && status != TERN_ENOENT) {
-            return status;
+        status = PLANT == PLANT_NAMES_UNSYNCED ? 0 : open_dir(store, dir);
+    }
+    return status;
+}
+
+/* Syncs the next segments, then the next directories; when there are none, writes the file. */
+static void checkpoint_step(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    int status = 0;
+
+    if (checkpoint->step == CHECKPOINT_SEGMENTS) {
+        status = take_segments(store);
+        if (checkpoint->file_count == 0) {
+            checkpoint->step = CHECKPOINT_NAMES;
         }
     }
-    return 0;
+    if (checkpoint->step == CHECKPOINT_NAMES && status == 0) {
+        status = take_dirs(store);
+    }
+    if (status != 0) {
+        store_fail(store, status, "opening what a checkpoint must sync");
+    } else if (checkpoint->file_count > 0) {
+        sync_files(store);
+    } else {
+        checkpoint_write(store);
+    }
 }
 
 static bool journal_half_full(const struct store *store)
@@ -361,7 +407,6 @@ static bool journal_half_full(const struct store *store)
 void checkpoint_kick(struct store *store)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
-    struct link *link = NULL;
 
     if (checkpoint->step != CHECKPOINT_IDLE || checkpoint->ready == NULL || store->failed) {
         return;
@@ -374,14 +419,10 @@ void checkpoint_kick(struct store *store)
     checkpoint->active = checkpoint->ready;
     checkpoint->ready = NULL;
     checkpoint->step = CHECKPOINT_SEGMENTS;
-    while ((link = queue_pop(&store->dirty_segments)) != NULL) {
-        queue_push(&checkpoint->dirty, link);
-    }
-    int status = PLANT == PLANT_NAMES_UNSYNCED ? 0 : sync_names(store);
-    if (status != 0) {
-        store_fail(store, status, "syncing a directory");
-        return;
-    }
+    move_links(&store->dirty_segments, &checkpoint->dirty);
+    move_links(&store->dirty_dirs, &checkpoint->dirs);
+    checkpoint->topics_dir = store->topics_dir_dirty;
+    store->topics_dir_dirty = false;
     checkpoint_step(store);
 }
 
@@ -403,9 +444,7 @@ void checkpoint_fini(struct store *store)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
 
-    while (checkpoint->pinned_count > 0) {
-        segment_unpin(checkpoint->pinned[--checkpoint->pinned_count]);
-    }
+    release_files(store);
     if (checkpoint->file != NULL) {
         store->disk->ops->close(store->disk, checkpoint->file);
     }

@@ -13,14 +13,28 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/queue.h"
 #include "base/trace.h"
 
 #define DISK_PATH_MAX 1024
 #define ZERO_BYTES    (256u << 10)
 #define IOV_COUNT     256
+#define POOL_THREADS  "8"
+#define READS_MAX     3
+#define SYNCS_MAX     1
+#define WRITES_MAX    4
 
 struct disk_file {
     int fd;
+    bool is_dir;
+};
+
+/* Reads and background syncs may not take all threads of the pool: an fsync that somebody waits
+ * for must find one. The rest waits here. */
+struct lane {
+    struct link waiting; /* struct work */
+    unsigned running;
+    unsigned limit;
 };
 
 struct disk_real {
@@ -29,11 +43,13 @@ struct disk_real {
     int root;
     int lock;
     unsigned under_way;
+    struct lane lanes[3]; /* by enum disk_op_kind */
 };
 
 /* One op on the thread pool. */
 struct work {
     uv_work_t uv;
+    struct link link;
     struct disk_real *disk;
     struct disk_op *op;
     int64_t status;
@@ -163,10 +179,10 @@ static int write_extents(const struct disk_extent *extents, size_t count)
     return 0;
 }
 
-/* A failed sync is final, whatever the system calls it. */
-static int sync_fd(int fd)
+/* A failed sync is final, whatever the system calls it. Names are more than a directory's data. */
+static int sync_file(const struct disk_file *file)
 {
-    return fdatasync(fd) == 0 ? 0 : TERN_EIO;
+    return (file->is_dir ? fsync(file->fd) : fdatasync(file->fd)) == 0 ? 0 : TERN_EIO;
 }
 
 static void work_run(uv_work_t *uv)
@@ -181,25 +197,41 @@ static void work_run(uv_work_t *uv)
     case DISK_WRITE:
         work->status = write_extents(op->extents, op->extent_count);
         if (work->status == 0 && op->sync != NULL) {
-            work->status = sync_fd(op->sync->fd);
+            work->status = sync_file(op->sync);
         }
         return;
     case DISK_SYNC:
         for (size_t i = 0; i < op->file_count && work->status == 0; i++) {
-            work->status = sync_fd(op->files[i]->fd);
+            work->status = sync_file(op->files[i]);
         }
         return;
     }
     CHECK(false);
 }
 
+static void work_done(uv_work_t *uv, int cancelled);
+
+static void lane_run(struct disk_real *real, struct lane *lane)
+{
+    while (lane->running < lane->limit && !queue_empty(&lane->waiting)) {
+        struct work *work = CONTAINER_OF(queue_pop(&lane->waiting), struct work, link);
+        lane->running++;
+        int status = uv_queue_work(real->loop, &work->uv, work_run, work_done);
+        CHECK(status == 0);
+    }
+}
+
 static void work_done(uv_work_t *uv, int cancelled)
 {
     struct work *work = CONTAINER_OF(uv, struct work, uv);
+    struct disk_real *real = work->disk;
     struct disk_op *op = work->op;
+    struct lane *lane = &real->lanes[op->kind];
     int64_t status = cancelled != 0 ? TERN_ECANCELED : work->status;
 
-    work->disk->under_way--;
+    real->under_way--;
+    lane->running--;
+    lane_run(real, lane);
     free(work);
     op->impl = NULL;
     op->done(op, status);
@@ -214,21 +246,32 @@ static void real_submit(struct disk *disk, struct disk_op *op)
     work->op = op;
     op->impl = work;
     real->under_way++;
-    int status = uv_queue_work(real->loop, &work->uv, work_run, work_done);
-    CHECK(status == 0);
+    queue_push(&real->lanes[op->kind].waiting, &work->link);
+    lane_run(real, &real->lanes[op->kind]);
 }
 
 /* ---- synchronous calls ----------------------------------------------------------------------- */
 
+static int open_dir(struct disk *disk, const char *path)
+{
+    return openat(real_of(disk)->root, at_root(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int real_open(struct disk *disk, const char *path, bool create, struct disk_file **out_file)
 {
-    int fd = openat(real_of(disk)->root, path, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0640);
+    int fd = openat(real_of(disk)->root, at_root(path), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0),
+                    0640);
+    bool is_dir = fd < 0 && errno == EISDIR && !create;
 
+    if (is_dir) {
+        fd = open_dir(disk, path);
+    }
     if (fd < 0) {
         return failed("open", path);
     }
     struct disk_file *file = mem_new(sizeof *file);
     file->fd = fd;
+    file->is_dir = is_dir;
     *out_file = file;
     return 0;
 }
@@ -270,7 +313,7 @@ static int real_write(struct disk *disk, struct disk_file *file, uint64_t pos, s
 static int real_sync(struct disk *disk, struct disk_file *file)
 {
     (void)disk;
-    return sync_fd(file->fd);
+    return sync_file(file);
 }
 
 static int real_truncate(struct disk *disk, struct disk_file *file, uint64_t size)
@@ -332,11 +375,6 @@ static int real_remove(struct disk *disk, const char *path)
         return unlinkat(root, path, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : error_of(errno);
     }
     return failed("unlink", path);
-}
-
-static int open_dir(struct disk *disk, const char *path)
-{
-    return openat(real_of(disk)->root, at_root(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static int real_sync_dir(struct disk *disk, const char *path)
@@ -428,6 +466,19 @@ static int make_root(const char *root)
     return 0;
 }
 
+static void lanes_init(struct disk_real *real)
+{
+    static const unsigned limits[] = {
+        [DISK_READ] = READS_MAX, [DISK_WRITE] = WRITES_MAX, [DISK_SYNC] = SYNCS_MAX};
+
+    /* libuv reads this when the first work is queued; a value that the operator set is kept. */
+    (void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
+        queue_init(&real->lanes[i].waiting);
+        real->lanes[i].limit = limits[i];
+    }
+}
+
 int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
 {
     int status = make_root(root);
@@ -456,6 +507,7 @@ int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
     real->loop = loop;
     real->root = root_fd;
     real->lock = lock_fd;
+    lanes_init(real);
     *out = &real->disk;
     return 0;
 }

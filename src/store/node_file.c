@@ -121,9 +121,14 @@ int node_file_load(struct disk *disk, struct node_file *out, char why[256])
     struct disk_file *file = NULL;
     struct node_file loaded;
     uint64_t size = 0;
-    int status = disk->ops->open(disk, NODE_PATH, false, &file);
 
     why[0] = '\0';
+    /* A killed process may have left a name that is not durable yet; who acts on what the file says
+     * must not find an older one later. */
+    int status = disk->ops->sync_dir(disk, "");
+    if (status == 0) {
+        status = disk->ops->open(disk, NODE_PATH, false, &file);
+    }
     if (status != 0) {
         (void)snprintf(why, 256, NODE_PATH ": %s", error_sentence(status));
         return status;

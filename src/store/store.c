@@ -152,6 +152,7 @@ static struct store *store_alloc(struct disk *disk, struct clock *clock,
     queue_init(&store->dirty_dirs);
     queue_init(&store->canceled_reads);
     queue_init(&store->checkpoint.dirty);
+    queue_init(&store->checkpoint.dirs);
     store->kick_timer.fire = kick_fired;
     store->idle_timer.fire = journal_idle_fired;
     store->space_timer.fire = space_fired;
@@ -232,8 +233,20 @@ static int check_segments(struct store *store, char why[STORE_WHY_MAX])
 
 static int open_existing(struct store *store, char why[STORE_WHY_MAX])
 {
+    struct disk *disk = store->disk;
     struct journal_place place;
-    int status = checkpoint_load(store, &place, why);
+    /* A killed process may have left names that are not durable yet. What is built on them below
+     * must not outlive them. */
+    int status = PLANT == PLANT_NAMES_TRUSTED ? 0 : disk->ops->sync_dir(disk, "");
+
+    if (status == 0 && PLANT != PLANT_NAMES_TRUSTED) {
+        status = disk->ops->sync_dir(disk, "journal");
+    }
+    if (status != 0) {
+        (void)snprintf(why, STORE_WHY_MAX, "syncing names: %s", error_sentence(status));
+        return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+    }
+    status = checkpoint_load(store, &place, why);
 
     if (status == 0) {
         status = journal_replay(store, &place, why);

@@ -38,6 +38,7 @@ enum plant {
     PLANT_CHECKPOINT_UNSYNCED,  /* the journal is freed although segments are not synced */
     PLANT_CHECKPOINT_UNAPPLIED, /* a snapshot counts before its groups are in the segments */
     PLANT_NAMES_UNSYNCED,       /* a checkpoint names segment files that may be gone */
+    PLANT_NAMES_TRUSTED,        /* names that a killed process left are taken for durable */
     PLANT_QUARANTINE_UNSYNCED,  /* the log is cut before its bytes are safe */
     PLANT_TORN_BELIEVED,        /* a group counts as whole when its first sector is */
 };
@@ -188,19 +189,29 @@ struct snapshot {
     struct link reqs;
 };
 
-enum checkpoint_step { CHECKPOINT_IDLE, CHECKPOINT_SEGMENTS, CHECKPOINT_WRITE };
+enum checkpoint_step {
+    CHECKPOINT_IDLE,
+    CHECKPOINT_SEGMENTS, /* syncing segment files */
+    CHECKPOINT_NAMES,    /* syncing directories with new segment files */
+    CHECKPOINT_WRITE,    /* writing and syncing the new file */
+    CHECKPOINT_RENAME,   /* syncing its new name */
+};
+
+#define CHECKPOINT_SYNCS_MAX 32 /* files in one DISK_SYNC */
 
 struct checkpoint {
     enum checkpoint_step step;
     struct snapshot *ready;  /* newest that is completely applied */
     struct snapshot *active; /* being written */
     struct link dirty;       /* segments to sync for it */
-    struct segment *pinned[32];
-    struct disk_file *files[32];
-    uint32_t pinned_count;
+    struct link dirs;        /* store_log.dirty_dir: directories to sync for it */
+    bool topics_dir;         /* and topics/ itself */
+    struct segment *pinned[CHECKPOINT_SYNCS_MAX];
+    struct disk_file *files[CHECKPOINT_SYNCS_MAX];
+    uint32_t file_count; /* of files: segments (pinned), directories, or the root */
     struct disk_op op;
     struct disk_extent extent;
-    struct disk_file *file;
+    struct disk_file *file; /* checkpoint.new */
     uint64_t last_us;
     bool wanted;
     uint64_t frames_marked;     /* counters.frames that a next timed checkpoint asks for */

@@ -13,9 +13,9 @@ crash: $(CRASH_BIN)
 	$(Q)$(CRASH_BIN) tests/crash/points.txt $(CRASH_WORKLOADS)
 
 # Only what the store needs is built again for each fault.
-CRASH_SRC := $(filter-out src/store/disk_real.c src/store/raft_log.c,$(wildcard src/base/*.c src/store/*.c)) \
+CRASH_SRC := $(filter-out src/store/disk_real.c src/store/raft_log%,$(wildcard src/base/*.c src/store/*.c)) \
              $(addprefix tests/lib/,mem_disk.c fake_clock.c) $(wildcard tests/crash/*.c)
-CRASH_PLANTS := ACK_BEFORE_FSYNC CHECKPOINT_UNSYNCED CHECKPOINT_UNAPPLIED NAMES_UNSYNCED \
+CRASH_PLANTS := ACK_BEFORE_FSYNC CHECKPOINT_UNSYNCED CHECKPOINT_UNAPPLIED NAMES_UNSYNCED NAMES_TRUSTED \
                 QUARANTINE_UNSYNCED TORN_BELIEVED
 CRASH_MUTANTS := $(CRASH_PLANTS:%=$(B)/tests/crash/mutant-%)
 

@@ -12,9 +12,10 @@
 #include "tests/lib/fake_clock.h"
 #include "tests/lib/mem_disk.h"
 
-#define VARIANTS 2 /* copies that lose power at each point */
-#define USES     2 /* and again so often */
-#define OPS_MAX  4096
+#define VARIANTS    2 /* copies that lose power (or only their process) at each point */
+#define USES        2 /* and again so often */
+#define OPS_MAX     4096
+#define APPENDS_MAX 48
 
 struct run;
 
@@ -104,9 +105,14 @@ static int copy_open(struct run *run, struct copy *copy, uint64_t seed)
     return store_open(copy->disk, &copy->clock.clock, &options, &copy->store, run->why);
 }
 
-static void copy_close(struct copy *copy)
+/* The power fails, or only the process ends and the page cache stays. */
+static void copy_close(struct copy *copy, bool power)
 {
-    mem_disk_crash(copy->disk);
+    if (power) {
+        mem_disk_crash(copy->disk);
+    } else {
+        mem_disk_kill(copy->disk);
+    }
     store_close(copy->store);
     fake_clock_fini(&copy->clock);
 }
@@ -170,16 +176,20 @@ static void append_acked(struct store_req *req, int status)
 static const char *use_and_crash(struct run *run, struct copy *copy, struct model_state *state,
                                  struct prng *prng)
 {
-    struct appended appended[MODEL_LOGS];
-    struct model_op ops[MODEL_LOGS];
+    struct appended appended[APPENDS_MAX];
+    struct model_op ops[APPENDS_MAX];
     struct model_state after = {0};
+    struct model_state called = {0};
     size_t count = 0;
     size_t acked = 0;
     size_t held = 0;
+    /* Now and then so much that the journal goes on to another file. */
+    unsigned wanted = prng_chance(prng, 1, 10) ? APPENDS_MAX : MODEL_LOGS;
 
-    for (unsigned i = 0; i < MODEL_LOGS; i++) {
-        const struct model_log *log = &state->logs[i];
-        struct model_op op = {.kind = MODEL_APPEND, .log = i};
+    model_state_copy(&called, state);
+    for (unsigned i = 0; i < wanted; i++) {
+        const struct model_log *log = &called.logs[i % MODEL_LOGS];
+        struct model_op op = {.kind = MODEL_APPEND, .log = i % MODEL_LOGS};
         if (!log->exists) {
             continue;
         }
@@ -188,17 +198,19 @@ static const char *use_and_crash(struct run *run, struct copy *copy, struct mode
                                  (uint32_t)prng_between(prng, 61, 3000), (uint32_t)prng_next(prng)};
         struct chunk bytes = model_batch_bytes(&op.batch);
         appended[count] = (struct appended){.req = {.done = append_acked}, .acked = &acked};
-        store_append(store_find(copy->store, model_topic(i), model_partition(i)), bytes,
+        store_append(store_find(copy->store, model_topic(op.log), model_partition(op.log)), bytes,
                      &appended[count].req);
         chunk_drop(&bytes);
+        model_apply(&called, &op);
         ops[count++] = op;
     }
+    model_state_fini(&called);
     bool wait = prng_chance(prng, 1, 3);
     fake_clock_run(&copy->clock, wait ? 40000 : prng_below(prng, 600));
     if (wait && acked < count) {
         return "an append after recovery is not acknowledged";
     }
-    copy_close(copy);
+    copy_close(copy, prng_chance(prng, 3, 4));
     copy->store = NULL;
     if (copy_open(run, copy, prng_next(prng)) != 0) {
         copy->store = NULL;
@@ -244,7 +256,11 @@ static const char *check_variant(struct run *run, uint64_t seed)
     prng_init(&prng, seed);
     copy.disk = mem_disk_copy(run->disk, &copy.clock.clock, seed);
     fake_clock_init(&copy.clock, seed);
-    mem_disk_crash(copy.disk);
+    if (prng_chance(&prng, 3, 4)) {
+        mem_disk_crash(copy.disk);
+    } else {
+        mem_disk_kill(copy.disk);
+    }
     fake_clock_fini(&copy.clock);
     if (copy_open(run, &copy, seed) == 0) {
         wrong = check_copy(run, &copy, &prng);
@@ -252,7 +268,7 @@ static const char *check_variant(struct run *run, uint64_t seed)
         copy.store = NULL;
     }
     if (copy.store != NULL) {
-        copy_close(&copy);
+        copy_close(&copy, true);
     } else {
         fake_clock_fini(&copy.clock);
     }

@@ -49,6 +49,7 @@ struct change {
 
 struct disk_file {
     struct inode *inode;
+    char *dir; /* of a directory's handle, which can only be synced; else NULL */
     uint64_t life;
 };
 
@@ -455,8 +456,14 @@ static int sync_open(struct disk *disk, const char *path, bool create, struct di
     if (mem->stopped) {
         return TERN_EIO;
     }
-    if (name != NULL && name->inode == NULL) {
-        return TERN_EIO;
+    if (dir_exists(mem, path)) {
+        if (create) {
+            return TERN_EIO;
+        }
+        *out_file = mem_new(sizeof **out_file);
+        (*out_file)->dir = mem_string(path);
+        (*out_file)->life = mem->life;
+        return 0;
     }
     if (name == NULL) {
         char *dir = dir_of(path);
@@ -484,6 +491,7 @@ static int sync_open(struct disk *disk, const char *path, bool create, struct di
 static void sync_close(struct disk *disk, struct disk_file *file)
 {
     inode_unuse(mem_of(disk), file->inode);
+    free(file->dir);
     free(file);
 }
 
@@ -524,21 +532,6 @@ static int sync_write(struct disk *disk, struct disk_file *file, uint64_t pos, s
         return TERN_EIO;
     }
     return bytes.len > 0 ? inode_write(mem, file->inode, pos, bytes) : 0;
-}
-
-static int sync_sync(struct disk *disk, struct disk_file *file)
-{
-    struct mem_disk *mem = mem_of(disk);
-
-    if (dead(mem, file) || !point(mem)) {
-        return TERN_EIO;
-    }
-    if (mem->fail_sync) {
-        mem->fail_sync = false;
-        return TERN_EIO;
-    }
-    undos_drop(file->inode);
-    return 0;
 }
 
 static int sync_truncate(struct disk *disk, struct disk_file *file, uint64_t size)
@@ -658,10 +651,31 @@ static int sync_remove(struct disk *disk, const char *path)
     return 0;
 }
 
+/* The directory's changes are durable. */
+static void changes_drop(struct mem_disk *mem, const char *dir)
+{
+    size_t kept = 0;
+    size_t cap = 1;
+
+    for (size_t i = 0; i < mem->change_count; i++) {
+        struct change *change = mem->changes[i];
+        if (strcmp(change->dir, dir) == 0) {
+            change_free(change);
+        } else {
+            mem->changes[kept++] = change;
+        }
+    }
+    /* Room for a power of two, as change_push expects. */
+    while (cap < kept) {
+        cap *= 2;
+    }
+    mem->changes = mem_grow(mem->changes, cap, sizeof(struct change *));
+    mem->change_count = kept;
+}
+
 static int sync_sync_dir(struct disk *disk, const char *path)
 {
     struct mem_disk *mem = mem_of(disk);
-    size_t kept = 0;
 
     if (!mem->stopped && !dir_exists(mem, path)) {
         return TERN_ENOENT;
@@ -669,21 +683,26 @@ static int sync_sync_dir(struct disk *disk, const char *path)
     if (!point(mem)) {
         return TERN_EIO;
     }
-    for (size_t i = 0; i < mem->change_count; i++) {
-        struct change *change = mem->changes[i];
-        if (strcmp(change->dir, path) == 0) {
-            change_free(change);
-        } else {
-            mem->changes[kept++] = change;
-        }
+    changes_drop(mem, path);
+    return 0;
+}
+
+static int sync_sync(struct disk *disk, struct disk_file *file)
+{
+    struct mem_disk *mem = mem_of(disk);
+
+    if (dead(mem, file) || !point(mem)) {
+        return TERN_EIO;
     }
-    /* Counts that are no power of two keep the room that they have; see change_push. */
-    size_t cap = 1;
-    while (cap < kept) {
-        cap *= 2;
+    if (mem->fail_sync) {
+        mem->fail_sync = false;
+        return TERN_EIO;
     }
-    mem->changes = mem_grow(mem->changes, cap, sizeof(struct change *));
-    mem->change_count = kept;
+    if (file->dir != NULL) {
+        changes_drop(mem, file->dir);
+    } else {
+        undos_drop(file->inode);
+    }
     return 0;
 }
 

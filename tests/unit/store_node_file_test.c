@@ -89,6 +89,31 @@ static void a_crash_at_any_point_leaves_the_old_or_the_new_file(void **state)
     assert_in_range(points, 5, 10);
 }
 
+static void what_was_loaded_once_stays(void **state)
+{
+    (void)state;
+    for (uint64_t point = 1; point < 8; point++) {
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            struct disk *disk = mem_disk_new(NULL, seed);
+            struct node_file old = sample();
+            struct node_file new = sample();
+            struct node_file first;
+            struct node_file second;
+            char why[256];
+            assert_int_equal(node_file_save(disk, &old), 0);
+            new.start_pending = 20;
+            mem_disk_stop_at(disk, mem_disk_points(disk) + point);
+            (void)!node_file_save(disk, &new);
+            mem_disk_kill(disk);
+            assert_int_equal(node_file_load(disk, &first, why), 0);
+            mem_disk_crash(disk);
+            assert_int_equal(node_file_load(disk, &second, why), 0);
+            assert_same(&first, &second);
+            mem_disk_free(disk);
+        }
+    }
+}
+
 static void another_format_is_refused_with_both_versions(void **state)
 {
     struct disk *disk = mem_disk_new(NULL, 1);
@@ -141,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_saved_is_loaded),
         cmocka_unit_test(a_crash_at_any_point_leaves_the_old_or_the_new_file),
+        cmocka_unit_test(what_was_loaded_once_stays),
         cmocka_unit_test(another_format_is_refused_with_both_versions),
         cmocka_unit_test(damage_is_refused),
     };
