@@ -43,6 +43,7 @@ struct start {
     bool registering; /* a command is under way */
     uint64_t registered_us;
     struct registration *registration;
+    struct command_key key; /* of the registration; the same until its outcome is known. 0: none */
     uint64_t submit_seq;
     struct link relays;
     uint32_t relay_count;
@@ -469,7 +470,10 @@ static void make_command(struct node *node, struct buf *out)
     (void)snprintf(r.kafka_host, sizeof r.kafka_host, "%s", node->o.kafka_host);
     (void)snprintf(r.mesh_address, sizeof r.mesh_address, "%s", node->o.mesh_address);
     (void)snprintf(r.admin_address, sizeof r.admin_address, "%s", node->o.admin_address);
-    command_register(out, node_next_key(node), &r);
+    if (node->start->key.seq == 0) {
+        node->start->key = node_next_key(node);
+    }
+    command_register(out, node->start->key, &r);
 }
 
 /* A new incarnation begins with nothing: what the old one had is set aside for people to look at
@@ -524,8 +528,9 @@ static void registration_result(struct node *node, int status, struct slice resu
     node->start->registering = false;
     node->start->registered_us = clock_now_us(node->o.clock);
     if (status != 0 || command_result_read(result, &r) != 0) {
-        return; /* again with the next tick */
+        return; /* again with the next tick: the same command, it may have been applied */
     }
+    node->start->key.seq = 0;
     if (r.error == TERN_EAMNESIA) {
         /* Somebody has seen this disk further than it remembers. */
         trace_warn("event=rolled_back node=%u why=\"%s\"", node->o.node_id, r.why);
