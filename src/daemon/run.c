@@ -249,6 +249,37 @@ static int start(struct running *running)
     return 0;
 }
 
+static void on_net_closed(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+/* Everything is durable already: this only gives back what was taken, so that a leak is seen. */
+static void give_back(struct running *running)
+{
+    struct wire *wire;
+    bool net_closed = false;
+
+    admin_free(running->admin);
+    while (disk_real_ops_under_way(running->disk) > 0) {
+        (void)uv_run(&running->loop, UV_RUN_ONCE);
+    }
+    wire = net_wire(running->net);
+    wire->ops->set_handler(wire, NULL, NULL); /* the node hears of nothing any more */
+    node_close(running->node);
+    disk_real_close(running->disk);
+    net_close(running->net, on_net_closed, &net_closed);
+    while (!net_closed) {
+        (void)uv_run(&running->loop, UV_RUN_ONCE);
+    }
+    clock_real_close(running->clock);
+    for (size_t n = 0; n < ARRAY_COUNT(running->signals); n++) {
+        uv_close((uv_handle_t *)&running->signals[n], NULL);
+    }
+    (void)uv_run(&running->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&running->loop) == 0);
+}
+
 int run(const struct config *config)
 {
     static struct running running; /* big, and alive until the process ends */
@@ -262,5 +293,6 @@ int run(const struct config *config)
     }
     (void)uv_run(&running.loop, UV_RUN_DEFAULT);
     CHECK(running.stopped);
+    give_back(&running);
     return 0;
 }
