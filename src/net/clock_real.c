@@ -12,6 +12,8 @@ struct clock_real {
     struct clock clock;
     uv_loop_t *loop;
     uv_timer_t timer;
+    uv_idle_t soon; /* active: something is due already, so the loop must not wait */
+    unsigned closing;
     struct timer_heap heap;
     struct prng prng;
     uint64_t armed_us; /* what the uv timer waits for; UINT64_MAX: it is stopped */
@@ -43,12 +45,21 @@ static uint64_t random_bits(struct clock *clock)
     return prng_next(&home(clock)->prng);
 }
 
-static void fire_due(uv_timer_t *handle);
+static void on_timer(uv_timer_t *handle);
+static void on_soon(uv_idle_t *handle);
 
 static void arm(struct clock_real *real)
 {
     uint64_t next_us = timer_heap_next_us(&real->heap);
 
+    /* What is due at once, as everything that is put off to the end of a turn, must not wait for
+     * the next whole millisecond of uv's timers. */
+    if (!real->firing && next_us <= now_us(&real->clock)) {
+        if (!uv_is_active((uv_handle_t *)&real->soon)) {
+            CHECK(uv_idle_start(&real->soon, on_soon) == 0);
+        }
+        return;
+    }
     /* A timer that was stopped leaves an early wake-up behind, which costs less than re-arming. */
     if (real->firing || next_us >= real->armed_us) {
         return;
@@ -57,23 +68,35 @@ static void arm(struct clock_real *real)
     uv_update_time(real->loop);
     uint64_t due_ms = (next_us + 999) / 1000;
     uint64_t loop_ms = uv_now(real->loop);
-    CHECK(uv_timer_start(&real->timer, fire_due, due_ms > loop_ms ? due_ms - loop_ms : 0, 0) == 0);
+    CHECK(uv_timer_start(&real->timer, on_timer, due_ms > loop_ms ? due_ms - loop_ms : 0, 0) == 0);
     real->armed_us = next_us;
 }
 
-static void fire_due(uv_timer_t *handle)
+static void fire_due(struct clock_real *real)
 {
-    struct clock_real *real = handle->data;
     uint64_t now = now_us(&real->clock);
     struct timer *timer;
 
-    real->armed_us = UINT64_MAX;
     real->firing = true;
     while ((timer = timer_heap_due(&real->heap, now)) != NULL) {
         timer->fire(timer);
     }
     real->firing = false;
     arm(real);
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    struct clock_real *real = handle->data;
+
+    real->armed_us = UINT64_MAX;
+    fire_due(real);
+}
+
+static void on_soon(uv_idle_t *handle)
+{
+    (void)uv_idle_stop(handle);
+    fire_due(handle->data);
 }
 
 static void set(struct clock *clock, struct timer *timer, uint64_t at_us)
@@ -106,7 +129,9 @@ struct clock_real *clock_real_new(uv_loop_t *loop)
     real->loop = loop;
     real->armed_us = UINT64_MAX;
     CHECK(uv_timer_init(loop, &real->timer) == 0);
+    CHECK(uv_idle_init(loop, &real->soon) == 0);
     real->timer.data = real;
+    real->soon.data = real;
     return real;
 }
 
@@ -117,11 +142,17 @@ struct clock *clock_real_clock(struct clock_real *real)
 
 static void closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct clock_real *real = handle->data;
+
+    if (--real->closing == 0) {
+        free(real);
+    }
 }
 
 void clock_real_close(struct clock_real *real)
 {
     timer_heap_fini(&real->heap);
+    real->closing = 2;
     uv_close((uv_handle_t *)&real->timer, closed);
+    uv_close((uv_handle_t *)&real->soon, closed);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The clock seam on a libuv loop: monotonic microseconds, one uv timer for a heap of ours. Timers
- * fire up to a millisecond late, never early: libuv counts whole milliseconds. */
+ * fire up to a millisecond late, never early: libuv counts whole milliseconds. One that is due when
+ * it is set fires in the loop's next turn, before what is queued on sockets goes out. */
 #pragma once
 
 #include <uv.h>
