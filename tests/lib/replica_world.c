@@ -8,7 +8,36 @@
 
 #include "base/error.h"
 
-void world_break(struct world *w, const char *format, ...)
+#ifdef TERN_MUTANTS
+enum mutant mutant_on;
+
+void rworld_choose_mutant(void)
+{
+#define MUTANT_NAME(name, what) #name,
+    static const char *const names[] = {MUTANTS(MUTANT_NAME)};
+#undef MUTANT_NAME
+    const char *wanted = getenv("REPLICA_MUTANT");
+
+    if (wanted == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (strcmp(wanted, "list") == 0) {
+            printf("%s\n", names[i]);
+        } else if (strcmp(wanted, names[i]) == 0) {
+            mutant_on = (enum mutant)(i + 1);
+            return;
+        }
+    }
+    exit(strcmp(wanted, "list") == 0 ? 0 : 2);
+}
+#else
+void rworld_choose_mutant(void)
+{
+}
+#endif
+
+void rworld_break(struct world *w, const char *format, ...)
 {
     va_list args;
 
@@ -23,7 +52,7 @@ void world_break(struct world *w, const char *format, ...)
     }
 }
 
-void world_story(struct world *w, const char *format, ...)
+void rworld_story(struct world *w, const char *format, ...)
 {
     va_list args;
 
@@ -39,7 +68,7 @@ void world_story(struct world *w, const char *format, ...)
 
 /* ---- logs and disks -------------------------------------------------------------------------- */
 
-int64_t world_common(const struct world_log *a, const struct world_log *b)
+int64_t rworld_common(const struct world_log *a, const struct world_log *b)
 {
     int64_t end = a->end < b->end ? a->end : b->end;
     int64_t start = a->start > b->start ? a->start : b->start;
@@ -140,7 +169,7 @@ static void write_add(struct world *w, struct world_node *n, enum replica_effect
     }
     struct world_write *write = &n->writes[n->write_count++];
     *write = (struct world_write){kind, value, batch};
-    judge_write(w, n, write);
+    rworld_judge_write(w, n, write);
 }
 
 static const char *write_name(enum replica_effect_kind kind)
@@ -198,11 +227,18 @@ static void perform_write(struct world *w, struct world_node *n,
     default:
         break;
     }
-    world_story(w, "  node %u calls for: %s %lld", n->id, write_name(effect->kind),
-                (long long)value);
+    rworld_story(w, "  node %u calls for: %s %lld", n->id, write_name(effect->kind),
+                 (long long)value);
     write_add(w, n, effect->kind, value, batch);
     switch ((int)effect->kind) {
+    case EFFECT_PROMISE:
+        n->had = n->log.end;
+        break;
+    case EFFECT_SYNCED:
+        n->had = INT64_MAX;
+        break;
     case EFFECT_TRUNCATE:
+        n->had = n->had > value && n->had < INT64_MAX ? value : n->had;
         CHECK(value < n->log.end && value >= n->log.start);
         n->log.end = value;
         forget_snapshots(n, value);
@@ -227,7 +263,7 @@ static void perform_write(struct world *w, struct world_node *n,
 
 static void send_begin(struct world *w, struct world_node *n, const struct replica_effect *effect)
 {
-    struct world_message *m = world_send_message(w, n->id, effect->node, MESSAGE_PUSH);
+    struct world_message *m = rworld_send_message(w, n->id, effect->node, MESSAGE_PUSH);
 
     if (m == NULL) {
         return;
@@ -245,7 +281,7 @@ static void send_begin(struct world *w, struct world_node *n, const struct repli
 
 static void send_copy(struct world *w, struct world_node *n, const struct replica_effect *effect)
 {
-    struct world_message *m = world_send_message(w, n->id, effect->node, MESSAGE_COPY);
+    struct world_message *m = rworld_send_message(w, n->id, effect->node, MESSAGE_COPY);
 
     if (m != NULL) {
         m->epoch = effect->epoch;
@@ -255,8 +291,8 @@ static void send_copy(struct world *w, struct world_node *n, const struct replic
 
 static void propose(struct world *w, struct world_node *n, const struct replica_effect *effect)
 {
-    world_story(w, "  node %u proposes: epoch %d is activated", n->id, effect->epoch);
-    judge_activation(w, n, effect->epoch);
+    rworld_story(w, "  node %u proposes: epoch %d is activated", n->id, effect->epoch);
+    rworld_judge_activation(w, n, effect->epoch);
     for (size_t i = 0; i < ARRAY_COUNT(w->control.proposals); i++) {
         struct world_proposal *p = &w->control.proposals[i];
         if (!p->used) {
@@ -305,8 +341,8 @@ static void perform_one(struct world *w, struct world_node *n, const struct repl
     case EFFECT_HW:
         break; /* looked at after every event */
     case EFFECT_ROLE:
-        world_story(w, "  node %u is %s in epoch %d", n->id, replica_role_name(n->replica.role),
-                    n->replica.promised);
+        rworld_story(w, "  node %u is %s in epoch %d", n->id, replica_role_name(n->replica.role),
+                     n->replica.promised);
         break;
     case EFFECT_ACTIVATED:
         propose(w, n, effect);
@@ -316,7 +352,7 @@ static void perform_one(struct world *w, struct world_node *n, const struct repl
         break;
     case EFFECT_REBUILD:
         w->counters.rebuilds++;
-        world_node_start_snapshot(w, n);
+        rworld_node_start_snapshot(w, n);
         break;
     case EFFECT_CAUGHT_UP:
         if (effect->epoch == w->control.epoch) {
@@ -326,30 +362,30 @@ static void perform_one(struct world *w, struct world_node *n, const struct repl
     }
 }
 
-void world_perform(struct world *w, struct world_node *n, struct replica_out *out,
-                   const uint16_t *batches, size_t batch_count)
+void rworld_perform(struct world *w, struct world_node *n, struct replica_out *out,
+                    const uint16_t *batches, size_t batch_count)
 {
     for (size_t i = 0; i < out->count; i++) {
         perform_one(w, n, &out->effects[i], batches, batch_count);
     }
     replica_out_fini(out);
     if (!w->defer_turns || prng_chance(&w->prng, 1, 2)) {
-        world_turn(w, n->id);
+        rworld_turn(w, n->id);
     }
-    world_touch(w, n);
+    rworld_touch(w, n);
 }
 
 /* After every event: what the node shows now, and whom it can answer. */
-void world_touch(struct world *w, struct world_node *n)
+void rworld_touch(struct world *w, struct world_node *n)
 {
-    judge_role(w, n);
-    judge_node(w, n);
-    world_answer_clients(w, n);
+    rworld_judge_role(w, n);
+    rworld_judge_node(w, n);
+    rworld_answer_clients(w, n);
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-struct replica *world_replica(struct world *w, uint32_t node)
+struct replica *rworld_replica(struct world *w, uint32_t node)
 {
     CHECK(node >= 1 && node <= w->node_count);
     CHECK(w->nodes[node].up);
@@ -361,7 +397,7 @@ static void load(struct world *w, struct world_node *n)
     uint64_t connected = 0;
 
     for (uint32_t peer = 1; peer <= w->node_count; peer++) {
-        if (w->link_up[n->id][peer]) {
+        if (rworld_linked(w, n->id, peer)) {
             connected |= NODE_BIT(peer);
         }
     }
@@ -380,12 +416,13 @@ static void load(struct world *w, struct world_node *n)
     replica_init(&n->replica, &from);
     replica_reach(&n->replica, ~(uint64_t)0);
     n->log = n->disk.log;
+    n->had = n->log.end;
     n->hw_shown = -1;
     n->up = true;
-    world_node_start_snapshot(w, n);
+    rworld_node_start_snapshot(w, n);
 }
 
-void world_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *regions)
+void rworld_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *regions)
 {
     CHECK(count <= WORLD_NODES);
     memset(w, 0, sizeof *w);
@@ -400,7 +437,7 @@ void world_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *re
     }
     for (uint32_t a = 1; a <= count; a++) {
         for (uint32_t b = 1; b <= count; b++) {
-            w->link_up[a][b] = a != b;
+            w->channels_up[a][b] = a != b ? CHANNELS_ALL : 0;
             for (int c = 0; c < CHANNELS; c++) {
                 w->queues[a][b][c].speed = 1;
             }
@@ -427,14 +464,14 @@ static void stop(struct world *w, struct world_node *n)
     n->answer_to = n->ack_to = 0;
     n->write_first = n->write_count = 0;
     for (uint32_t peer = 1; peer <= w->node_count; peer++) {
-        if (w->link_up[n->id][peer]) {
-            world_link_down(w, n->id, peer);
+        if (w->channels_up[n->id][peer] != 0) {
+            rworld_link_down(w, n->id, peer, CHANNELS_ALL);
         }
     }
-    world_answer_clients(w, n);
+    rworld_answer_clients(w, n);
 }
 
-void world_fini(struct world *w)
+void rworld_fini(struct world *w)
 {
     for (uint32_t id = 1; id <= w->node_count; id++) {
         struct world_node *n = &w->nodes[id];
@@ -448,13 +485,14 @@ void world_fini(struct world *w)
         }
         forget_snapshots(n, -1);
         history_fini(&n->disk.history);
+        history_fini(&n->image.history);
         free(n->writes);
     }
     free(w->requests);
     free(w->control.log);
 }
 
-bool world_write_done(struct world *w, uint32_t node)
+bool rworld_write_done(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
 
@@ -463,21 +501,21 @@ bool world_write_done(struct world *w, uint32_t node)
     }
     struct world_write write = n->writes[n->write_first++];
     disk_apply(w, &n->disk, &write);
-    world_story(w, "node %u: durable: %s %lld", node, write_name(write.kind),
-                (long long)write.value);
+    rworld_story(w, "node %u: durable: %s %lld", node, write_name(write.kind),
+                 (long long)write.value);
     struct replica_out out = {0};
     replica_written(&n->replica, w->now_ms, write.kind, write.value, &out);
-    world_perform(w, n, &out, NULL, 0);
+    rworld_perform(w, n, &out, NULL, 0);
     return true;
 }
 
-void world_writes_done(struct world *w, uint32_t node)
+void rworld_writes_done(struct world *w, uint32_t node)
 {
-    while (world_write_done(w, node)) {
+    while (rworld_write_done(w, node)) {
     }
 }
 
-void world_crash(struct world *w, uint32_t node, size_t kept)
+void rworld_crash(struct world *w, uint32_t node, size_t kept)
 {
     struct world_node *n = &w->nodes[node];
 
@@ -485,19 +523,19 @@ void world_crash(struct world *w, uint32_t node, size_t kept)
     for (; kept > 0 && n->write_first < n->write_count; kept--) {
         disk_apply(w, &n->disk, &n->writes[n->write_first++]);
     }
-    world_story(w, "node %u dies; its disk: promised %d, synced %d, log %lld..%lld", node,
-                n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
-                (long long)n->disk.log.end);
+    rworld_story(w, "node %u dies; its disk: promised %d, synced %d, log %lld..%lld", node,
+                 n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
+                 (long long)n->disk.log.end);
     w->counters.crashes++;
     stop(w, n);
 }
 
-void world_wipe(struct world *w, uint32_t node)
+void rworld_wipe(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
 
     CHECK(!n->up);
-    world_story(w, "node %u loses its disk", node);
+    rworld_story(w, "node %u loses its disk", node);
     w->counters.wipes++;
     forget_snapshots(n, -1);
     history_fini(&n->disk.history);
@@ -505,43 +543,74 @@ void world_wipe(struct world *w, uint32_t node)
     n->must_forget = true;
 }
 
-void world_start(struct world *w, uint32_t node)
+static void disk_copy(struct world_disk *to, const struct world_disk *from)
+{
+    struct history history = to->history;
+
+    *to = *from;
+    to->history = history;
+    history_copy(&to->history, from->history.entries, from->history.count);
+}
+
+void rworld_keep_image(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+
+    disk_copy(&n->image, &n->disk);
+    n->has_image = true;
+}
+
+void rworld_put_back(struct world *w, uint32_t node)
+{
+    struct world_node *n = &w->nodes[node];
+
+    CHECK(!n->up && n->has_image);
+    disk_copy(&n->disk, &n->image);
+    rworld_story(w, "node %u gets an older disk: promised %d, synced %d, log %lld..%lld", node,
+                 n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
+                 (long long)n->disk.log.end);
+    w->counters.wipes++;
+    forget_snapshots(n, -1);
+    n->must_forget = true;
+}
+
+void rworld_start(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
 
     CHECK(!n->up);
-    world_story(w, "node %u starts", node);
+    rworld_story(w, "node %u starts", node);
     n->applied = 0;
     forget_snapshots(n, n->disk.log.end);
     load(w, n);
 }
 
-void world_tick(struct world *w, uint32_t node)
+void rworld_tick(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
     struct replica_out out = {0};
 
     if (n->up && replica_wants_tick(&n->replica)) {
         replica_tick(&n->replica, w->now_ms, w->patience_ms, &out);
-        world_perform(w, n, &out, NULL, 0);
+        rworld_perform(w, n, &out, NULL, 0);
     }
 }
 
-void world_raise_log_start(struct world *w, uint32_t node, int64_t offset)
+void rworld_raise_log_start(struct world *w, uint32_t node, int64_t offset)
 {
     struct world_node *n = &w->nodes[node];
     struct replica_out out = {0};
 
     if (n->up) {
         replica_raise_log_start(&n->replica, offset, &out);
-        world_perform(w, n, &out, NULL, 0);
+        rworld_perform(w, n, &out, NULL, 0);
     }
 }
 
 /* ---- producer state -------------------------------------------------------------------------- */
 
 /* From one of the snapshots (not always the newest), or from nothing. */
-void world_node_start_snapshot(struct world *w, struct world_node *n)
+void rworld_node_start_snapshot(struct world *w, struct world_node *n)
 {
     struct replica *r = &n->replica;
     int64_t at = r->log_start;
@@ -560,7 +629,7 @@ void world_node_start_snapshot(struct world *w, struct world_node *n)
     replica_producers_restart(r, at);
 }
 
-void world_feed_producers(struct world *w, uint32_t node)
+void rworld_feed_producers(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
     struct replica *r = &n->replica;
@@ -574,7 +643,7 @@ void world_feed_producers(struct world *w, uint32_t node)
     }
 }
 
-void world_save_producers(struct world *w, uint32_t node)
+void rworld_save_producers(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
     struct replica *r = &n->replica;

@@ -8,6 +8,7 @@
  * kept in `broken` and nothing after it counts. */
 #pragma once
 
+#include "base/mutant.h"
 #include "base/prng.h"
 #include "replica/replica.h"
 
@@ -49,9 +50,11 @@ struct world_node {
     uint32_t id;
     int8_t region;
     bool up;
-    struct replica replica; /* while up */
-    struct world_log log;   /* what was called for */
-    struct world_disk disk; /* what survives */
+    struct replica replica;  /* while up */
+    struct world_log log;    /* what was called for */
+    struct world_disk disk;  /* what survives */
+    struct world_disk image; /* a copy of it that somebody made */
+    bool has_image;
     struct world_write *writes;
     size_t write_first; /* not durable yet: [first, count) */
     size_t write_count;
@@ -71,6 +74,7 @@ struct world_node {
     int32_t ack_epoch;
     int64_t ack_offset;
 
+    int64_t had; /* end of what it did not copy in its newest epoch; INT64_MAX once synced */
     int64_t hw_shown;
     int32_t hw_shown_epoch; /* promised then */
     struct world_snapshot snapshots[WORLD_SNAPSHOTS];
@@ -114,6 +118,7 @@ struct world_queue {
 enum world_entry_kind { ENTRY_EPOCH, ENTRY_ACTIVATED, ENTRY_REGISTERED };
 struct world_entry {
     enum world_entry_kind kind;
+    bool activated; /* at once: the voters and their rule stay */
     int32_t epoch;
     uint32_t node;
     uint32_t incarnation;
@@ -149,6 +154,7 @@ struct world_epoch {
     struct world_log log; /* the leader's */
     int64_t hw;
     int64_t acked[WORLD_NODES + 1]; /* acks sent with the pinned incarnation */
+    uint32_t acks_sent[WORLD_NODES + 1];
     int64_t acked_any[WORLD_NODES + 1];
     uint32_t acked_any_incarnation[WORLD_NODES + 1];
     /* answers sent, for the bound of a lossy epoch */
@@ -193,6 +199,7 @@ struct world_batch {
 
 struct world_counters {
     uint64_t steps;
+    uint64_t served; /* epochs */
     uint64_t commits;
     uint64_t acked;
     uint64_t duplicates;
@@ -214,7 +221,8 @@ struct world {
     uint32_t node_count;
     struct world_node nodes[WORLD_NODES + 1];
     struct world_queue queues[WORLD_NODES + 1][WORLD_NODES + 1][CHANNELS];
-    bool link_up[WORLD_NODES + 1][WORLD_NODES + 1]; /* both triangles */
+    /* Bit per channel; both triangles. Nodes are linked while both channels are up. */
+    unsigned channels_up[WORLD_NODES + 1][WORLD_NODES + 1];
     struct world_control control;
     struct world_epoch epochs[WORLD_EPOCHS];
     struct world_batch batches[WORLD_BATCHES];
@@ -229,97 +237,110 @@ struct world {
     size_t request_count;
     size_t request_cap;
     uint64_t patience_ms;
-    bool defer_turns; /* effects that wait for the end of the turn need world_turn */
-    bool small_parts; /* pushes and copies carry a random part of what there is */
+    uint64_t rpo_bytes; /* async: the enforced bound; 0: none */
+    bool defer_turns;   /* effects that wait for the end of the turn need rworld_turn */
+    bool small_parts;   /* pushes and copies carry a random part of what there is */
+    size_t push_window; /* pushes under way to a node; 0: any number */
     struct world_counters counters;
 };
 
 /* Nodes 1..count, node i in regions[i - 1], all up, linked and registered; no epoch yet. */
-void world_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *regions);
-void world_fini(struct world *w);
-void world_break(struct world *w, const char *format, ...) TERN_PRINTF(2, 3);
-void world_story(struct world *w, const char *format, ...) TERN_PRINTF(2, 3);
+void rworld_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *regions);
+void rworld_fini(struct world *w);
+/* In a build with mutants: REPLICA_MUTANT=name switches one on, REPLICA_MUTANT=list names them and
+ * ends the program. */
+void rworld_choose_mutant(void);
+void rworld_break(struct world *w, const char *format, ...) TERN_PRINTF(2, 3);
+void rworld_story(struct world *w, const char *format, ...) TERN_PRINTF(2, 3);
 
 /* ---- steps: disks and nodes ------------------------------------------------------------------ */
 
 /* The oldest write of the node becomes durable and is reported. False: there is none. */
-bool world_write_done(struct world *w, uint32_t node);
-void world_writes_done(struct world *w, uint32_t node);
+bool rworld_write_done(struct world *w, uint32_t node);
+void rworld_writes_done(struct world *w, uint32_t node);
 /* The node dies; `kept` more of its writes turn out to have been durable. */
-void world_crash(struct world *w, uint32_t node, size_t kept);
+void rworld_crash(struct world *w, uint32_t node, size_t kept);
 /* It starts with what its disk has, unregistered, and applies the control log from the start. */
-void world_start(struct world *w, uint32_t node);
-/* As a crash that loses the disk too; then start it. */
-void world_wipe(struct world *w, uint32_t node);
-void world_tick(struct world *w, uint32_t node);
+void rworld_start(struct world *w, uint32_t node);
+/* It has crashed and loses its disk too; then start it. */
+void rworld_wipe(struct world *w, uint32_t node);
+/* Somebody copies its disk, and puts the copy back after a crash. */
+void rworld_keep_image(struct world *w, uint32_t node);
+void rworld_put_back(struct world *w, uint32_t node);
+void rworld_tick(struct world *w, uint32_t node);
 /* What its effects left for the end of the turn goes out. */
-void world_turn(struct world *w, uint32_t node);
-void world_feed_producers(struct world *w, uint32_t node);
-void world_save_producers(struct world *w, uint32_t node);
-void world_raise_log_start(struct world *w, uint32_t node, int64_t offset);
+void rworld_turn(struct world *w, uint32_t node);
+void rworld_feed_producers(struct world *w, uint32_t node);
+void rworld_save_producers(struct world *w, uint32_t node);
+void rworld_raise_log_start(struct world *w, uint32_t node, int64_t offset);
 
 /* ---- steps: network -------------------------------------------------------------------------- */
 
 /* Delivers the oldest message of a channel. False: there is none. */
-bool world_deliver(struct world *w, uint32_t from, uint32_t to, enum world_channel channel);
-/* What is under way is lost; the ends are told by world_tell_down. */
-void world_link_down(struct world *w, uint32_t a, uint32_t b);
-void world_tell_down(struct world *w, uint32_t node, uint32_t peer);
-void world_link_up(struct world *w, uint32_t a, uint32_t b);
+bool rworld_deliver(struct world *w, uint32_t from, uint32_t to, enum world_channel channel);
+#define CHANNEL_BIT(channel) (1U << (channel))
+#define CHANNELS_ALL         (CHANNEL_BIT(CHANNELS) - 1)
+bool rworld_linked(const struct world *w, uint32_t a, uint32_t b);
+/* What is under way in these channels is lost; the ends are told by rworld_tell_down. */
+void rworld_link_down(struct world *w, uint32_t a, uint32_t b, unsigned channels);
+void rworld_tell_down(struct world *w, uint32_t node, uint32_t peer);
+void rworld_link_up(struct world *w, uint32_t a, uint32_t b);
 
 /* ---- steps: control quorum ------------------------------------------------------------------- */
 
 /* Commits a new epoch; returns its number. */
-int32_t world_assign(struct world *w, uint32_t leader, struct replica_rule config, bool lossy);
+int32_t rworld_assign(struct world *w, uint32_t leader, struct replica_rule config, bool lossy);
 /* The control quorum registers the node's running start. An epoch that its earlier start led is
  * replaced by one of `leader`. */
-void world_register(struct world *w, uint32_t node, uint32_t leader);
+void rworld_register(struct world *w, uint32_t node, uint32_t leader);
 /* Decides on one waiting proposal of `activated`. False: there is none. */
-bool world_decide(struct world *w);
+bool rworld_decide(struct world *w);
 /* The node applies the next entry of the control log. False: there is none. */
-bool world_apply(struct world *w, uint32_t node);
+bool rworld_apply(struct world *w, uint32_t node);
 /* The node learns the newest state at once, as from a snapshot. */
-void world_apply_snapshot(struct world *w, uint32_t node);
+void rworld_apply_snapshot(struct world *w, uint32_t node);
 
 /* ---- steps: clients -------------------------------------------------------------------------- */
 
 /* The client sends its oldest waiting batch (or a new one) to a node; what came back. */
-int world_send(struct world *w, uint32_t client, uint32_t node);
+int rworld_send(struct world *w, uint32_t client, uint32_t node);
 /* The client gives up waiting for everything under way and will send it again. */
-void world_client_timeout(struct world *w, uint32_t client);
+void rworld_client_timeout(struct world *w, uint32_t client);
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
-struct replica_rule world_rule(uint64_t voters, uint8_t w, int8_t home);
-struct replica *world_replica(struct world *w, uint32_t node);
+struct replica_rule rworld_rule(uint64_t voters, uint8_t w, int8_t home);
+struct replica *rworld_replica(struct world *w, uint32_t node);
 /* The node that serves the newest epoch; 0: none. */
-uint32_t world_leader(const struct world *w);
+uint32_t rworld_leader(const struct world *w);
 /* Runs everything that can happen without faults until nothing is under way. */
-void world_settle(struct world *w);
-bool world_idle(const struct world *w);
+void rworld_settle(struct world *w);
+bool rworld_idle(const struct world *w);
 /* Can any leader recover from what the disks hold? */
-bool world_recoverable(const struct world *w);
+bool rworld_recoverable(const struct world *w);
 /* Everybody follows the newest epoch with the same log and high watermark. Sets `broken` if not. */
-bool world_converged(struct world *w);
+bool rworld_converged(struct world *w);
 
 /* ---- between the world's files --------------------------------------------------------------- */
 
-void world_perform(struct world *w, struct world_node *n, struct replica_out *out,
-                   const uint16_t *batches, size_t batch_count);
-void world_touch(struct world *w, struct world_node *n);
-int64_t world_common(const struct world_log *a, const struct world_log *b);
-struct world_message *world_send_message(struct world *w, uint32_t from, uint32_t to,
-                                         enum world_message_kind kind);
-void world_node_start_snapshot(struct world *w, struct world_node *n);
-void world_answer_clients(struct world *w, struct world_node *n);
+void rworld_perform(struct world *w, struct world_node *n, struct replica_out *out,
+                    const uint16_t *batches, size_t batch_count);
+void rworld_touch(struct world *w, struct world_node *n);
+int64_t rworld_common(const struct world_log *a, const struct world_log *b);
+struct world_message *rworld_send_message(struct world *w, uint32_t from, uint32_t to,
+                                          enum world_message_kind kind);
+void rworld_node_start_snapshot(struct world *w, struct world_node *n);
+void rworld_answer_clients(struct world *w, struct world_node *n);
 
 /* judge */
-void judge_write(struct world *w, const struct world_node *n, const struct world_write *write);
-void judge_role(struct world *w, struct world_node *n);
-void judge_append(struct world *w, const struct world_node *n, uint16_t batch);
-void judge_ack(struct world *w, const struct world_node *n, int32_t epoch, int64_t offset);
-void judge_answer(struct world *w, const struct world_node *n, const struct replica_answer *answer);
-void judge_node(struct world *w, struct world_node *n);
-void judge_activation(struct world *w, const struct world_node *n, int32_t epoch);
-void judge_activated(struct world *w, int32_t epoch);
-void judge_client_answer(struct world *w, const struct world_request *request);
+void rworld_judge_write(struct world *w, const struct world_node *n,
+                        const struct world_write *write);
+void rworld_judge_role(struct world *w, struct world_node *n);
+void rworld_judge_append(struct world *w, const struct world_node *n, uint16_t batch);
+void rworld_judge_ack(struct world *w, const struct world_node *n, int32_t epoch, int64_t offset);
+void rworld_judge_answer(struct world *w, const struct world_node *n,
+                         const struct replica_answer *answer);
+void rworld_judge_node(struct world *w, struct world_node *n);
+void rworld_judge_activation(struct world *w, const struct world_node *n, int32_t epoch);
+void rworld_judge_activated(struct world *w, int32_t epoch);
+void rworld_judge_client_answer(struct world *w, const struct world_request *request);

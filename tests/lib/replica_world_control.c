@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "tests/lib/replica_world.h"
 
-struct replica_rule world_rule(uint64_t voters, uint8_t w, int8_t home)
+struct replica_rule rworld_rule(uint64_t voters, uint8_t w, int8_t home)
 {
     return (struct replica_rule){.voters = voters, .w = w, .home = home};
 }
@@ -24,19 +24,21 @@ static struct world_entry *entry_add(struct world *w, enum world_entry_kind kind
     return entry;
 }
 
+/* Learners may differ: they count nowhere. */
 static bool same_rule(const struct replica_rule *a, const struct replica_rule *b)
 {
-    return a->voters == b->voters && a->learners == b->learners && a->w == b->w &&
-           a->home == b->home;
+    return a->voters == b->voters && a->w == b->w && a->home == b->home;
 }
 
-int32_t world_assign(struct world *w, uint32_t leader, struct replica_rule config, bool lossy)
+int32_t rworld_assign(struct world *w, uint32_t leader, struct replica_rule config, bool lossy)
 {
     struct world_control *c = &w->control;
     int32_t epoch = ++c->epoch;
 
     CHECK(epoch < WORLD_EPOCHS);
-    if (epoch == 1) {
+    bool activated = !lossy && (epoch == 1 || same_rule(&config, &c->active));
+    uint64_t members = config.voters | config.learners | c->active.voters | c->active.learners;
+    if (activated) {
         c->active = config; /* a new partition has nothing to recover */
     }
     struct replica_spec *spec = &c->specs[epoch];
@@ -47,11 +49,16 @@ int32_t world_assign(struct world *w, uint32_t leader, struct replica_rule confi
         .config = config,
         .recover = c->active,
         .lossy = lossy,
+        .activated = activated,
         .lossy_epoch = c->floor,
         .lossy_start = -1,
         .wait_ms = lossy ? (uint32_t)prng_below(&w->prng, 400) : 0,
     };
-    uint64_t members = config.voters | config.learners | c->active.voters | c->active.learners;
+    if (w->rpo_bytes > 0) {
+        spec->rpo_survive = 1;
+        spec->rpo_enforced = true;
+        spec->rpo_bytes = w->rpo_bytes;
+    }
     for (uint32_t id = 1; id <= w->node_count; id++) {
         if ((members & NODE_BIT(id)) != 0) {
             spec->members[spec->member_count++] =
@@ -60,15 +67,17 @@ int32_t world_assign(struct world *w, uint32_t leader, struct replica_rule confi
     }
     c->caught_up = 0;
     c->no_quorum = false;
-    entry_add(w, ENTRY_EPOCH)->epoch = epoch;
-    world_story(w, "control: %sepoch %d, leader %u, voters %llx, learners %llx, w %u, home %d%s",
-                lossy ? "LOSSY " : "", epoch, leader, (unsigned long long)config.voters,
-                (unsigned long long)config.learners, config.w, config.home,
-                same_rule(&config, &c->active) ? "" : ", wants activation");
+    struct world_entry *entry = entry_add(w, ENTRY_EPOCH);
+    entry->epoch = epoch;
+    entry->activated = activated;
+    rworld_story(w, "control: %sepoch %d, leader %u, voters %llx, learners %llx, w %u, home %d%s",
+                 lossy ? "LOSSY " : "", epoch, leader, (unsigned long long)config.voters,
+                 (unsigned long long)config.learners, config.w, config.home,
+                 activated ? "" : ", wants activation");
     return epoch;
 }
 
-void world_register(struct world *w, uint32_t node, uint32_t leader)
+void rworld_register(struct world *w, uint32_t node, uint32_t leader)
 {
     struct world_control *c = &w->control;
     struct world_node *n = &w->nodes[node];
@@ -85,14 +94,14 @@ void world_register(struct world *w, uint32_t node, uint32_t leader)
     entry->node = node;
     entry->incarnation = c->incarnation[node];
     entry->start = c->start[node];
-    world_story(w, "control: node %u registered, start %llu, incarnation %u", node,
-                (unsigned long long)c->start[node], c->incarnation[node]);
+    rworld_story(w, "control: node %u registered, start %llu, incarnation %u", node,
+                 (unsigned long long)c->start[node], c->incarnation[node]);
     if (c->epoch > 0 && c->specs[c->epoch].leader == node) {
-        world_assign(w, leader, c->active, false);
+        rworld_assign(w, leader, c->active, false);
     }
 }
 
-bool world_decide(struct world *w)
+bool rworld_decide(struct world *w)
 {
     struct world_control *c = &w->control;
 
@@ -106,7 +115,7 @@ bool world_decide(struct world *w)
         if (p->epoch != c->epoch || spec->activated) {
             return true; /* rule 8: a compare-and-set */
         }
-        world_story(w, "control: epoch %d is activated", p->epoch);
+        rworld_story(w, "control: epoch %d is activated", p->epoch);
         c->active = spec->config;
         spec->activated = true;
         if (spec->lossy) {
@@ -115,7 +124,7 @@ bool world_decide(struct world *w)
             c->floor = p->epoch;
             w->counters.lossy++;
         }
-        judge_activated(w, p->epoch);
+        rworld_judge_activated(w, p->epoch);
         w->counters.activations++;
         entry_add(w, ENTRY_ACTIVATED)->epoch = p->epoch;
         return true;
@@ -128,7 +137,7 @@ static void assign_node(struct world *w, struct world_node *n, const struct repl
     struct replica_out out = {0};
 
     replica_assign(&n->replica, w->now_ms, spec, &out);
-    world_perform(w, n, &out, NULL, 0);
+    rworld_perform(w, n, &out, NULL, 0);
 }
 
 static void registered(struct world *w, struct world_node *n, const struct world_entry *entry)
@@ -137,11 +146,11 @@ static void registered(struct world *w, struct world_node *n, const struct world
 
     if (entry->node == n->id && n->registered && entry->start == w->control.start[n->id]) {
         replica_registered(&n->replica, w->now_ms, entry->incarnation, entry->start, &out);
-        world_perform(w, n, &out, NULL, 0);
+        rworld_perform(w, n, &out, NULL, 0);
     }
 }
 
-bool world_apply(struct world *w, uint32_t node)
+bool rworld_apply(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
 
@@ -151,23 +160,23 @@ bool world_apply(struct world *w, uint32_t node)
     struct world_entry entry = w->control.log[n->applied++];
     if (entry.kind == ENTRY_REGISTERED) {
         if (entry.node == node) {
-            world_story(w, "node %u learns of its registration", node);
+            rworld_story(w, "node %u learns of its registration", node);
         }
         registered(w, n, &entry);
         return true;
     }
     struct replica_spec spec = w->control.specs[entry.epoch];
     if (entry.kind == ENTRY_EPOCH) {
-        spec.activated = false;
+        spec.activated = entry.activated;
         spec.lossy_start = -1;
     }
-    world_story(w, "node %u learns: epoch %d%s", node, entry.epoch,
-                entry.kind == ENTRY_EPOCH ? "" : " is activated");
+    rworld_story(w, "node %u learns: epoch %d%s", node, entry.epoch,
+                 entry.kind == ENTRY_EPOCH ? "" : " is activated");
     assign_node(w, n, &spec);
     return true;
 }
 
-void world_apply_snapshot(struct world *w, uint32_t node)
+void rworld_apply_snapshot(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
     struct world_control *c = &w->control;
@@ -175,7 +184,7 @@ void world_apply_snapshot(struct world *w, uint32_t node)
     if (!n->up || n->applied == c->log_count) {
         return;
     }
-    world_story(w, "node %u gets a snapshot of the control state", node);
+    rworld_story(w, "node %u gets a snapshot of the control state", node);
     size_t from = n->applied;
     n->applied = c->log_count;
     if (c->epoch > 0) {
@@ -228,12 +237,12 @@ static void request_answered(struct world *w, const struct world_request *reques
     struct world_client *c = &w->clients[request->client];
     struct world_inflight *at = inflight_by_ticket(c, request->ticket);
 
-    judge_client_answer(w, request);
+    rworld_judge_client_answer(w, request);
     if (at == NULL) {
         return; /* nobody waits any more */
     }
-    world_story(w, "node %u answers client %u: offsets %lld..%lld", request->node, request->client,
-                (long long)request->base, (long long)request->last);
+    rworld_story(w, "node %u answers client %u: offsets %lld..%lld", request->node, request->client,
+                 (long long)request->base, (long long)request->last);
     w->counters.acked++;
     c->acked++;
     if (request->epoch > c->newest_acked_epoch) {
@@ -243,7 +252,7 @@ static void request_answered(struct world *w, const struct world_request *reques
 }
 
 /* Whom the node can answer or must let go, after each of its events. */
-void world_answer_clients(struct world *w, struct world_node *n)
+void rworld_answer_clients(struct world *w, struct world_node *n)
 {
     size_t kept = 0;
 
@@ -251,7 +260,7 @@ void world_answer_clients(struct world *w, struct world_node *n)
         struct world_request request = w->requests[i];
         bool leads =
             n->up && n->replica.role == REPLICA_SERVING && n->replica.spec.epoch == request.epoch;
-        if (request.node != n->id || (leads && n->replica.hw <= request.last)) {
+        if (request.node != n->id || (leads && replica_ack_limit(&n->replica) <= request.last)) {
             w->requests[kept++] = request;
         } else if (leads) {
             request_answered(w, &request);
@@ -262,7 +271,7 @@ void world_answer_clients(struct world *w, struct world_node *n)
     w->request_count = kept;
 }
 
-void world_client_timeout(struct world *w, uint32_t client)
+void rworld_client_timeout(struct world *w, uint32_t client)
 {
     struct world_client *c = &w->clients[client];
 
@@ -280,7 +289,7 @@ void world_client_timeout(struct world *w, uint32_t client)
 /* A new epoch for the producer, as a client asks for when its records were lost (KIP-360). */
 static void bump_producer(struct world *w, struct world_client *c)
 {
-    world_story(w, "producer %lld begins anew", (long long)c->producer_id);
+    rworld_story(w, "producer %lld begins anew", (long long)c->producer_id);
     c->producer_epoch++;
     c->next_seq = 0;
     for (size_t i = 0; i < c->inflight_count; i++) {
@@ -318,11 +327,11 @@ static void judge_refusal(struct world *w, const struct world_client *c, uint32_
     const struct replica *r = &w->nodes[node].replica;
 
     if (error == TERN_EPRODUCERFENCED) {
-        world_break(w, "node %u fences a producer whose epoch is the newest", node);
+        rworld_break(w, "node %u fences a producer whose epoch is the newest", node);
     } else if (first && w->control.floor == 0 && w->log_start_max == 0 &&
                r->spec.epoch >= c->newest_acked_epoch) {
-        world_break(w, "node %u finds the oldest batch of producer %lld out of order", node,
-                    (long long)c->producer_id);
+        rworld_break(w, "node %u finds the oldest batch of producer %lld out of order", node,
+                     (long long)c->producer_id);
     }
 }
 
@@ -335,7 +344,7 @@ static void request_add(struct world *w, struct world_request request)
     w->requests[w->request_count++] = request;
 }
 
-int world_send(struct world *w, uint32_t client, uint32_t node)
+int rworld_send(struct world *w, uint32_t client, uint32_t node)
 {
     struct world_client *c = &w->clients[client];
     struct world_node *n = &w->nodes[node];
@@ -357,8 +366,8 @@ int world_send(struct world *w, uint32_t client, uint32_t node)
     struct replica_out out = {0};
     int error = replica_produce(&n->replica, w->now_ms, &b->info, &duplicate, &out);
     if (error != 0) {
-        world_story(w, "client %u sends batch %u (seq %d) to node %u: %s", client, at->payload,
-                    at->seq, node, error_name(error));
+        rworld_story(w, "client %u sends batch %u (seq %d) to node %u: %s", client, at->payload,
+                     at->seq, node, error_name(error));
         bool first = at == c->inflight;
         if (c->producer_id < 0) {
             inflight_remove(c, at);
@@ -374,9 +383,9 @@ int world_send(struct world *w, uint32_t client, uint32_t node)
     at->state = CLIENT_SENT;
     at->sent_to = node;
     at->ticket = ++w->next_ticket;
-    world_story(w, "client %u sends batch %u (seq %d) to node %u: %s %lld..%lld", client,
-                at->payload, at->seq, node, duplicate ? "duplicate of" : "appended as",
-                (long long)b->info.base_offset, (long long)b->info.last_offset);
+    rworld_story(w, "client %u sends batch %u (seq %d) to node %u: %s %lld..%lld", client,
+                 at->payload, at->seq, node, duplicate ? "duplicate of" : "appended as",
+                 (long long)b->info.base_offset, (long long)b->info.last_offset);
     request_add(w, (struct world_request){client, at->ticket, node, n->replica.spec.epoch,
                                           b->info.base_offset, b->info.last_offset, at->payload});
     uint16_t batch = w->batch_count;
@@ -384,8 +393,8 @@ int world_send(struct world *w, uint32_t client, uint32_t node)
         w->counters.duplicates++;
     } else {
         w->batch_count++;
-        judge_append(w, n, batch);
+        rworld_judge_append(w, n, batch);
     }
-    world_perform(w, n, &out, &batch, 1);
+    rworld_perform(w, n, &out, &batch, 1);
     return 0;
 }

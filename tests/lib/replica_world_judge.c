@@ -11,10 +11,11 @@
 /* Where the records end that the node holds as they were committed. */
 static int64_t committed_part(const struct world *w, const struct world_log *log)
 {
-    return world_common(log, &w->committed);
+    return rworld_common(log, &w->committed);
 }
 
-void judge_write(struct world *w, const struct world_node *n, const struct world_write *write)
+void rworld_judge_write(struct world *w, const struct world_node *n,
+                        const struct world_write *write)
 {
     int32_t promised = n->disk.promised;
     int32_t synced = n->disk.synced;
@@ -27,29 +28,30 @@ void judge_write(struct world *w, const struct world_node *n, const struct world
         }
     }
     if (write->kind == EFFECT_PROMISE && write->value <= promised) {
-        world_break(w, "node %u goes back from promise %d", n->id, promised);
+        rworld_break(w, "node %u goes back from promise %d", n->id, promised);
     }
     if (write->kind == EFFECT_SYNCED && (write->value < synced || write->value > promised)) {
-        world_break(w, "node %u stores synced %lld after %d, promised %d", n->id,
-                    (long long)write->value, synced, promised);
+        rworld_break(w, "node %u stores synced %lld after %d, promised %d", n->id,
+                     (long long)write->value, synced, promised);
     }
     if (write->kind == EFFECT_TRUNCATE &&
         w->batches[n->log.at[write->value]].info.base_offset != write->value) {
-        world_break(w, "node %u cuts a batch at %lld", n->id, (long long)write->value);
+        rworld_break(w, "node %u cuts a batch at %lld", n->id, (long long)write->value);
     }
     bool current = promised >= w->control.floor && promised >= w->committed_epoch;
     if (write->kind == EFFECT_LOG_START && current && write->value > w->committed.end) {
-        world_break(w, "node %u deletes below %lld, committed is only %lld", n->id,
-                    (long long)write->value, (long long)w->committed.end);
+        rworld_break(w, "node %u deletes below %lld, committed is only %lld", n->id,
+                     (long long)write->value, (long long)w->committed.end);
     }
     if (write->kind == EFFECT_LOG_START && write->value > w->log_start_max) {
         w->log_start_max = write->value;
     }
     int64_t kept = write->value > n->log.start ? write->value : n->log.start;
+    int64_t part = committed_part(w, &n->log);
     if ((write->kind == EFFECT_TRUNCATE || write->kind == EFFECT_RESTART) && current &&
-        committed_part(w, &n->log) > kept) {
-        world_break(w, "node %u cuts committed records from %lld on", n->id,
-                    (long long)write->value);
+        !w->control.specs[promised].lossy && (part < n->had ? part : n->had) > kept) {
+        rworld_break(w, "node %u cuts committed records from %lld on", n->id,
+                     (long long)write->value);
     }
     if (write->kind == EFFECT_RESTART && write->value > w->log_start_max) {
         w->log_start_max = write->value;
@@ -64,12 +66,12 @@ static void judge_initial(struct world *w, const struct world_node *n, int32_t e
         return;
     }
     if (n->log.start > w->committed.end || committed_part(w, &n->log) < w->committed.end) {
-        world_break(w, "the initial log of epoch %d lacks what was committed up to %lld", epoch,
-                    (long long)w->committed.end);
+        rworld_break(w, "the initial log of epoch %d lacks what was committed up to %lld", epoch,
+                     (long long)w->committed.end);
     }
 }
 
-void judge_role(struct world *w, struct world_node *n)
+void rworld_judge_role(struct world *w, struct world_node *n)
 {
     if (!n->up || n->replica.role != REPLICA_SERVING) {
         return;
@@ -78,30 +80,31 @@ void judge_role(struct world *w, struct world_node *n)
     struct world_epoch *e = &w->epochs[epoch];
     if (e->leader == 0) {
         e->leader = n->id;
+        w->counters.served++;
         e->leader_start = n->replica.start_number;
         e->log = n->log;
         e->hw = -1;
         if (w->control.specs[epoch].leader != n->id) {
-            world_break(w, "node %u serves epoch %d of another", n->id, epoch);
+            rworld_break(w, "node %u serves epoch %d of another", n->id, epoch);
         }
         if (w->control.specs[epoch].lossy && !w->control.specs[epoch].activated) {
-            world_break(w, "the lossy epoch %d serves before it is activated", epoch);
+            rworld_break(w, "the lossy epoch %d serves before it is activated", epoch);
         }
         judge_initial(w, n, epoch);
     } else if (e->leader != n->id || e->leader_start != n->replica.start_number) {
-        world_break(w, "epoch %d is served a second time, by node %u", epoch, n->id);
+        rworld_break(w, "epoch %d is served a second time, by node %u", epoch, n->id);
     }
 }
 
-void judge_append(struct world *w, const struct world_node *n, uint16_t batch)
+void rworld_judge_append(struct world *w, const struct world_node *n, uint16_t batch)
 {
     const struct batch_info *info = &w->batches[batch].info;
     struct world_epoch *e = &w->epochs[n->replica.spec.epoch];
 
     if (info->base_offset != e->log.end || info->leader_epoch != n->replica.spec.epoch ||
         info->last_offset - info->base_offset + 1 != info->count) {
-        world_break(w, "node %u appends at %lld, its log ends at %lld", n->id,
-                    (long long)info->base_offset, (long long)e->log.end);
+        rworld_break(w, "node %u appends at %lld, its log ends at %lld", n->id,
+                     (long long)info->base_offset, (long long)e->log.end);
         return;
     }
     for (int64_t offset = info->base_offset; offset <= info->last_offset; offset++) {
@@ -112,24 +115,29 @@ void judge_append(struct world *w, const struct world_node *n, uint16_t batch)
 
 /* ---- what a node says ------------------------------------------------------------------------ */
 
-void judge_ack(struct world *w, const struct world_node *n, int32_t epoch, int64_t offset)
+void rworld_judge_ack(struct world *w, const struct world_node *n, int32_t epoch, int64_t offset)
 {
     struct world_epoch *e = &w->epochs[epoch];
     const struct replica_member *m = spec_member(&w->control.specs[epoch], n->id);
 
     if (n->disk.synced != epoch || n->disk.promised < epoch) {
-        world_break(w, "node %u acknowledges epoch %d with synced %d", n->id, epoch,
-                    n->disk.synced);
+        rworld_break(w, "node %u acknowledges epoch %d with synced %d", n->id, epoch,
+                     n->disk.synced);
     }
-    if (n->disk.log.end < offset || world_common(&n->disk.log, &e->log) < offset) {
-        world_break(w, "node %u acknowledges up to %lld what it does not hold", n->id,
-                    (long long)offset);
+    if (n->disk.log.end < offset || rworld_common(&n->disk.log, &e->log) < offset) {
+        rworld_break(w, "node %u acknowledges up to %lld what it does not hold", n->id,
+                     (long long)offset);
+    }
+    if (epoch < n->replica.promised) {
+        rworld_break(w, "node %u acknowledges epoch %d, promised is %d", n->id, epoch,
+                     n->replica.promised);
     }
     if (!n->registered) {
-        world_break(w, "node %u acknowledges before it is registered", n->id);
+        rworld_break(w, "node %u acknowledges before it is registered", n->id);
     }
-    if (m != NULL && m->incarnation == n->replica.incarnation && offset > e->acked[n->id]) {
-        e->acked[n->id] = offset;
+    if (m != NULL && m->incarnation == n->replica.incarnation) {
+        e->acks_sent[n->id]++;
+        e->acked[n->id] = offset > e->acked[n->id] ? offset : e->acked[n->id];
     }
     if (e->acked_any_incarnation[n->id] != n->replica.incarnation) {
         e->acked_any_incarnation[n->id] = n->replica.incarnation;
@@ -157,18 +165,19 @@ static int64_t shipped(const struct world *w, const struct world_node *n,
     return end;
 }
 
-void judge_answer(struct world *w, const struct world_node *n, const struct replica_answer *answer)
+void rworld_judge_answer(struct world *w, const struct world_node *n,
+                         const struct replica_answer *answer)
 {
     if (!n->registered) {
-        world_break(w, "node %u answers before it is registered", n->id);
+        rworld_break(w, "node %u answers before it is registered", n->id);
     }
     if (answer->epoch > n->disk.promised || answer->synced > n->disk.synced ||
         answer->leo > n->disk.log.end) {
-        world_break(w, "node %u reveals what its disk does not hold", n->id);
+        rworld_break(w, "node %u reveals what its disk does not hold", n->id);
     }
     for (size_t i = 0; i < answer->history_count; i++) {
         if (answer->history[i].start_offset > answer->leo) {
-            world_break(w, "node %u answers with a history beyond its end", n->id);
+            rworld_break(w, "node %u answers with a history beyond its end", n->id);
         }
     }
     struct world_epoch *e = &w->epochs[answer->epoch];
@@ -221,9 +230,9 @@ static void commit_batch(struct world *w, uint16_t batch)
     for (int64_t offset = w->log_start_max; offset < w->committed.end; offset++) {
         uint16_t other = w->committed.at[offset];
         if (other != batch && is_same_batch(&w->batches[other].info, info)) {
-            world_break(w, "batch %u of producer %lld is committed twice, at %lld and %lld",
-                        w->batches[batch].payload, (long long)info->producer_id, (long long)offset,
-                        (long long)info->base_offset);
+            rworld_break(w, "batch %u of producer %lld is committed twice, at %lld and %lld",
+                         w->batches[batch].payload, (long long)info->producer_id, (long long)offset,
+                         (long long)info->base_offset);
         }
     }
 }
@@ -237,25 +246,25 @@ static void judge_commit(struct world *w, struct world_node *n, int32_t epoch, i
         return; /* a home that was given up goes on alone: exposed, and told so */
     }
     if (spec_needs_activation(spec)) {
-        world_break(w, "epoch %d commits before it is activated", epoch);
+        rworld_break(w, "epoch %d commits before it is activated", epoch);
     }
     if (hw > 0 && !durable_by_rule(w, epoch, hw)) {
-        world_break(w, "epoch %d commits up to %lld without its quorum", epoch, (long long)hw);
+        rworld_break(w, "epoch %d commits up to %lld without its quorum", epoch, (long long)hw);
     }
     int64_t known = hw < w->committed.end ? hw : w->committed.end;
     if (committed_part(w, &n->log) < known) {
-        world_break(w, "epoch %d commits another record where one was committed below %lld", epoch,
-                    (long long)known);
+        rworld_break(w, "epoch %d commits another record where one was committed below %lld", epoch,
+                     (long long)known);
         return;
     }
     if (hw > w->committed.end) {
         w->counters.commits++;
-        world_story(w, "  committed up to %lld", (long long)hw);
+        rworld_story(w, "  committed up to %lld", (long long)hw);
     }
     for (int64_t offset = w->committed.end; offset < hw; offset++) {
         uint16_t batch = n->log.at[offset];
         if (offset < n->log.start) {
-            world_break(w, "epoch %d commits what is not there at %lld", epoch, (long long)offset);
+            rworld_break(w, "epoch %d commits what is not there at %lld", epoch, (long long)offset);
             return;
         }
         commit_batch(w, batch);
@@ -273,16 +282,16 @@ static void judge_shown(struct world *w, struct world_node *n)
     const struct replica *r = &n->replica;
 
     if (r->hw < n->hw_shown && n->hw_shown_epoch >= w->control.floor) {
-        world_break(w, "node %u showed %lld, now only %lld", n->id, (long long)n->hw_shown,
-                    (long long)r->hw);
+        rworld_break(w, "node %u showed %lld, now only %lld", n->id, (long long)n->hw_shown,
+                     (long long)r->hw);
     }
     if (r->hw > n->hw_shown && r->promised >= w->control.floor) {
         if (r->hw > w->committed.end || committed_part(w, &n->log) < r->hw) {
-            world_break(w, "node %u shows up to %lld, which was never committed", n->id,
-                        (long long)r->hw);
+            rworld_break(w, "node %u shows up to %lld, which was never committed", n->id,
+                         (long long)r->hw);
         }
         if (r->hw > r->leo_durable && r->role == REPLICA_FOLLOWING) {
-            world_break(w, "node %u shows what is not durable", n->id);
+            rworld_break(w, "node %u shows what is not durable", n->id);
         }
     }
     if (r->hw != n->hw_shown) {
@@ -291,7 +300,7 @@ static void judge_shown(struct world *w, struct world_node *n)
     }
 }
 
-void judge_node(struct world *w, struct world_node *n)
+void rworld_judge_node(struct world *w, struct world_node *n)
 {
     const struct replica *r = &n->replica;
 
@@ -299,8 +308,8 @@ void judge_node(struct world *w, struct world_node *n)
         return;
     }
     if (r->leo != n->log.end || r->log_start != n->log.start) {
-        world_break(w, "node %u thinks its log is %lld..%lld", n->id, (long long)r->log_start,
-                    (long long)r->leo);
+        rworld_break(w, "node %u thinks its log is %lld..%lld", n->id, (long long)r->log_start,
+                     (long long)r->leo);
     }
     if (r->role == REPLICA_SERVING && r->leader_hw > w->epochs[r->spec.epoch].hw) {
         judge_commit(w, n, r->spec.epoch, r->leader_hw);
@@ -310,7 +319,7 @@ void judge_node(struct world *w, struct world_node *n)
 
 /* ---- activations ----------------------------------------------------------------------------- */
 
-void judge_activation(struct world *w, const struct world_node *n, int32_t epoch)
+void rworld_judge_activation(struct world *w, const struct world_node *n, int32_t epoch)
 {
     struct world_epoch *e = &w->epochs[epoch];
     const struct replica *r = &n->replica;
@@ -328,21 +337,21 @@ void judge_activation(struct world *w, const struct world_node *n, int32_t epoch
     }
     int64_t kept = committed_part(w, &n->log);
     if (kept < known) {
-        world_break(w, "lossy epoch %d loses from %lld on what a survivor had up to %lld", epoch,
-                    (long long)kept, (long long)known);
+        rworld_break(w, "lossy epoch %d loses from %lld on what a survivor had up to %lld", epoch,
+                     (long long)kept, (long long)known);
     }
 }
 
-void judge_activated(struct world *w, int32_t epoch)
+void rworld_judge_activated(struct world *w, int32_t epoch)
 {
     const struct replica_spec *spec = &w->control.specs[epoch];
 
     if (!spec->lossy) {
         return;
     }
-    int64_t kept = world_common(&w->epochs[epoch].log, &w->committed);
-    world_story(w, "  committed was up to %lld, kept is up to %lld", (long long)w->committed.end,
-                (long long)kept);
+    int64_t kept = rworld_common(&w->epochs[epoch].log, &w->committed);
+    rworld_story(w, "  committed was up to %lld, kept is up to %lld", (long long)w->committed.end,
+                 (long long)kept);
     w->committed.end = kept;
     if (w->log_start_max > kept) {
         w->log_start_max = kept;
@@ -351,16 +360,68 @@ void judge_activated(struct world *w, int32_t epoch)
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
-void judge_client_answer(struct world *w, const struct world_request *request)
+/* What a majority of another region's members has acknowledged; -1: not even the initial log. */
+static int64_t shipped_to_others(const struct world *w, int32_t epoch)
 {
+    const struct replica_spec *spec = &w->control.specs[epoch];
+    const struct world_epoch *e = &w->epochs[epoch];
+    uint64_t members = spec->config.voters | spec->config.learners;
+    int64_t best = -1;
+
+    for (int64_t offset = 0; offset <= e->log.end; offset++) {
+        for (int8_t region = 0; region < WORLD_NODES; region++) {
+            int there = 0;
+            int hold = 0;
+            for (uint32_t id = 1; id <= w->node_count; id++) {
+                if ((members & NODE_BIT(id)) != 0 && w->nodes[id].region == region) {
+                    there++;
+                    hold += e->acks_sent[id] > 0 && e->acked[id] >= offset;
+                }
+            }
+            if (region != w->nodes[e->leader].region && hold > there / 2) {
+                best = offset;
+            }
+        }
+    }
+    return best;
+}
+
+static void judge_exposure(struct world *w, const struct world_request *request)
+{
+    const struct world_epoch *e = &w->epochs[request->epoch];
+    uint64_t bytes = 0;
+
+    if (w->rpo_bytes == 0 || w->control.specs[request->epoch].config.home < 0) {
+        return;
+    }
+    int64_t offset = shipped_to_others(w, request->epoch);
+    if (offset < 0) {
+        rworld_break(w, "epoch %d answers before another region has its initial log",
+                     request->epoch);
+        return;
+    }
+    while (offset <= request->last) {
+        const struct batch_info *info = &w->batches[e->log.at[offset]].info;
+        bytes += info->leader_epoch == request->epoch ? info->bytes : 0;
+        offset = info->last_offset + 1;
+    }
+    if (bytes > w->rpo_bytes) {
+        rworld_break(w, "epoch %d exposes %llu bytes, the bound is %llu", request->epoch,
+                     (unsigned long long)bytes, (unsigned long long)w->rpo_bytes);
+    }
+}
+
+void rworld_judge_client_answer(struct world *w, const struct world_request *request)
+{
+    judge_exposure(w, request);
     if (request->epoch < w->control.floor) {
         return;
     }
     for (int64_t offset = request->base; offset <= request->last; offset++) {
         if (offset >= w->committed.end ||
             w->batches[w->committed.at[offset]].payload != request->payload) {
-            world_break(w, "node %u answers batch %u at %lld, where it is not committed",
-                        request->node, request->payload, (long long)offset);
+            rworld_break(w, "node %u answers batch %u at %lld, where it is not committed",
+                         request->node, request->payload, (long long)offset);
             return;
         }
     }
@@ -368,7 +429,7 @@ void judge_client_answer(struct world *w, const struct world_request *request)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-uint32_t world_leader(const struct world *w)
+uint32_t rworld_leader(const struct world *w)
 {
     uint32_t leader = w->control.specs[w->control.epoch].leader;
     const struct world_node *n = &w->nodes[leader];
@@ -380,7 +441,7 @@ uint32_t world_leader(const struct world *w)
     return leader;
 }
 
-bool world_recoverable(const struct world *w)
+bool rworld_recoverable(const struct world *w)
 {
     const struct world_control *c = &w->control;
     struct replica_spec spec = {0};
@@ -414,26 +475,26 @@ static void judge_producers(struct world *w, struct world_node *n)
     producers_pack(fresh, &a);
     producers_pack(r->producers, &b);
     if (r->producers_at != r->leo || !slice_equal(buf_slice(&a), buf_slice(&b))) {
-        world_break(w, "node %u has other producers than its log", n->id);
+        rworld_break(w, "node %u has other producers than its log", n->id);
     }
     buf_fini(&a);
     buf_fini(&b);
     producers_free(fresh);
 }
 
-bool world_converged(struct world *w)
+bool rworld_converged(struct world *w)
 {
-    uint32_t leader = world_leader(w);
+    uint32_t leader = rworld_leader(w);
 
     if (leader == 0) {
-        world_break(w, "nobody serves epoch %d", w->control.epoch);
+        rworld_break(w, "nobody serves epoch %d", w->control.epoch);
         return false;
     }
     const struct replica *l = &w->nodes[leader].replica;
     uint64_t members = l->spec.config.voters | l->spec.config.learners;
     if (!replica_hw_known(l) || l->hw != l->leo) {
-        world_break(w, "leader %u of epoch %d: hw %lld, log ends at %lld", leader, l->spec.epoch,
-                    (long long)l->hw, (long long)l->leo);
+        rworld_break(w, "leader %u of epoch %d: hw %lld, log ends at %lld", leader, l->spec.epoch,
+                     (long long)l->hw, (long long)l->leo);
     }
     for (uint32_t id = 1; id <= w->node_count; id++) {
         struct world_node *n = &w->nodes[id];
@@ -441,14 +502,14 @@ bool world_converged(struct world *w)
             continue;
         }
         if (n->replica.synced_durable != l->spec.epoch || n->log.end != l->leo ||
-            world_common(&n->log, &w->nodes[leader].log) != l->leo ||
+            rworld_common(&n->log, &w->nodes[leader].log) != l->leo ||
             n->replica.leo_durable != l->leo) {
-            world_break(w, "node %u does not follow: synced %d, log %lld..%lld of %lld", id,
-                        n->replica.synced_durable, (long long)n->log.start, (long long)n->log.end,
-                        (long long)l->leo);
+            rworld_break(w, "node %u does not follow: synced %d, log %lld..%lld of %lld", id,
+                         n->replica.synced_durable, (long long)n->log.start, (long long)n->log.end,
+                         (long long)l->leo);
         } else if (n->replica.hw != l->hw) {
-            world_break(w, "node %u shows %lld of %lld", id, (long long)n->replica.hw,
-                        (long long)l->hw);
+            rworld_break(w, "node %u shows %lld of %lld", id, (long long)n->replica.hw,
+                         (long long)l->hw);
         } else if (w->log_start_max == 0 && n->log.start == 0) {
             judge_producers(w, n);
         }
@@ -456,8 +517,13 @@ bool world_converged(struct world *w)
     return w->broken[0] == 0;
 }
 
-bool world_idle(const struct world *w)
+bool rworld_idle(const struct world *w)
 {
+    for (size_t i = 0; i < ARRAY_COUNT(w->control.proposals); i++) {
+        if (w->control.proposals[i].used) {
+            return false;
+        }
+    }
     for (uint32_t a = 1; a <= w->node_count; a++) {
         const struct world_node *n = &w->nodes[a];
         if (!n->up) {
@@ -478,27 +544,27 @@ bool world_idle(const struct world *w)
     return true;
 }
 
-void world_settle(struct world *w)
+void rworld_settle(struct world *w)
 {
-    for (int round = 0; round < 1000 && !world_idle(w); round++) {
+    for (int round = 0; round < 1000 && !rworld_idle(w); round++) {
         for (uint32_t a = 1; a <= w->node_count; a++) {
-            while (world_apply(w, a)) {
+            while (rworld_apply(w, a)) {
             }
-            world_writes_done(w, a);
-            world_turn(w, a);
+            rworld_writes_done(w, a);
+            rworld_turn(w, a);
             for (uint32_t b = 1; b <= w->node_count; b++) {
                 for (int c = 0; c < CHANNELS; c++) {
-                    while (world_deliver(w, a, b, (enum world_channel)c)) {
+                    while (rworld_deliver(w, a, b, (enum world_channel)c)) {
                     }
                 }
             }
         }
-        while (world_decide(w)) {
+        while (rworld_decide(w)) {
         }
     }
     for (uint32_t a = 1; a <= w->node_count; a++) {
         for (int k = 0; k < WORLD_LOG; k++) {
-            world_feed_producers(w, a);
+            rworld_feed_producers(w, a);
         }
     }
 }

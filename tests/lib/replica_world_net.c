@@ -12,14 +12,15 @@ static enum world_channel channel_of(enum world_message_kind kind)
 }
 
 /* NULL: the link is down, and what is sent is lost. */
-struct world_message *world_send_message(struct world *w, uint32_t from, uint32_t to,
-                                         enum world_message_kind kind)
+struct world_message *rworld_send_message(struct world *w, uint32_t from, uint32_t to,
+                                          enum world_message_kind kind)
 {
     CHECK(from != to && to >= 1 && to <= w->node_count);
-    if (!w->link_up[from][to]) {
+    enum world_channel channel = channel_of(kind);
+    if ((w->channels_up[from][to] & CHANNEL_BIT(channel)) == 0) {
         return NULL;
     }
-    struct world_queue *q = &w->queues[from][to][channel_of(kind)];
+    struct world_queue *q = &w->queues[from][to][channel];
     if (q->first == q->count) {
         q->first = q->count = 0;
     }
@@ -37,7 +38,7 @@ struct world_message *world_send_message(struct world *w, uint32_t from, uint32_
 
 static void send_answer(struct world *w, struct world_node *n)
 {
-    struct world_message *m = world_send_message(w, n->id, n->answer_to, MESSAGE_ANSWER);
+    struct world_message *m = rworld_send_message(w, n->id, n->answer_to, MESSAGE_ANSWER);
 
     n->answer_to = 0;
     if (m == NULL) {
@@ -46,7 +47,7 @@ static void send_answer(struct world *w, struct world_node *n)
     m->answer = replica_answer_now(&n->replica);
     m->answer.complaint = n->answer_complaint;
     history_copy(&m->history, m->answer.history, m->answer.history_count);
-    judge_answer(w, n, &m->answer);
+    rworld_judge_answer(w, n, &m->answer);
 }
 
 static void send_ack(struct world *w, struct world_node *n)
@@ -54,11 +55,11 @@ static void send_ack(struct world *w, struct world_node *n)
     uint32_t to = n->ack_to;
 
     n->ack_to = 0;
-    if (n->replica.promised != n->ack_epoch) {
+    if (n->replica.promised != n->ack_epoch && !MUTANT(late_ack)) {
         return; /* rule 2: the check is made when the ack is sent */
     }
-    judge_ack(w, n, n->ack_epoch, n->ack_offset);
-    struct world_message *m = world_send_message(w, n->id, to, MESSAGE_ACK);
+    rworld_judge_ack(w, n, n->ack_epoch, n->ack_offset);
+    struct world_message *m = rworld_send_message(w, n->id, to, MESSAGE_ACK);
     if (m != NULL) {
         m->ack = (struct replica_ack){n->ack_epoch, n->replica.incarnation, n->ack_offset};
     }
@@ -71,7 +72,7 @@ static void send_mark(struct world *w, struct world_node *n, uint32_t to)
     if (!replica_push_head(&n->replica, to, &head)) {
         return;
     }
-    struct world_message *m = world_send_message(w, n->id, to, MESSAGE_MARK);
+    struct world_message *m = rworld_send_message(w, n->id, to, MESSAGE_MARK);
     if (m != NULL) {
         m->epoch = head.epoch;
         m->hw = head.hw;
@@ -94,7 +95,7 @@ static size_t take_batches(struct world *w, const struct world_node *n, int64_t 
     while (count < most && offset < end) {
         out[count] = n->log.at[offset];
         if (w->batches[out[count]].info.base_offset != offset) {
-            world_break(w, "node %u sends from %lld, inside a batch", n->id, (long long)offset);
+            rworld_break(w, "node %u sends from %lld, inside a batch", n->id, (long long)offset);
             return count;
         }
         offset = w->batches[out[count]].info.last_offset + 1;
@@ -109,12 +110,17 @@ static void send_pushes(struct world *w, struct world_node *n, uint32_t to)
     bool first = true;
 
     while (replica_push_head(&n->replica, to, &head)) {
+        const struct world_queue *q = &w->queues[n->id][to][CHANNEL_DATA];
         uint16_t batches[WORLD_PUSH_MAX];
         size_t count = take_batches(w, n, head.base, n->replica.leo, batches);
         if (count == 0 && !first) {
             return;
         }
-        struct world_message *m = world_send_message(w, n->id, to, MESSAGE_PUSH);
+        if (count > 0 && w->push_window > 0 && q->count - q->first >= w->push_window) {
+            n->push_to |= NODE_BIT(to);
+            return;
+        }
+        struct world_message *m = rworld_send_message(w, n->id, to, MESSAGE_PUSH);
         if (m != NULL) {
             m->push = head;
             memcpy(m->batches, batches, sizeof batches);
@@ -133,7 +139,7 @@ static void send_pushes(struct world *w, struct world_node *n, uint32_t to)
     }
 }
 
-void world_turn(struct world *w, uint32_t node)
+void rworld_turn(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
 
@@ -146,7 +152,7 @@ void world_turn(struct world *w, uint32_t node)
     n->fence_to = n->push_to = n->mark_to = 0;
     for (uint32_t to = 1; to <= w->node_count; to++) {
         if ((fence_to & NODE_BIT(to)) != 0 && n->replica.role != REPLICA_FOLLOWING) {
-            struct world_message *m = world_send_message(w, node, to, MESSAGE_FENCE);
+            struct world_message *m = rworld_send_message(w, node, to, MESSAGE_FENCE);
             if (m != NULL) {
                 m->epoch = n->replica.spec.epoch;
             }
@@ -186,7 +192,7 @@ static void answer_copy(struct world *w, struct world_node *n, uint32_t to,
     }
     uint16_t batches[WORLD_PUSH_MAX];
     size_t count = take_batches(w, n, ask->offset, n->replica.leo_durable, batches);
-    struct world_message *m = world_send_message(w, n->id, to, MESSAGE_COPIED);
+    struct world_message *m = rworld_send_message(w, n->id, to, MESSAGE_COPIED);
     if (m == NULL) {
         return;
     }
@@ -207,37 +213,38 @@ static void tell_message(struct world *w, uint32_t from, uint32_t to, const stru
     }
     switch (m->kind) {
     case MESSAGE_FENCE:
-        world_story(w, "%u -> %u: fence, epoch %d", from, to, m->epoch);
+        rworld_story(w, "%u -> %u: fence, epoch %d", from, to, m->epoch);
         break;
     case MESSAGE_ANSWER:
-        world_story(w, "%u -> %u: answer%s: promised %d, incarnation %u, synced %d, log %lld..%lld",
-                    from, to, a->complaint ? " (complaint)" : "", a->epoch, a->incarnation,
-                    a->synced, (long long)a->log_start, (long long)a->leo);
+        rworld_story(w,
+                     "%u -> %u: answer%s: promised %d, incarnation %u, synced %d, log %lld..%lld",
+                     from, to, a->complaint ? " (complaint)" : "", a->epoch, a->incarnation,
+                     a->synced, (long long)a->log_start, (long long)a->leo);
         break;
     case MESSAGE_ACK:
-        world_story(w, "%u -> %u: ack, epoch %d, up to %lld", from, to, m->ack.epoch,
-                    (long long)m->ack.leo);
+        rworld_story(w, "%u -> %u: ack, epoch %d, up to %lld", from, to, m->ack.epoch,
+                     (long long)m->ack.leo);
         break;
     case MESSAGE_MARK:
-        world_story(w, "%u -> %u: mark, epoch %d, hw %lld", from, to, m->epoch, (long long)m->hw);
+        rworld_story(w, "%u -> %u: mark, epoch %d, hw %lld", from, to, m->epoch, (long long)m->hw);
         break;
     case MESSAGE_COPY:
-        world_story(w, "%u -> %u: copy to me from %lld", from, to, (long long)m->offset);
+        rworld_story(w, "%u -> %u: copy to me from %lld", from, to, (long long)m->offset);
         break;
     case MESSAGE_PUSH:
-        world_story(w,
-                    "%u -> %u: push%s, epoch %d, base %lld, %zu batches, initial end %lld, "
-                    "hw %lld, log start %lld",
-                    from, to,
-                    p->truncate  ? " (cut)"
-                    : p->restart ? " (restart)"
-                                 : "",
-                    p->epoch, (long long)p->base, m->batch_count, (long long)p->initial_end,
-                    (long long)p->hw, (long long)p->log_start);
+        rworld_story(w,
+                     "%u -> %u: push%s, epoch %d, base %lld, %zu batches, initial end %lld, "
+                     "hw %lld, log start %lld",
+                     from, to,
+                     p->truncate  ? " (cut)"
+                     : p->restart ? " (restart)"
+                                  : "",
+                     p->epoch, (long long)p->base, m->batch_count, (long long)p->initial_end,
+                     (long long)p->hw, (long long)p->log_start);
         break;
     case MESSAGE_COPIED:
-        world_story(w, "%u -> %u: copied from %lld: %zu batches", from, to, (long long)m->offset,
-                    m->batch_count);
+        rworld_story(w, "%u -> %u: copied from %lld: %zu batches", from, to, (long long)m->offset,
+                     m->batch_count);
         break;
     }
 }
@@ -275,10 +282,10 @@ static void arrive(struct world *w, struct world_node *n, uint32_t from, struct 
         replica_on_copied(r, w->now_ms, from, m->epoch, infos, count, &out);
         break;
     }
-    world_perform(w, n, &out, m->batches, count);
+    rworld_perform(w, n, &out, m->batches, count);
 }
 
-bool world_deliver(struct world *w, uint32_t from, uint32_t to, enum world_channel channel)
+bool rworld_deliver(struct world *w, uint32_t from, uint32_t to, enum world_channel channel)
 {
     struct world_queue *q = &w->queues[from][to][channel];
 
@@ -295,28 +302,38 @@ bool world_deliver(struct world *w, uint32_t from, uint32_t to, enum world_chann
 
 /* ---- links ----------------------------------------------------------------------------------- */
 
-static void lose(struct world *w, uint32_t from, uint32_t to)
+bool rworld_linked(const struct world *w, uint32_t a, uint32_t b)
+{
+    return w->channels_up[a][b] == CHANNELS_ALL;
+}
+
+static void lose(struct world *w, uint32_t from, uint32_t to, unsigned channels)
 {
     for (int c = 0; c < CHANNELS; c++) {
         struct world_queue *q = &w->queues[from][to][c];
-        for (; q->first < q->count; q->first++) {
+        for (; q->first < q->count && (channels & CHANNEL_BIT(c)) != 0; q->first++) {
             history_fini(&q->messages[q->first].history);
         }
     }
 }
 
-void world_link_down(struct world *w, uint32_t a, uint32_t b)
+void rworld_link_down(struct world *w, uint32_t a, uint32_t b, unsigned channels)
 {
-    CHECK(w->link_up[a][b]);
-    world_story(w, "the link %u - %u breaks", a, b);
-    w->link_up[a][b] = w->link_up[b][a] = false;
-    lose(w, a, b);
-    lose(w, b, a);
-    w->nodes[a].down_due |= NODE_BIT(b);
-    w->nodes[b].down_due |= NODE_BIT(a);
+    rworld_story(w, "the link %u - %u breaks%s", a, b,
+                 channels == CHANNELS_ALL                   ? ""
+                 : channels == CHANNEL_BIT(CHANNEL_CONTROL) ? " (control)"
+                                                            : " (data)");
+    if (rworld_linked(w, a, b)) {
+        w->nodes[a].down_due |= NODE_BIT(b);
+        w->nodes[b].down_due |= NODE_BIT(a);
+    }
+    w->channels_up[a][b] &= ~channels;
+    w->channels_up[b][a] &= ~channels;
+    lose(w, a, b, channels);
+    lose(w, b, a, channels);
 }
 
-void world_tell_down(struct world *w, uint32_t node, uint32_t peer)
+void rworld_tell_down(struct world *w, uint32_t node, uint32_t peer)
 {
     struct world_node *n = &w->nodes[node];
 
@@ -325,7 +342,7 @@ void world_tell_down(struct world *w, uint32_t node, uint32_t peer)
     }
     n->down_due &= ~NODE_BIT(peer);
     if (n->up) {
-        world_story(w, "node %u hears that %u is gone", node, peer);
+        rworld_story(w, "node %u hears that %u is gone", node, peer);
         replica_peer_down(&n->replica, peer);
     }
 }
@@ -335,16 +352,16 @@ static void tell_up(struct world *w, uint32_t node, uint32_t peer)
     struct world_node *n = &w->nodes[node];
     struct replica_out out = {0};
 
-    world_tell_down(w, node, peer);
+    rworld_tell_down(w, node, peer);
     replica_peer_up(&n->replica, w->now_ms, peer, &out);
-    world_perform(w, n, &out, NULL, 0);
+    rworld_perform(w, n, &out, NULL, 0);
 }
 
-void world_link_up(struct world *w, uint32_t a, uint32_t b)
+void rworld_link_up(struct world *w, uint32_t a, uint32_t b)
 {
-    CHECK(!w->link_up[a][b] && w->nodes[a].up && w->nodes[b].up);
-    world_story(w, "the link %u - %u is back", a, b);
-    w->link_up[a][b] = w->link_up[b][a] = true;
+    CHECK(!rworld_linked(w, a, b) && w->nodes[a].up && w->nodes[b].up);
+    rworld_story(w, "the link %u - %u is back", a, b);
+    w->channels_up[a][b] = w->channels_up[b][a] = CHANNELS_ALL;
     tell_up(w, a, b);
     tell_up(w, b, a);
 }

@@ -3,7 +3,8 @@
  *
  * One seed is one walk; it also chooses the scenario and how the weather is. REPLICA_SEED=n tells
  * the story of one walk, REPLICA_WALKS=n says how many each scenario gets, REPLICA_FIRST=n where
- * the seeds begin. */
+ * the seeds begin. In a build with mutants REPLICA_MUTANT=name switches one on (see base/mutant.h)
+ * and REPLICA_MUTANT=list names them. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 #include "tests/lib/replica_world.h"
 #include "tests/lib/test.h"
 
-#define WALKS        5000
-#define CHAOS_EPOCHS 12
+#define WALKS        3000
+#define CHAOS_EPOCHS 20
 #define QUIET_ROUNDS 400
 #define ROUND_MS     100
 
@@ -103,6 +104,7 @@ enum what {
     DO_DECIDE,
     DO_LOG_START,
     DO_WEATHER,
+    DO_IMAGE,
     DO_WHATS,
 };
 
@@ -183,17 +185,19 @@ static void assign_lossy(struct walk *k)
     if ((active->voters & NODE_BIT(leader)) == 0 || active->voters == NODE_BIT(leader)) {
         return;
     }
-    struct replica_rule rule = world_rule(NODE_BIT(leader), 1, home);
+    struct replica_rule rule = rworld_rule(NODE_BIT(leader), 1, home);
     rule.learners = (active->voters | active->learners) & ~NODE_BIT(leader);
     k->lossy++;
-    (void)world_assign(&k->world, leader, rule, true);
+    (void)rworld_assign(&k->world, leader, rule, true);
 }
 
 static void assign_any(struct walk *k)
 {
     struct world *w = &k->world;
 
-    if (w->control.epoch >= CHAOS_EPOCHS) {
+    /* Mostly epochs that have come to something are replaced. */
+    bool early = w->control.epoch > 0 && rworld_leader(w) == 0;
+    if (w->control.epoch >= CHAOS_EPOCHS || (early && chance(k, 4, 5))) {
         return;
     }
     if (w->control.epoch > 0 && k->lossy < k->scenario->lossy_max && chance(k, 1, 4)) {
@@ -205,7 +209,7 @@ static void assign_any(struct walk *k)
         rule = w->control.active;
     }
     uint64_t wanted = chance(k, 4, 5) ? up_nodes(k) : ~(uint64_t)0;
-    (void)world_assign(w, pick_leader(k, &rule, wanted), rule, false);
+    (void)rworld_assign(w, pick_leader(k, &rule, wanted), rule, false);
 }
 
 static void register_node(struct walk *k, uint32_t node)
@@ -218,7 +222,7 @@ static void register_node(struct walk *k, uint32_t node)
             uint64_t wanted = chance(k, 1, 2) ? NODE_BIT(node) : up_nodes(k);
             leader = pick_leader(k, &w->control.active, wanted);
         }
-        world_register(w, node, leader);
+        rworld_register(w, node, leader);
     }
 }
 
@@ -247,7 +251,7 @@ static void deliver_any(struct walk *k)
                 struct world_queue *q = &w->queues[from][to][c];
                 unsigned speed = q->first < q->count ? q->speed : 0;
                 if (pick < speed) {
-                    (void)world_deliver(w, from, to, (enum world_channel)c);
+                    (void)rworld_deliver(w, from, to, (enum world_channel)c);
                     return;
                 }
                 pick -= speed;
@@ -258,12 +262,14 @@ static void deliver_any(struct walk *k)
 
 static void weather(struct walk *k)
 {
-    static const unsigned speeds[] = {0, 1, 1, 4, 4, 16};
+    static const unsigned control[] = {0, 1, 4, 4, 16, 16};
+    static const unsigned data[] = {0, 0, 1, 1, 4, 16};
 
     for (uint32_t from = 1; from <= k->world.node_count; from++) {
         for (uint32_t to = 1; to <= k->world.node_count; to++) {
             for (int c = 0; c < CHANNELS; c++) {
-                k->world.queues[from][to][c].speed = speeds[below(k, ARRAY_COUNT(speeds))];
+                const unsigned *speeds = c == CHANNEL_DATA ? data : control;
+                k->world.queues[from][to][c].speed = speeds[below(k, ARRAY_COUNT(data))];
             }
         }
     }
@@ -277,9 +283,13 @@ static void crash_any(struct walk *k)
     if (!w->nodes[node].up) {
         return;
     }
-    world_crash(w, node, chance(k, 1, 2) ? 0 : (size_t)below(k, 6));
+    rworld_crash(w, node, chance(k, 1, 2) ? 0 : (size_t)below(k, 6));
     if (w->counters.wipes < k->scenario->wipes_max && chance(k, 1, 4)) {
-        world_wipe(w, node);
+        if (w->nodes[node].has_image && chance(k, 1, 2)) {
+            rworld_put_back(w, node);
+        } else {
+            rworld_wipe(w, node);
+        }
     }
 }
 
@@ -294,7 +304,7 @@ static void send_any(struct walk *k)
             break;
         }
     }
-    (void)world_send(w, (uint32_t)below(k, WORLD_CLIENTS), node);
+    (void)rworld_send(w, (uint32_t)below(k, WORLD_CLIENTS), node);
 }
 
 static void raise_any(struct walk *k, uint32_t node)
@@ -307,7 +317,7 @@ static void raise_any(struct walk *k, uint32_t node)
         if (offset < n->log.end) {
             offset = k->world.batches[n->log.at[offset]].info.base_offset;
         }
-        world_raise_log_start(&k->world, node, offset);
+        rworld_raise_log_start(&k->world, node, offset);
     }
 }
 
@@ -328,64 +338,70 @@ static void step(struct walk *k)
         deliver_any(k);
         break;
     case DO_WRITE:
-        (void)world_write_done(w, node);
+        (void)rworld_write_done(w, node);
         break;
     case DO_APPLY:
-        if (chance(k, 1, 12)) {
-            world_apply_snapshot(w, node);
+        if (chance(k, 1, 6)) {
+            rworld_apply_snapshot(w, node);
         } else {
-            (void)world_apply(w, node);
+            (void)rworld_apply(w, node);
         }
         break;
     case DO_TURN:
-        world_turn(w, node);
+        rworld_turn(w, node);
         break;
     case DO_TICK:
         w->now_ms += 1 + below(k, 200);
-        world_tick(w, node);
+        rworld_tick(w, node);
         break;
     case DO_SEND:
         send_any(k);
         break;
     case DO_PRODUCERS:
         if (chance(k, 1, 6)) {
-            world_save_producers(w, node);
+            rworld_save_producers(w, node);
         } else {
-            world_feed_producers(w, node);
+            rworld_feed_producers(w, node);
         }
         break;
     case DO_TIMEOUT:
-        world_client_timeout(w, (uint32_t)below(k, WORLD_CLIENTS));
+        rworld_client_timeout(w, (uint32_t)below(k, WORLD_CLIENTS));
         break;
     case DO_CRASH:
         crash_any(k);
         break;
     case DO_START:
         if (!w->nodes[node].up) {
-            world_start(w, node);
+            rworld_start(w, node);
         }
         break;
     case DO_REGISTER:
         register_node(k, node);
         break;
     case DO_LINK_DOWN:
-        if (w->link_up[node][other]) {
-            world_link_down(w, node, other);
+        if (w->channels_up[node][other] != 0) {
+            rworld_link_down(w, node, other, 1 + (unsigned)below(k, CHANNELS_ALL));
+        }
+        break;
+    case DO_IMAGE:
+        if (w->nodes[node].up && w->nodes[node].registered) {
+            rworld_keep_image(w, node);
         }
         break;
     case DO_TELL_DOWN:
-        world_tell_down(w, node, other);
+        rworld_tell_down(w, node, other);
         break;
     case DO_LINK_UP:
-        if (node != other && !w->link_up[node][other] && w->nodes[node].up && w->nodes[other].up) {
-            world_link_up(w, node, other);
+        if (node != other && !rworld_linked(w, node, other) && w->nodes[node].up &&
+            w->nodes[other].up) {
+            rworld_link_up(w, node, other);
         }
         break;
     case DO_ASSIGN:
         assign_any(k);
         break;
     case DO_DECIDE:
-        (void)world_decide(w);
+        (void)rworld_decide(w);
         break;
     case DO_LOG_START:
         raise_any(k, node);
@@ -402,11 +418,11 @@ static void step(struct walk *k)
 static void draw_weights(struct walk *k)
 {
     static const unsigned usual[DO_WHATS] = {
-        [DO_DELIVER] = 400,  [DO_WRITE] = 250,  [DO_APPLY] = 120,    [DO_TURN] = 100,
-        [DO_TICK] = 60,      [DO_SEND] = 60,    [DO_PRODUCERS] = 60, [DO_TIMEOUT] = 3,
-        [DO_CRASH] = 6,      [DO_START] = 30,   [DO_REGISTER] = 40,  [DO_LINK_DOWN] = 6,
-        [DO_TELL_DOWN] = 20, [DO_LINK_UP] = 30, [DO_ASSIGN] = 14,    [DO_DECIDE] = 40,
-        [DO_LOG_START] = 6,  [DO_WEATHER] = 8,
+        [DO_DELIVER] = 700,  [DO_WRITE] = 350,   [DO_APPLY] = 300,    [DO_TURN] = 160,
+        [DO_TICK] = 70,      [DO_SEND] = 80,     [DO_PRODUCERS] = 60, [DO_TIMEOUT] = 3,
+        [DO_CRASH] = 6,      [DO_START] = 60,    [DO_REGISTER] = 90,  [DO_LINK_DOWN] = 8,
+        [DO_TELL_DOWN] = 60, [DO_LINK_UP] = 120, [DO_ASSIGN] = 20,    [DO_DECIDE] = 60,
+        [DO_LOG_START] = 6,  [DO_WEATHER] = 16,  [DO_IMAGE] = 4,
     };
 
     k->total = 0;
@@ -432,10 +448,10 @@ static void heal(struct walk *k)
 {
     struct world *w = &k->world;
 
-    world_story(w, "---- everything heals ----");
+    rworld_story(w, "---- everything heals ----");
     for (uint32_t a = 1; a <= w->node_count; a++) {
         if (!w->nodes[a].up) {
-            world_start(w, a);
+            rworld_start(w, a);
         }
     }
     for (uint32_t a = 1; a <= w->node_count; a++) {
@@ -443,8 +459,8 @@ static void heal(struct walk *k)
             for (int c = 0; c < CHANNELS; c++) {
                 w->queues[a][b][c].speed = 1;
             }
-            if (a < b && !w->link_up[a][b]) {
-                world_link_up(w, a, b);
+            if (a < b && !rworld_linked(w, a, b)) {
+                rworld_link_up(w, a, b);
             }
         }
         register_node(k, a);
@@ -493,13 +509,13 @@ static bool control_round(struct walk *k)
         k->epoch_ms = w->now_ms;
     }
     uint64_t age = w->now_ms - k->epoch_ms;
-    uint32_t leader = world_leader(w);
+    uint32_t leader = rworld_leader(w);
     bool stuck =
         c->no_quorum || (age > 2500 && leader == 0) || (age > 2500 && spec_needs_activation(spec));
     if (c->epoch == 0 || (stuck && age > 1500)) {
         if (c->epoch + 1 < WORLD_EPOCHS) {
             struct replica_rule rule = c->epoch == 0 ? target : c->active;
-            (void)world_assign(w, pick_leader(k, &rule, ~(uint64_t)0), rule, false);
+            (void)rworld_assign(w, pick_leader(k, &rule, ~(uint64_t)0), rule, false);
         }
         return false;
     }
@@ -509,8 +525,18 @@ static bool control_round(struct walk *k)
     if (same_rule(&c->active, &target) && pins_are_current(k)) {
         return true;
     }
-    if ((!same_rule(&c->active, &target) || c->caught_up != 0) && c->epoch + 1 < WORLD_EPOCHS) {
-        (void)world_assign(w, pick_leader(k, &target, NODE_BIT(leader)), target, false);
+    /* Rule 8: only who has caught up as a learner becomes a voter. */
+    uint64_t new_voters = target.voters & ~c->active.voters;
+    if (c->epoch + 1 == WORLD_EPOCHS) {
+        return false;
+    }
+    if ((new_voters & ~spec->config.learners) != 0) {
+        struct replica_rule growing = c->active;
+        growing.learners = new_voters;
+        (void)rworld_assign(w, pick_leader(k, &growing, NODE_BIT(leader)), growing, false);
+    } else if ((c->caught_up & new_voters) == new_voters &&
+               (!same_rule(&c->active, &target) || c->caught_up != 0)) {
+        (void)rworld_assign(w, pick_leader(k, &target, NODE_BIT(leader)), target, false);
     }
     return false;
 }
@@ -521,20 +547,20 @@ static void quiet_round(struct walk *k)
 
     w->now_ms += ROUND_MS;
     for (uint32_t id = 1; id <= w->node_count; id++) {
-        world_tick(w, id);
+        rworld_tick(w, id);
     }
-    for (int i = 0; i < 400 && !world_idle(w); i++) {
+    for (int i = 0; i < 400 && !rworld_idle(w); i++) {
         uint32_t node = any_node(k);
         deliver_any(k);
         deliver_any(k);
-        (void)world_write_done(w, node);
-        (void)world_apply(w, node);
-        world_turn(w, node);
-        (void)world_decide(w);
+        (void)rworld_write_done(w, node);
+        (void)rworld_apply(w, node);
+        rworld_turn(w, node);
+        (void)rworld_decide(w);
     }
     for (uint32_t id = 1; id <= w->node_count; id++) {
         for (int i = 0; i < 64; i++) {
-            world_feed_producers(w, id);
+            rworld_feed_producers(w, id);
         }
     }
 }
@@ -542,7 +568,7 @@ static void quiet_round(struct walk *k)
 static bool clients_round(struct walk *k, bool may_begin)
 {
     struct world *w = &k->world;
-    uint32_t leader = world_leader(w);
+    uint32_t leader = rworld_leader(w);
     bool done = true;
 
     for (uint32_t c = 0; c < WORLD_CLIENTS; c++) {
@@ -553,7 +579,7 @@ static bool clients_round(struct walk *k, bool may_begin)
             waits = waits || client->inflight[i].state == CLIENT_WAITING;
         }
         if (leader != 0 && (waits || may_begin)) {
-            (void)world_send(w, c, leader);
+            (void)rworld_send(w, c, leader);
         }
     }
     return done;
@@ -566,15 +592,16 @@ static void be_quiet(struct walk *k)
 
     heal(k);
     w->defer_turns = chance(k, 1, 2);
-    bool hopeless = !world_recoverable(w);
+    bool hopeless = !rworld_recoverable(w);
+    bool busy = chance(k, 1, 2);
     for (int round = 0; round < QUIET_ROUNDS && settled < 4 && w->broken[0] == 0; round++) {
         bool decided = control_round(k);
-        bool done = clients_round(k, round < 20 || (decided && settled == 1));
+        bool done = clients_round(k, (busy && round < 20) || (decided && settled == 1));
         quiet_round(k);
-        settled = decided && done && world_idle(w) ? settled + 1 : 0;
+        settled = decided && done && rworld_idle(w) ? settled + 1 : 0;
     }
     if (w->broken[0] == 0 && !hopeless) {
-        (void)world_converged(w);
+        (void)rworld_converged(w);
     }
 }
 
@@ -599,13 +626,15 @@ static bool walk(uint64_t seed, bool story)
     memset(&k, 0, sizeof k);
     now_walking = seed;
     k.scenario = &scenarios[seed % SCENARIOS];
-    world_init(&k.world, seed, k.scenario->nodes, k.scenario->regions);
+    rworld_init(&k.world, seed, k.scenario->nodes, k.scenario->regions);
     k.world.story = story;
     k.world.defer_turns = chance(&k, 1, 2);
     k.world.small_parts = chance(&k, 1, 2);
+    k.world.rpo_bytes = chance(&k, 1, 2) ? 100 + below(&k, 500) : 0;
+    k.world.push_window = chance(&k, 1, 2) ? 1 + (size_t)below(&k, 3) : 0;
     draw_weights(&k);
     assign_any(&k);
-    uint64_t steps = 100 + below(&k, 900);
+    uint64_t steps = 200 + below(&k, 3000);
     for (uint64_t i = 0; i < steps && k.world.broken[0] == 0; i++) {
         step(&k);
     }
@@ -618,7 +647,7 @@ static bool walk(uint64_t seed, bool story)
                k.world.broken);
     }
     add_counters(&k.world.counters);
-    world_fini(&k.world);
+    rworld_fini(&k.world);
     return good;
 }
 
@@ -643,17 +672,21 @@ static void walks_of(size_t scenario)
         return;
     }
     for (uint64_t i = first; i < first + count; i++) {
-        assert_true(walk(i * SCENARIOS + scenario, false));
+        if (!walk(i * SCENARIOS + scenario, false)) {
+            fail_msg("walk %llu is broken", (unsigned long long)(i * SCENARIOS + scenario));
+        }
     }
-    printf("  %-22s %llu steps, %llu commits, %llu acked, %llu duplicates, %llu truncations, "
+    printf("  %-22s %llu steps, %llu epochs, %llu commits, %llu acked, %llu duplicates, %llu "
+           "truncations, "
            "%llu restarts, %llu lossy, %llu activations, %llu crashes, %llu wipes, %llu copies, "
            "%llu rebuilds\n",
-           scenarios[scenario].name, (unsigned long long)sum.steps, (unsigned long long)sum.commits,
-           (unsigned long long)sum.acked, (unsigned long long)sum.duplicates,
-           (unsigned long long)sum.truncations, (unsigned long long)sum.restarts,
-           (unsigned long long)sum.lossy, (unsigned long long)sum.activations,
-           (unsigned long long)sum.crashes, (unsigned long long)sum.wipes,
-           (unsigned long long)sum.copies, (unsigned long long)sum.rebuilds);
+           scenarios[scenario].name, (unsigned long long)sum.steps, (unsigned long long)sum.served,
+           (unsigned long long)sum.commits, (unsigned long long)sum.acked,
+           (unsigned long long)sum.duplicates, (unsigned long long)sum.truncations,
+           (unsigned long long)sum.restarts, (unsigned long long)sum.lossy,
+           (unsigned long long)sum.activations, (unsigned long long)sum.crashes,
+           (unsigned long long)sum.wipes, (unsigned long long)sum.copies,
+           (unsigned long long)sum.rebuilds);
 }
 
 /* A failed CHECK is a finding too: say whose. */
@@ -686,6 +719,7 @@ SCENARIO_TEST(an_operators_forced_failover_loses_only_what_no_survivor_had, 8)
 
 int main(void)
 {
+    rworld_choose_mutant();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_of_three_regions_lose_nothing),
         cmocka_unit_test(three_of_three_regions_lose_nothing),
