@@ -135,7 +135,7 @@ static bool queued_step(struct command *command, uint64_t leader, uint32_t node)
     struct quorum *quorum = command->quorum;
 
     if (quorum_leads(quorum)) {
-        if (quorum->disk_low) {
+        if (quorum->disk_full) {
             command_end(command, TERN_ENOSPC, (struct slice){0});
             return true;
         }

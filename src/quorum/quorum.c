@@ -8,6 +8,11 @@
 /* Later libraries have it, 0.15 has not. */
 extern int raft_version_number(void) __attribute__((weak));
 
+_Static_assert((int)QUORUM_UNAVAILABLE == (int)RAFT_UNAVAILABLE, "roles are libraft's states");
+_Static_assert((int)QUORUM_FOLLOWER == (int)RAFT_FOLLOWER, "same");
+_Static_assert((int)QUORUM_CANDIDATE == (int)RAFT_CANDIDATE, "same");
+_Static_assert((int)QUORUM_LEADER == (int)RAFT_LEADER, "same");
+
 #define SNAPSHOT_FORMAT 1u
 #define SNAPSHOT_HEAD   16u /* format, zero, hash of the state */
 
@@ -277,7 +282,9 @@ static void disk_check(struct quorum *quorum)
 
     if (now >= quorum->disk_asked_ms + quorum->heartbeat_ms) {
         quorum->disk_asked_ms = now;
-        quorum->disk_low = disk->ops->free_bytes(disk) < QUORUM_DISK_RESERVE;
+        uint64_t free_bytes = disk->ops->free_bytes(disk);
+        quorum->disk_low = free_bytes < QUORUM_DISK_RESERVE;
+        quorum->disk_full = free_bytes < QUORUM_DISK_LAST;
     }
     if (quorum_leads(quorum) && (hung || quorum->disk_low) && now >= quorum->hand_over_ms) {
         trace_warn("event=quorum_hand_over node=%u reason=%s", quorum->options.node_id,

@@ -26,6 +26,7 @@ _Static_assert(WIRE_NODES_MAX <= 64, "a bit per node");
 #define QUORUM_RESEND_MS         2000
 #define QUORUM_INSTALL_MS        5000
 #define QUORUM_DISK_RESERVE      (16u << 20)
+#define QUORUM_DISK_LAST         (4u << 20)
 #define QUORUM_TICK_MS_MIN       10
 #define QUORUM_HAND_OVER_MS      10000
 
@@ -89,7 +90,8 @@ struct quorum {
     struct timer later; /* answers that may not be given from inside a call */
     uint32_t heartbeat_ms;
     uint32_t tick_ms;
-    bool disk_low;
+    bool disk_low;  /* hand over */
+    bool disk_full; /* refuse commands as well */
     uint64_t disk_asked_ms;
     uint64_t hand_over_ms; /* not before */
 

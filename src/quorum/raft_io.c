@@ -295,6 +295,9 @@ static bool wire_out(struct quorum_io *qio, const struct raft_message *message)
     enum wire_channel channel =
         message->type == RAFT_IO_INSTALL_SNAPSHOT ? WIRE_DATA : WIRE_CONTROL;
     bool sent = wire->ops->send(wire, node, channel, &frame);
+    if (!sent && message->type == RAFT_IO_INSTALL_SNAPSHOT) {
+        trace_warn("event=quorum_snapshot_not_sent to=%u bytes=%zu", node, tail.len);
+    }
     chunk_drop(&tail);
     buf_fini(&head);
     return sent;
