@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -23,11 +24,22 @@ def expect(what, got, wanted):
         raise Failure(f'{what}: got {got!r}, expected {wanted!r}')
 
 
+given_out = set()
+giving = threading.Lock()
+
+
 def free_base():
-    """Nine ports in a row that nobody listens on, below the range that the kernel hands out."""
+    """Ten ports in a row that nobody listens on, below the range that the kernel hands out."""
+    with giving:
+        base = find_free_base()
+        given_out.add(base)
+        return base
+
+
+def find_free_base():
     for base in range(21000 + os.getpid() % 500 * 10, 32000, 10):
-        taken = False
-        for port in range(base, base + 9):
+        taken = base in given_out
+        for port in range(base, base + 10):
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -37,7 +49,7 @@ def free_base():
                     break
         if not taken:
             return base
-    raise Failure('no nine free ports in a row')
+    raise Failure('no ten free ports in a row')
 
 
 class Cluster:
