@@ -114,7 +114,7 @@ static void forget_raft(struct node *node)
 {
     struct disk *disk = node->o.disk;
 
-    CHECK(node->quorum == NULL);
+    CHECK(node->quorum == NULL); /* INVARIANTS 18 */
     (void)disk->ops->list(disk, "raft", remove_raft_file, node);
     (void)disk->ops->sync_dir(disk, "raft");
 }

@@ -214,7 +214,7 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
     if (r->role != REPLICA_SERVING) {
         return;
     }
-    CHECK(held <= r->leo);
+    CHECK(held <= r->leo); /* INVARIANTS 1 */
     if (held <= r->leader_hw) {
         return;
     }

@@ -205,10 +205,9 @@ static bool is_chosen(const struct replica *r, const struct batch_info *batch)
 {
     for (size_t i = 0; i < r->answer_count; i++) {
         if (r->answers[i].node == r->source) {
-            return MUTANT(copy_unpinned) ||
-                   (batch->last_offset < r->target_leo &&
-                    history_epoch_before(&r->answers[i].history, batch->base_offset + 1) ==
-                        batch->leader_epoch);
+            int32_t epoch = history_epoch_before(&r->answers[i].history, batch->base_offset + 1);
+            return batch->last_offset < r->target_leo &&
+                   (epoch == batch->leader_epoch || MUTANT(copy_unpinned));
         }
     }
     return false;
@@ -249,7 +248,7 @@ void recover_built(struct replica *r, uint64_t now_ms, struct replica_out *out)
         }
         return;
     }
-    CHECK(r->leo == r->target_leo);
+    CHECK(r->leo == r->target_leo); /* INVARIANTS 1 */
     if (r->leo_durable < r->leo) {
         return;
     }

@@ -26,7 +26,7 @@ void replica_out_fini(struct replica_out *out)
 
 void replica_init(struct replica *r, const struct replica_load *load)
 {
-    CHECK(load->promised >= load->synced);
+    CHECK(load->promised >= load->synced); /* INVARIANTS 5 */
     *r = (struct replica){
         .self = load->self,
         .incarnation = load->incarnation,
@@ -78,7 +78,7 @@ void replica_set_role(struct replica *r, uint64_t now_ms, enum replica_role role
         [REPLICA_SERVING] = 1 << REPLICA_FOLLOWING,
     };
 
-    CHECK((legal[r->role] & (1 << role)) != 0);
+    CHECK((legal[r->role] & (1 << role)) != 0); /* INVARIANTS 2 */
     r->role = role;
     r->role_since_ms = now_ms;
     r->progress_ms = now_ms;
@@ -101,7 +101,7 @@ static void stand_down(struct replica *r, uint64_t now_ms, int32_t epoch, struct
 
 void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct replica_out *out)
 {
-    CHECK(epoch > r->promised);
+    CHECK(epoch > r->promised); /* INVARIANTS 2, 5 */
     stand_down(r, now_ms, r->promised, out);
     r->promised = epoch;
     r->answer_owed = false;
@@ -160,7 +160,7 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
                         struct replica_out *out)
 {
     CHECK(!r->truncating);
-    CHECK(batch->base_offset == r->leo);
+    CHECK(batch->base_offset == r->leo); /* INVARIANTS 4 */
     CHECK(batch->leader_epoch <= r->promised);
     history_note(&r->history, batch->leader_epoch, batch->base_offset);
     if (r->producers_at == batch->base_offset) {
@@ -173,7 +173,7 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
     effect->offset = r->leo;
 }
 
-/* Invariant: what was shown as committed is cut only behind a lossy epoch. Where a leader was here
+/* INVARIANTS 1, 3: what was shown as committed is cut only behind a lossy epoch. Where a leader was here
  * before the control log, it is not known yet whether there was one. */
 static bool may_lose(const struct replica *r)
 {
@@ -216,7 +216,7 @@ void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica
 
 void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *out)
 {
-    CHECK(epoch >= r->synced);
+    CHECK(epoch >= r->synced); /* INVARIANTS 5 */
     CHECK(epoch <= r->promised);
     r->synced = epoch;
     effect_add(out, EFFECT_SYNCED)->epoch = epoch;

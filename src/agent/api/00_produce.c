@@ -54,11 +54,25 @@ static void fill_endpoints(struct produce *pr)
     }
 }
 
+/* The longest time without an ack while something waited for one. */
+static void note_ack(struct node *node)
+{
+    uint64_t now_us = clock_now_us(node->o.clock);
+    uint64_t from_us =
+        node->last_ack_us > node->waiting_since_us ? node->last_ack_us : node->waiting_since_us;
+
+    if (now_us - from_us > node->counters.ack_gap_max_us) {
+        node->counters.ack_gap_max_us = now_us - from_us;
+    }
+    node->last_ack_us = now_us;
+}
+
 static void finish(struct produce *pr)
 {
     struct request *rq = pr->rq;
     struct node *node = rq->node;
     const struct kafka_produce_request *m = rq->message;
+    uint64_t acks = node->counters.produce_acks;
     bool hints = false;
 
     CHECK(node->waiting_bytes >= pr->bytes);
@@ -70,6 +84,9 @@ static void finish(struct produce *pr)
             node->counters.produce_errors++;
             hints = hints || pr->parts[i].out->error == error_kafka(TERN_ENOTLEADER);
         }
+    }
+    if (node->counters.produce_acks > acks) {
+        note_ack(node);
     }
     if (hints) {
         fill_endpoints(pr);
@@ -131,7 +148,7 @@ void produce_progress(struct partition *p)
         if (part->end > limit) {
             break;
         }
-        /* Invariant: an ack was preceded by as many regional fsyncs as the policy says; the HW of
+        /* INVARIANTS 7: an ack was preceded by as many regional fsyncs as the policy says; the HW of
          * this epoch is exactly that. */
         CHECK(part->epoch == r->spec.epoch);
         struct produce *pr = part->produce;
@@ -335,6 +352,9 @@ void api_produce(struct request *rq)
     pr->taking = true;
     rq->state = pr;
     rq->cancel = canceled;
+    if (node->waiting_bytes == 0) {
+        node->waiting_since_us = clock_now_us(node->o.clock);
+    }
     node->waiting_bytes += pr->bytes;
     node->counters.produce_requests++;
     prepare(pr);
