@@ -156,6 +156,15 @@ static void send(struct batch *batch, uint32_t leader)
     batch_builder_fini(&builder);
 }
 
+/* Until what failed is in, one batch at a time: brokers remember five of them, so that no more than
+ * five may be of unknown outcome. */
+static bool retrying(const struct lane *lane)
+{
+    const struct batch *oldest = CONTAINER_OF(lane->batches.next, struct batch, link);
+
+    return !queue_empty(&lane->batches) && oldest->tries > (oldest->flying ? 1 : 0);
+}
+
 static void pump(struct lane *lane)
 {
     struct sim_producer *producer = lane->producer;
@@ -172,7 +181,7 @@ static void pump(struct lane *lane)
     }
     QUEUE_EACH (each, &lane->batches) {
         struct batch *batch = CONTAINER_OF(each, struct batch, link);
-        if (lane->flying >= INFLIGHT_MAX) {
+        if (lane->flying >= (retrying(lane) ? 1 : INFLIGHT_MAX)) {
             break;
         }
         if (!batch->flying) {
@@ -260,6 +269,11 @@ static void answered(struct sim_call *call, int status, const void *response)
         lane->draining = true;
         sim_client_refresh(&lane->producer->client);
     } else {
+        QUEUE_EACH (each, &lane->batches) {
+            struct batch *b = CONTAINER_OF(each, struct batch, link);
+            sim_tell(sim, "  waiting: sequence %d (%u records), sent %u times%s", b->sequence,
+                     b->count, b->tries, b->flying ? ", in flight" : "");
+        }
         sim_fail(sim, "producer %u, partition %d: sequence %d (%s) was refused: %s",
                  lane->producer->number, lane->partition, batch->sequence,
                  oldest ? "the oldest" : "not the oldest", kafka_error_name(error));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An idempotent producer, as librdkafka does it: at most five batches in flight per partition, a
- * batch keeps its sequence number for ever, after an error what is in flight is waited for and then
- * everything unanswered is sent again, in order. */
+/* An idempotent producer, as the Java client and librdkafka do it: at most five batches in flight
+ * per partition, a batch keeps its sequence number for ever, after an error what is in flight is
+ * waited for and then everything unanswered is sent again, in order and one by one. */
 #pragma once
 
 #include "tests/sim/sim_client.h"
