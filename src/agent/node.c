@@ -78,9 +78,9 @@ static bool hosts(const struct node *node, const struct control_partition *cp)
     return control_replica_of(cp, node->o.node_id) != NULL;
 }
 
-/* INVARIANTS 12: nothing is deleted while the control log is replayed: an old entry may name this node out of a
- * partition that a later one has put back. The store remembers up to which index the control state
- * was followed when the newest replica was made here. */
+/* INVARIANTS 12: nothing is deleted while the control log is replayed: an old entry may name this
+ * node out of a partition that a later one has put back. The store remembers up to which index the
+ * control state was followed when the newest replica was made here. */
 static uint64_t followed_index(const struct node *node)
 {
     struct slice value = store_note_get(node->store, NODE_NOTE_FOLLOWED);

@@ -173,8 +173,8 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
     effect->offset = r->leo;
 }
 
-/* INVARIANTS 1, 3: what was shown as committed is cut only behind a lossy epoch. Where a leader was here
- * before the control log, it is not known yet whether there was one. */
+/* INVARIANTS 1, 3: what was shown as committed is cut only behind a lossy epoch. Where a leader was
+ * here before the control log, it is not known yet whether there was one. */
 static bool may_lose(const struct replica *r)
 {
     return r->spec.epoch != r->promised || r->spec.lossy || r->spec.lossy_epoch > r->hw_epoch;

@@ -148,8 +148,8 @@ void produce_progress(struct partition *p)
         if (part->end > limit) {
             break;
         }
-        /* INVARIANTS 7: an ack was preceded by as many regional fsyncs as the policy says; the HW of
-         * this epoch is exactly that. */
+        /* INVARIANTS 7: an ack was preceded by as many regional fsyncs as the policy says; the HW
+         * of this epoch is exactly that. */
         CHECK(part->epoch == r->spec.epoch);
         struct produce *pr = part->produce;
         unwait(part);
