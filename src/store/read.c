@@ -198,10 +198,10 @@ bool store_read(struct store_read *read)
     int64_t in_files = ring_start(log);
     int status = segment_index_cover(segment, read->offset);
     if (status == 0) {
-        status = segment_open(segment, false);
+        status = segment_open_to_read(segment);
     }
     if (status != 0) {
-        read->status = status == TERN_ENOENT ? TERN_EDAMAGED : status;
+        read->status = status;
         return true;
     }
     struct read_job *job = mem_new(sizeof *job);
@@ -259,7 +259,7 @@ static int scan_segment(struct segment *segment, uint64_t pos, int64_t from, int
     int64_t next = segment->base;
     size_t cap = SCAN_BYTES;
     uint8_t *bytes = NULL;
-    int status = segment_open(segment, false);
+    int status = segment_open_to_read(segment);
 
     to = to < segment->end ? to : segment->end;
     while (status == 0 && next < to) {
@@ -290,7 +290,7 @@ static int scan_segment(struct segment *segment, uint64_t pos, int64_t from, int
         pos += at;
     }
     free(bytes);
-    return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+    return status;
 }
 
 int log_scan(struct store_log *log, int64_t from, int64_t to,
@@ -347,7 +347,7 @@ int log_locate(struct store_log *log, int64_t offset, uint32_t *out_index, uint6
     int status = segment_index_cover(segment, offset);
     uint64_t pos = segment_index_floor(segment, offset);
     if (status == 0) {
-        status = segment_open(segment, false);
+        status = segment_open_to_read(segment);
     }
     while (status == 0) {
         uint8_t head[BATCH_HEADER];
@@ -368,7 +368,7 @@ int log_locate(struct store_log *log, int64_t offset, uint32_t *out_index, uint6
             pos += batch.len;
         }
     }
-    return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+    return status;
 }
 
 struct find_time {

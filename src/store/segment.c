@@ -127,6 +127,31 @@ int segment_open(struct segment *segment, bool create)
     return 0;
 }
 
+int segment_open_to_read(struct segment *segment)
+{
+    struct disk *disk = segment->store->disk;
+    uint8_t want[SEGMENT_HEADER];
+    uint8_t have[SEGMENT_HEADER];
+    int status = segment_open(segment, false);
+
+    if (status != 0 || segment->header_seen) {
+        return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+    }
+    int64_t got = disk->ops->read(disk, segment->file, 0, have, sizeof have);
+    if (got < 0) {
+        return (int)got;
+    }
+    segment_header(segment, want);
+    if (got < (int64_t)sizeof have || memcmp(have, want, sizeof segment_magic) != 0) {
+        return TERN_EDAMAGED;
+    }
+    if (get_le32(have + 8) != SEGMENT_FORMAT) {
+        return TERN_EFORMAT;
+    }
+    segment->header_seen = memcmp(have, want, sizeof have) == 0;
+    return segment->header_seen ? 0 : TERN_EDAMAGED;
+}
+
 void segment_pin(struct segment *segment)
 {
     segment->pins++;
@@ -327,7 +352,7 @@ int segment_index_cover(struct segment *segment, int64_t limit)
         index_load(segment)) {
         return 0;
     }
-    status = segment_open(segment, false);
+    status = segment_open_to_read(segment);
     if (status == 0) {
         bytes = mem_new(SCAN_BYTES);
     }
@@ -357,7 +382,7 @@ int segment_index_cover(struct segment *segment, int64_t limit)
     if (status == 0 && sealed && segment->covered == segment->bytes) {
         segment_index_save(segment);
     }
-    return status == TERN_ENOENT ? TERN_EDAMAGED : status;
+    return status;
 }
 
 uint64_t segment_index_floor(const struct segment *segment, int64_t offset)

@@ -64,6 +64,7 @@ struct segment {
     struct link lru;        /* in store->open_segments while open */
     struct link dirty;      /* in store->dirty_segments while written and not synced */
     uint32_t pins;          /* ops under way */
+    bool header_seen;       /* the file's header has been checked */
     bool index_tried;       /* its index file need not be looked for (again) */
     bool doomed;            /* removed; freed with the last pin */
 };
@@ -313,6 +314,8 @@ struct segment *segment_new(struct store_log *log, int64_t base);
 void segment_header(const struct segment *segment, uint8_t out[SEGMENT_HEADER]);
 /* Opens if needed and makes it the most recently used. */
 int segment_open(struct segment *segment, bool create) TERN_MUST_USE;
+/* The same for reading: checks the file's header too. EFORMAT; EDAMAGED, also if it is missing. */
+int segment_open_to_read(struct segment *segment) TERN_MUST_USE;
 void segment_pin(struct segment *segment);
 void segment_unpin(struct segment *segment);
 /* Removes the files and frees the segment (when its last pin is gone). */

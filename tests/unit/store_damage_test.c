@@ -185,6 +185,28 @@ static void unknown_formats_are_refused_with_both_versions(void **state)
     }
 }
 
+static void a_segment_of_another_format_is_not_read(void **state)
+{
+    static const uint8_t other[4] = {9, 0, 0, 0};
+    struct world *world = world_new();
+    char id[UUID_TEXT_SIZE];
+    char path[128];
+    struct store_read read = {.offset = 0, .limit = 100, .max_bytes = 1000, .done = read_done};
+
+    (void)state;
+    append(store_create(world->store, topic, 0, NULL), 1, 700, NULL);
+    store_flush(world->store, NULL);
+    run_ms(world, 200);
+    uuid_text(topic, id);
+    (void)snprintf(path, sizeof path, "topics/%s-0/%020d.log", id, 0);
+    assert_true(mem_disk_poke(world->disk, path, 8, slice_of(other, sizeof other)));
+    assert_int_equal(world_restart(world, false), 0);
+    read.log = store_find(world->store, topic, 0);
+    assert_true(store_read(&read));
+    assert_int_equal(read.status, TERN_EFORMAT);
+    world_free(world);
+}
+
 static void a_damaged_segment_is_seen_by_the_reader(void **state)
 {
     struct world *world = world_new();
@@ -279,7 +301,7 @@ static void flipped_bits_anywhere_are_survived(void **state)
             int64_t offset = 0;
             int64_t timestamp_ms = 0;
             int found = store_find_time(read.log, 1020, &offset, &timestamp_ms);
-            assert_true(found == 0 || found == TERN_EDAMAGED);
+            assert_true(found == 0 || found == TERN_EDAMAGED || found == TERN_EFORMAT);
             struct buf out = {0};
             (void)store_producers_load(read.log, 100, &offset, &out);
             buf_fini(&out);
@@ -300,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_lost_write_below_the_synced_mark_is_damage),
         cmocka_unit_test(a_missing_checkpoint_is_not_a_new_store),
         cmocka_unit_test(unknown_formats_are_refused_with_both_versions),
+        cmocka_unit_test(a_segment_of_another_format_is_not_read),
         cmocka_unit_test(a_damaged_segment_is_seen_by_the_reader),
         cmocka_unit_test(flipped_bits_anywhere_are_survived),
     };
