@@ -27,10 +27,8 @@ struct sim_faults;
 
 struct sim_topic {
     char name[32];
-    char policy[32];
     int32_t partitions;
     int32_t first; /* number of its partition 0 among all partitions of the run */
-    bool async;
 };
 
 struct sim {

@@ -88,6 +88,83 @@ static bool all_ready(struct sim *sim)
     return true;
 }
 
+/* ---- policies ---------------------------------------------------------------------------------
+ */
+
+static const char policies[] = "policy: payments\n"
+                               "topics: [payments]\n"
+                               "critical: true\n"
+                               "mode: sync\n"
+                               "ack: 2\n"
+                               "leaders: [eu-west, eu-central, eu-north]\n"
+                               "---\n"
+                               "policy: strict\n"
+                               "topics: [strict]\n"
+                               "mode: sync\n"
+                               "ack: 3\n"
+                               "on_region_loss: {then: degrade, after: 2s}\n"
+                               "---\n"
+                               "policy: homely\n"
+                               "topics: [homely]\n"
+                               "mode: async\n"
+                               "home: eu-central\n"
+                               "rpo: {time: 5s, bytes: 64MiB, on_breach: report}\n"
+                               "failover: {mode: manual}\n";
+
+struct putting {
+    struct quorum_proposal proposal;
+    struct sim *sim;
+    bool done;
+};
+
+static struct putting *putting_now; /* for `put`, which gets only the sim */
+
+static void put_done(struct quorum_proposal *proposal, int status, struct slice result)
+{
+    struct putting *putting = CONTAINER_OF(proposal, struct putting, proposal);
+    struct command_result r = {0};
+
+    putting->done = true;
+    if (status == 0) {
+        status = command_result_read(result, &r) == 0 ? r.error : TERN_EMALFORMED;
+    }
+    if (status != 0) {
+        sim_fail(putting->sim, "a policy was not taken: %s %s", error_name(status), r.why);
+    }
+}
+
+static bool put(struct sim *sim)
+{
+    (void)sim;
+    return putting_now->done;
+}
+
+static void put_policies(struct sim *sim)
+{
+    struct policy_set set = {0};
+    struct putting putting = {.sim = sim};
+    struct node *node = sim->nodes[1].node;
+
+    policy_parse(&set, "sim", slice_text(policies));
+    policy_set_check(&set);
+    CHECK(set.problem_count == 0);
+    putting.proposal.done = put_done;
+    putting_now = &putting;
+    for (size_t i = 0; i < set.count && !sim_failed(sim); i++) {
+        struct buf command = {0};
+        sim_node_enter(&sim->nodes[1]);
+        command_put_policy(&command, node_next_key(node), &set.policies[i], "sim", 0, false);
+        putting.done = false;
+        quorum_submit(node_quorum(node), buf_slice(&command), &putting.proposal);
+        buf_fini(&command);
+        if (!sim_run(sim, sim->now_us + FOUND_LIMIT, put) && !sim_failed(sim)) {
+            sim_fail(sim, "liveness: a policy could not be put");
+        }
+    }
+    putting_now = NULL;
+    policy_set_fini(&set);
+}
+
 /* ---- topics -----------------------------------------------------------------------------------
  */
 
@@ -106,20 +183,12 @@ static void ask_for_topic(struct timer *timer)
     const struct sim_topic *topic = &maker->client.sim->topics[maker->topic];
     struct kafka_create_topics_request m;
     struct kafka_create_topics_request_topic t;
-    struct kafka_create_topics_request_config config;
 
     kafka_create_topics_request_init(&m);
     kafka_create_topics_request_topic_init(&t);
-    kafka_create_topics_request_config_init(&config);
     t.name = slice_text(topic->name);
     t.num_partitions = topic->partitions;
     t.replication_factor = -1;
-    if (topic->policy[0] != '\0') {
-        config.name = slice_text("tern.policy");
-        config.value = slice_text(topic->policy);
-        t.configs = &config;
-        t.configs_count = 1;
-    }
     m.topics = &t;
     m.topics_count = 1;
     m.timeout_ms = 2000;
@@ -151,24 +220,28 @@ static bool made(struct sim *sim)
     return maker_now->topic == sim->topic_count;
 }
 
-static void add_topic(struct sim *sim, const char *name, const char *policy, int32_t partitions,
-                      bool async)
+/* Its policy follows from its name. */
+static void add_topic(struct sim *sim, const char *name)
 {
     struct sim_topic *topic = &sim->topics[sim->topic_count++];
 
     (void)snprintf(topic->name, sizeof topic->name, "%s", name);
-    (void)snprintf(topic->policy, sizeof topic->policy, "%s", policy);
-    topic->partitions = partitions;
+    topic->partitions = (int32_t)prng_between(&sim->chance_clients, 1, 4);
     topic->first = sim->partition_count;
-    topic->async = async;
-    sim->partition_count += partitions;
+    sim->partition_count += topic->partitions;
 }
 
 static void make_topics(struct sim *sim)
 {
     struct maker *maker = mem_new(sizeof *maker);
 
-    add_topic(sim, "payments", "", (int32_t)prng_between(&sim->chance_clients, 1, 6), false);
+    add_topic(sim, "payments");
+    if (prng_chance(&sim->chance_clients, 1, 2)) {
+        add_topic(sim, "strict");
+    }
+    if (prng_chance(&sim->chance_clients, 1, 2)) {
+        add_topic(sim, "homely");
+    }
     sim_client_init(&maker->client, sim, 1, "maker");
     maker->call.done = topic_made;
     maker->again.fire = ask_for_topic;
@@ -300,6 +373,10 @@ static void run(struct sim *sim)
         return;
     }
     sim_tell(sim, "all nodes are ready");
+    put_policies(sim);
+    if (sim_failed(sim)) {
+        return;
+    }
     make_topics(sim);
     if (sim_failed(sim)) {
         return;
