@@ -158,12 +158,13 @@ static void fill_self(struct admin *admin, struct pool *pool, const struct quoru
     const struct node *node = admin->options.node;
     const struct node_options *settings = node_settings(node);
     const struct control *control = node_control(node);
+    struct uuid cluster_id = node_cluster_id(node);
 
     view->format = ADMIN_MESSAGES_VERSION;
     view->version = pool_text(pool, TERN_VERSION);
     view->cluster_name = pool_text(pool, settings->cluster_name);
-    if (!uuid_is_zero(control->cluster_id)) {
-        view->cluster_id = pool_bytes(pool, slice_of(control->cluster_id.bytes, 16));
+    if (!uuid_is_zero(cluster_id)) {
+        view->cluster_id = pool_bytes(pool, slice_of(cluster_id.bytes, 16));
     }
     view->node_id = settings->node_id;
     view->region = pool_text(pool, settings->region);

@@ -156,19 +156,6 @@ static void change_next(struct change *change)
                   buf_slice(&change->steps[change->at].command), &change->proposal);
 }
 
-/* Is there a cluster to ask? */
-static int ready(struct admin *admin, char why[ADMIN_WHY])
-{
-    const struct control *control = node_control(admin->options.node);
-
-    if (node_quorum(admin->options.node) == NULL || uuid_is_zero(control->cluster_id)) {
-        (void)snprintf(why, ADMIN_WHY,
-                       "this node belongs to no cluster yet: tern cluster init founds one");
-        return TERN_EREFUSED;
-    }
-    return 0;
-}
-
 static int malformed(char why[ADMIN_WHY])
 {
     (void)snprintf(why, ADMIN_WHY, "the request is malformed");
@@ -193,7 +180,7 @@ int change_topic_create(struct admin *admin, const struct change_caller *caller,
         return malformed(why);
     }
     rv = admin_format_check(message->format, why);
-    rv = rv == 0 ? ready(admin, why) : rv;
+    rv = rv == 0 ? admin_ready(admin, why) : rv;
     if (rv == 0 && (message->name[0] == '\0' || strlen(message->name) >= CONTROL_TOPIC_NAME_MAX)) {
         (void)snprintf(why, ADMIN_WHY, "a topic name has 1 to %d characters",
                        CONTROL_TOPIC_NAME_MAX - 1);
@@ -218,7 +205,7 @@ int change_topic_delete(struct admin *admin, const struct change_caller *caller,
                         char why[ADMIN_WHY])
 {
     struct change *change;
-    int rv = ready(admin, why);
+    int rv = admin_ready(admin, why);
 
     if (rv != 0) {
         return rv;
@@ -372,7 +359,7 @@ int change_policy_apply(struct admin *admin, const struct change_caller *caller,
         return malformed(why);
     }
     rv = admin_format_check(message->format, why);
-    rv = rv == 0 ? ready(admin, why) : rv;
+    rv = rv == 0 ? admin_ready(admin, why) : rv;
     if (rv == 0 && message->n_policies > STEPS_MAX) {
         (void)snprintf(why, ADMIN_WHY, "at most %d policies in one go", STEPS_MAX);
         rv = TERN_ETOOBIG;
@@ -393,7 +380,7 @@ int change_policy_remove(struct admin *admin, const struct change_caller *caller
                          char why[ADMIN_WHY])
 {
     struct change *change;
-    int rv = ready(admin, why);
+    int rv = admin_ready(admin, why);
 
     if (rv != 0) {
         return rv;

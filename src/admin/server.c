@@ -58,6 +58,23 @@ int admin_format_check(uint32_t format, char why[ADMIN_WHY])
     return TERN_EFORMAT;
 }
 
+int admin_ready(struct admin *admin, char why[ADMIN_WHY])
+{
+    const struct node *node = admin->options.node;
+
+    if (uuid_is_zero(node_cluster_id(node))) {
+        (void)snprintf(why, ADMIN_WHY,
+                       "this node belongs to no cluster yet: found one with tern cluster init");
+        return TERN_EREFUSED;
+    }
+    if (node_quorum(admin->options.node) == NULL || uuid_is_zero(node_control(node)->cluster_id)) {
+        (void)snprintf(why, ADMIN_WHY,
+                       "this node has heard nothing of its cluster yet: are the others up?");
+        return TERN_EBUSY;
+    }
+    return 0;
+}
+
 struct health_view admin_view(const struct admin *admin)
 {
     const struct node *node = admin->options.node;
@@ -103,6 +120,12 @@ static admin_answer *answer_of(uint16_t type)
     }
 }
 
+/* What the control state alone can tell; the rest is the node's own. */
+static bool needs_cluster(uint16_t type)
+{
+    return type == ADMIN_TOPICS || type == ADMIN_POLICIES || type == ADMIN_LEDGER;
+}
+
 /* Reading: answered at once. */
 static int ask_read(struct admin *admin, const struct change_caller *caller, admin_answer *answer,
                     const struct ask *ask, char why[ADMIN_WHY])
@@ -140,6 +163,9 @@ static int ask(struct admin *admin, const struct change_caller *caller, uint16_t
     }
     asked = (struct ask){.name = message->name, .detail = message->detail};
     rv = admin_format_check(message->format, why);
+    if (rv == 0 && needs_cluster(type)) {
+        rv = admin_ready(admin, why);
+    }
     if (rv == 0 && answer != NULL) {
         rv = ask_read(admin, caller, answer, &asked, why);
     } else if (rv == 0 && type == ADMIN_TOPIC_DELETE) {

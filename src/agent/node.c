@@ -515,6 +515,11 @@ const struct node_options *node_settings(const struct node *node)
     return &node->o;
 }
 
+struct uuid node_cluster_id(const struct node *node)
+{
+    return node->file.cluster_id;
+}
+
 uint64_t node_start_number(const struct node *node)
 {
     return node->start_number;

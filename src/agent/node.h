@@ -79,6 +79,8 @@ struct store *node_store(struct node *node);
 /* NULL before the quorum is open. */
 struct quorum *node_quorum(struct node *node);
 const struct node_options *node_settings(const struct node *node);
+/* Zero: neither founded nor joined. Known before the control state is. */
+struct uuid node_cluster_id(const struct node *node);
 uint64_t node_start_number(const struct node *node);
 uint32_t node_incarnation(const struct node *node);
 bool node_rolled_back(const struct node *node); /* this start found an old or wiped disk */
