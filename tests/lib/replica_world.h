@@ -237,10 +237,11 @@ struct world {
     size_t request_count;
     size_t request_cap;
     uint64_t patience_ms;
-    uint64_t rpo_bytes; /* async: the enforced bound; 0: none */
-    bool defer_turns;   /* effects that wait for the end of the turn need rworld_turn */
-    bool small_parts;   /* pushes and copies carry a random part of what there is */
-    size_t push_window; /* pushes under way to a node; 0: any number */
+    uint64_t rpo_bytes;    /* async: the enforced bound; 0: none */
+    bool defer_turns;      /* effects that wait for the end of the turn need rworld_turn */
+    bool small_parts;      /* pushes and copies carry a random part of what there is */
+    int32_t batch_records; /* of the clients' batches; 0: one to three */
+    size_t push_window;    /* pushes under way to a node; 0: any number */
     struct world_counters counters;
 };
 

@@ -313,9 +313,10 @@ static struct world_inflight *next_to_send(struct world *w, struct world_client 
     size_t most = c->producer_id < 0 ? 1 : WORLD_INFLIGHT;
     if (at == NULL && c->inflight_count < most) {
         at = &c->inflight[c->inflight_count++];
-        *at = (struct world_inflight){.seq = c->next_seq,
-                                      .count = 1 + (int32_t)prng_below(&w->prng, 3),
-                                      .payload = w->next_payload++};
+        *at = (struct world_inflight){
+            .seq = c->next_seq,
+            .count = w->batch_records > 0 ? w->batch_records : 1 + (int32_t)prng_below(&w->prng, 3),
+            .payload = w->next_payload++};
         c->next_seq += at->count;
     }
     return at;
