@@ -29,6 +29,7 @@ struct sim_topic {
     char name[32];
     int32_t partitions;
     int32_t first; /* number of its partition 0 among all partitions of the run */
+    int32_t home;  /* async: index of its region; sync: -1 */
 };
 
 struct sim {

@@ -16,12 +16,16 @@ enum fault {
     FAULT_RESET,   /* connections between two places */
     FAULT_PAUSE,   /* a process */
     FAULT_SLOW_DISK,
+    FAULT_FULL_DISK, /* below its reserve, not quite full */
+    FAULT_EIO,       /* one write or sync fails: the process has to end */
+    FAULT_WIPE,      /* an empty disk in a machine; at most one of these two in a run */
+    FAULT_ROLL_BACK, /* an old copy of its disk */
     FAULTS,
 };
 
 static const char *const names[FAULTS] = {
-    "kill",        "power",   "power-many", "write-point", "cut",
-    "cut-one-way", "isolate", "reset",      "pause",       "slow-disk",
+    "kill",  "power", "power-many", "write-point", "cut", "cut-one-way", "isolate",
+    "reset", "pause", "slow-disk",  "full-disk",   "eio", "wipe",        "roll-back",
 };
 
 struct way {
@@ -36,6 +40,7 @@ struct machine {
     uint32_t id;
     struct timer resume;
     struct timer fast_again;
+    struct timer room_again;
 };
 
 struct sim_faults {
@@ -45,6 +50,10 @@ struct sim_faults {
     uint64_t pace_us;
     uint64_t longest_us;
     struct timer next;
+    bool forgot;           /* a disk was wiped or rolled back */
+    struct disk *old_copy; /* of old_node's disk, as it was before its start number `old_start` */
+    uint32_t old_node;
+    uint64_t old_start;
     struct way ways[SIM_PLACES][SIM_PLACES];
     struct machine machines[SIM_NODES_MAX];
 };
@@ -146,6 +155,94 @@ static void slow_disk(struct sim_faults *faults, uint32_t id)
     sim_after(faults->sim, &faults->machines[id].fast_again, how_long(faults));
 }
 
+static void room_again(struct timer *timer)
+{
+    struct machine *machine = CONTAINER_OF(timer, struct machine, room_again);
+
+    sim_tell(machine->sim, "the disk of node %u has room again", machine->id);
+    mem_disk_set_capacity(machine->sim->nodes[machine->id].disk, UINT64_MAX);
+}
+
+static void full_disk(struct sim_faults *faults, uint32_t id)
+{
+    struct disk *disk = faults->sim->nodes[id].disk;
+    uint64_t room = prng_between(chance(faults), (uint64_t)4 << 20, (uint64_t)26 << 20);
+
+    sim_tell(faults->sim, "the disk of node %u has room for %llu KiB", id,
+             (unsigned long long)(room >> 10));
+    mem_disk_set_capacity(disk, mem_disk_used(disk) + room);
+    sim_after(faults->sim, &faults->machines[id].room_again, how_long(faults));
+}
+
+static void eio(struct sim_faults *faults, uint32_t id)
+{
+    struct sim_node *node = &faults->sim->nodes[id];
+    bool sync = prng_chance(chance(faults), 1, 2);
+
+    if (node->node == NULL) {
+        return;
+    }
+    sim_tell(faults->sim, "the next %s of node %u fails", sync ? "sync" : "write", id);
+    node->may_die = true;
+    if (sync) {
+        mem_disk_fail_next_sync(node->disk);
+    } else {
+        mem_disk_fail_next_write(node->disk);
+    }
+}
+
+/* An async topic's records may be on its home's disk alone. */
+static bool is_a_home(const struct sim *sim, uint32_t id)
+{
+    for (uint32_t i = 0; i < sim->topic_count; i++) {
+        if (sim->topics[i].home == (int32_t)sim->nodes[id].region) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void wipe(struct sim_faults *faults, uint32_t id)
+{
+    struct sim_node *node = &faults->sim->nodes[id];
+
+    if (faults->forgot || is_a_home(faults->sim, id)) {
+        return;
+    }
+    faults->forgot = true;
+    crash(faults, id, SIM_POWER, how_long(faults));
+    if (node->node == NULL) {
+        sim_tell(faults->sim, "node %u gets an empty disk", id);
+        sim_node_change_disk(node, NULL);
+    }
+}
+
+/* The first time a copy is made, later it is put back. That the disk is an old one can be known
+ * once a start after the copy was registered. */
+static void roll_back(struct sim_faults *faults, uint32_t id)
+{
+    struct sim_node *node = &faults->sim->nodes[faults->old_copy != NULL ? faults->old_node : id];
+
+    if (faults->forgot || is_a_home(faults->sim, node->id) || node->node == NULL) {
+        return;
+    }
+    if (faults->old_copy == NULL) {
+        faults->old_node = node->id;
+        faults->old_start = node_start_number(node->node);
+        crash(faults, node->id, SIM_POWER, how_long(faults));
+        sim_tell(faults->sim, "a copy of node %u's disk is made", node->id);
+        faults->old_copy = mem_disk_copy(node->disk, &node->clock.clock, prng_next(chance(faults)));
+        return;
+    }
+    if (node_start_number(node->node) > faults->old_start && node_phase(node->node) == NODE_READY) {
+        faults->forgot = true;
+        crash(faults, node->id, SIM_POWER, how_long(faults));
+        sim_tell(faults->sim, "node %u gets the old copy of its disk back", node->id);
+        sim_node_change_disk(node, faults->old_copy);
+        faults->old_copy = NULL;
+    }
+}
+
 /* ---- ways -------------------------------------------------------------------------------------
  */
 
@@ -220,6 +317,18 @@ static void strike(struct sim_faults *faults, enum fault fault)
     case FAULT_SLOW_DISK:
         slow_disk(faults, a);
         break;
+    case FAULT_FULL_DISK:
+        full_disk(faults, a);
+        break;
+    case FAULT_EIO:
+        eio(faults, a);
+        break;
+    case FAULT_WIPE:
+        wipe(faults, a);
+        break;
+    case FAULT_ROLL_BACK:
+        roll_back(faults, a);
+        break;
     case FAULTS:
         CHECK(false);
     }
@@ -265,6 +374,7 @@ void sim_faults_begin(struct sim *sim)
         *machine = (struct machine){.sim = sim, .id = a};
         machine->resume.fire = resume;
         machine->fast_again.fire = fast_again;
+        machine->room_again.fire = room_again;
         for (uint32_t b = 1; b <= sim->node_count; b++) {
             faults->ways[a][b] = (struct way){.sim = sim, .from = a, .to = b};
             faults->ways[a][b].heal.fire = heal_way;
@@ -293,6 +403,7 @@ void sim_faults_heal(struct sim *sim)
     for (uint32_t a = 1; a <= sim->node_count; a++) {
         fire_now(sim, &faults->machines[a].resume);
         fire_now(sim, &faults->machines[a].fast_again);
+        fire_now(sim, &faults->machines[a].room_again);
         for (uint32_t b = 1; b <= sim->node_count; b++) {
             fire_now(sim, &faults->ways[a][b].heal);
         }
@@ -312,9 +423,13 @@ void sim_faults_free(struct sim *sim)
     for (uint32_t a = 1; a <= sim->node_count; a++) {
         sim_stop(sim, &faults->machines[a].resume);
         sim_stop(sim, &faults->machines[a].fast_again);
+        sim_stop(sim, &faults->machines[a].room_again);
         for (uint32_t b = 1; b <= sim->node_count; b++) {
             sim_stop(sim, &faults->ways[a][b].heal);
         }
+    }
+    if (faults->old_copy != NULL) {
+        mem_disk_free(faults->old_copy);
     }
     free(faults);
     sim->faults = NULL;

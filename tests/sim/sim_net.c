@@ -469,6 +469,12 @@ static bool send(struct wire *wire, uint32_t node_id, enum wire_channel channel,
     struct sim_wire *w = sim_wire_of(wire);
     size_t len = frame->head.len;
 
+    if (w->sim->verbose >= 4) {
+        printf("[%11.6f]    frame %u > %u %s type=%u head=%zu tail=%zu%s\n",
+               (double)w->sim->now_us / 1e6, w->node, node_id,
+               channel == WIRE_DATA ? "data" : "control", frame->type, frame->head.len,
+               frame->tail_count, is_up(wire, node_id, channel) ? "" : " (down)");
+    }
     /* A process that has died inside this turn says nothing any more. */
     if (!is_up(wire, node_id, channel) || sim_node_gone(&w->sim->nodes[w->node])) {
         return false;
@@ -479,6 +485,10 @@ static bool send(struct wire *wire, uint32_t node_id, enum wire_channel channel,
     }
     if (end->out.queued > 0 && end->out.queued + len > w->sim->net.queue_max[channel]) {
         end->refused = true;
+        if (w->sim->verbose >= 4) {
+            printf("[%11.6f]    frame refused, %zu bytes wait\n", (double)w->sim->now_us / 1e6,
+                   end->out.queued);
+        }
         return false;
     }
     struct blob *blob = blob_new(len);

@@ -78,7 +78,7 @@ static void fill_options(struct sim_node *node, struct node_options *o)
     o->store.segment_bytes = (uint64_t)64 << 10;
     o->store.cache_bytes = (uint64_t)64 << 10;
     o->store.checkpoint_ms = 2000;
-    o->store.reserve_bytes = 0;
+    o->store.reserve_bytes = (uint64_t)24 << 20;
     o->fatal = on_fatal;
     o->ctx = node;
 }
@@ -99,8 +99,18 @@ void sim_node_start(struct sim_node *node)
     sim_tell(node->sim, "node %u (%s) starts", node->id, options.region);
     int status = node_open(&options, &node->node, why);
     if (status != 0) {
+        bool stopped = mem_disk_stopped(node->disk);
         node->node = NULL;
-        sim_net_node_down(&node->sim->net, node->id, false);
+        mem_disk_kill(node->disk);
+        if (stopped) {
+            mem_disk_crash(node->disk);
+        }
+        sim_net_node_down(&node->sim->net, node->id, stopped);
+        if (stopped || (status == TERN_EIO && node->may_die)) {
+            sim_tell(node->sim, "node %u cannot start: %s", node->id, why);
+            sim_after(node->sim, &node->restart, 500 * SIM_MS);
+            return;
+        }
         sim_fail(node->sim, "node %u cannot start: %s: %s", node->id, error_name(status), why);
         return;
     }
@@ -132,11 +142,20 @@ void sim_node_crash(struct sim_node *node, enum sim_crash how)
         mem_disk_crash(node->disk);
     }
     node->dying = false;
-    node->may_die = false;
     if (timer_heap_next_us(&node->clock.timers) != UINT64_MAX) {
         sim_fail(sim, "node %u left an armed timer behind", node->id);
         sim_clock_fini(&node->clock);
     }
+}
+
+void sim_node_change_disk(struct sim_node *node, struct disk *disk)
+{
+    CHECK(node->node == NULL);
+    mem_disk_free(node->disk);
+    node->disk =
+        disk != NULL ? disk : mem_disk_new(&node->clock.clock, prng_next(&node->sim->chance_nodes));
+    mem_disk_set_latency(node->disk, 50, node->disk_us);
+    node->may_forget = true;
 }
 
 void sim_node_pause(struct sim_node *node, bool paused)
@@ -168,7 +187,8 @@ void sim_node_settle(struct sim_node *node)
     } else {
         sim_tell(node->sim, "node %u dies: %s: %s", node->id, error_name(node->death),
                  node->death_what);
-        if (!node->may_die && node->death != TERN_EAMNESIA) {
+        if (!(node->death == TERN_EIO && node->may_die) &&
+            !(node->death == TERN_EAMNESIA && node->may_forget)) {
             sim_fail(node->sim, "node %u died: %s: %s", node->id, error_name(node->death),
                      node->death_what);
         }
@@ -184,4 +204,49 @@ void sim_node_enter(const struct sim_node *node)
 
     (void)snprintf(who, sizeof who, "node=%u", node->id);
     trace_set_who(who);
+}
+
+static void describe_partition(const struct sim_node *node, const struct sim_topic *topic,
+                               int32_t index)
+{
+    const struct control *control = node_control(node->node);
+    const struct control_topic *known = control_topic_named(control, topic->name);
+    struct node_partition_view v;
+
+    if (known == NULL) {
+        sim_tell(node->sim, "    %s: it knows no such topic", topic->name);
+        return;
+    }
+    const struct control_partition *p = &known->partitions[index];
+    node_partition(node->node, known->id, index, &v);
+    sim_tell(
+        node->sim,
+        "    %s-%d (%d): control epoch %d leader %u voters %llx learners %llx w %u home %d%s%s; "
+        "here %s promised %d synced %d start %lld leo %lld hw %lld%s",
+        topic->name, index, topic->first + index, p->epoch, p->leader,
+        (unsigned long long)p->config.voters, (unsigned long long)p->config.learners, p->config.w,
+        p->config.home, p->activated ? "" : " not activated", p->lossy ? " lossy" : "",
+        v.hosted ? v.role : "no replica", v.promised, v.synced, (long long)v.log_start,
+        (long long)v.leo, (long long)v.hw, v.serves ? " serves" : "");
+    for (uint32_t i = 0; i < v.peer_count; i++) {
+        sim_tell(node->sim, "        node %u acknowledged %lld", v.peers[i].node,
+                 (long long)v.peers[i].acked);
+    }
+}
+
+void sim_node_describe(const struct sim_node *node)
+{
+    if (node->node == NULL) {
+        sim_tell(node->sim, "  node %u is down", node->id);
+        return;
+    }
+    sim_tell(node->sim, "  node %u: %s%s, start %llu, incarnation %u, control index %llu", node->id,
+             node_phase_name(node_phase(node->node)), node->paused ? ", paused" : "",
+             (unsigned long long)node_start_number(node->node), node_incarnation(node->node),
+             (unsigned long long)node_control(node->node)->applied_index);
+    for (uint32_t t = 0; t < node->sim->topic_count; t++) {
+        for (int32_t i = 0; i < node->sim->topics[t].partitions; i++) {
+            describe_partition(node, &node->sim->topics[t], i);
+        }
+    }
 }

@@ -20,8 +20,9 @@ struct sim_node {
     bool dying;  /* fatal was called: it ends with this turn */
     int death;
     char death_what[160];
-    bool may_die; /* a fault that ends it was planted */
+    bool may_die; /* a write of it was made to fail */
     uint64_t starts;
+    bool may_forget; /* its disk was wiped or rolled back: it comes back as a new incarnation */
     struct timer restart;
 };
 
@@ -36,10 +37,14 @@ enum sim_crash {
     SIM_POWER, /* the machine: what was not synced is lost, kept or torn */
 };
 void sim_node_crash(struct sim_node *node, enum sim_crash how);
+/* Another disk in the machine, while it is down; takes ownership. NULL: an empty one. */
+void sim_node_change_disk(struct sim_node *node, struct disk *disk);
 void sim_node_pause(struct sim_node *node, bool paused);
 /* After every event: a node that has died, or whose disk has stopped, is gone. */
 void sim_node_settle(struct sim_node *node);
 /* It is dead, if only for this turn of the loop. */
 bool sim_node_gone(const struct sim_node *node);
+/* A few lines of the story: what it thinks of itself and of all partitions. */
+void sim_node_describe(const struct sim_node *node);
 /* Its code runs now: what it traces carries its name. */
 void sim_node_enter(const struct sim_node *node);

@@ -221,13 +221,14 @@ static bool made(struct sim *sim)
 }
 
 /* Its policy follows from its name. */
-static void add_topic(struct sim *sim, const char *name)
+static void add_topic(struct sim *sim, const char *name, int32_t home)
 {
     struct sim_topic *topic = &sim->topics[sim->topic_count++];
 
     (void)snprintf(topic->name, sizeof topic->name, "%s", name);
     topic->partitions = (int32_t)prng_between(&sim->chance_clients, 1, 4);
     topic->first = sim->partition_count;
+    topic->home = home;
     sim->partition_count += topic->partitions;
 }
 
@@ -235,12 +236,12 @@ static void make_topics(struct sim *sim)
 {
     struct maker *maker = mem_new(sizeof *maker);
 
-    add_topic(sim, "payments");
+    add_topic(sim, "payments", -1);
     if (prng_chance(&sim->chance_clients, 1, 2)) {
-        add_topic(sim, "strict");
+        add_topic(sim, "strict", -1);
     }
     if (prng_chance(&sim->chance_clients, 1, 2)) {
-        add_topic(sim, "homely");
+        add_topic(sim, "homely", 1);
     }
     sim_client_init(&maker->client, sim, 1, "maker");
     maker->call.done = topic_made;
@@ -385,9 +386,12 @@ static void run(struct sim *sim)
     sim_faults_begin(sim);
     (void)sim_run(sim, sim->now_us + prng_between(&sim->chance_faults, 10 * SIM_S, 25 * SIM_S),
                   NULL);
-    sim_faults_heal(sim);
     if (!sim_failed(sim)) {
+        sim_faults_heal(sim);
         bring_to_end(sim);
+    }
+    for (uint32_t id = 1; sim_failed(sim) && id <= sim->node_count; id++) {
+        sim_node_describe(&sim->nodes[id]);
     }
 }
 
