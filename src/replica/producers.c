@@ -201,7 +201,8 @@ static bool unpack_one(struct producers *p, struct reader *r)
     one->epoch = (int16_t)reader_le16(r);
     one->count = reader_u8(r);
     one->last_timestamp = (int64_t)reader_le64(r);
-    if (r->failed || one->count == 0 || one->count > PRODUCER_BATCHES || find(p, one->id) != NULL) {
+    if (r->failed || one->id < 0 || one->count == 0 || one->count > PRODUCER_BATCHES ||
+        find(p, one->id) != NULL) {
         free(one);
         return false;
     }
@@ -224,7 +225,7 @@ int producers_unpack(struct producers *p, struct slice bytes)
         return TERN_EFORMAT;
     }
     uint32_t count = reader_le32(&r);
-    if (count > PRODUCERS_MAX) {
+    if (r.failed || count > PRODUCERS_MAX) {
         return TERN_EMALFORMED;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -232,6 +233,10 @@ int producers_unpack(struct producers *p, struct slice bytes)
             producers_clear(p);
             return TERN_EMALFORMED;
         }
+    }
+    if (reader_left(&r) > 0) {
+        producers_clear(p);
+        return TERN_EMALFORMED;
     }
     return 0;
 }
