@@ -109,7 +109,11 @@ void partition_run(struct partition *p, const struct replica_out *out,
                    const struct batch_info *batches, const struct chunk *chunks);
 void partition_mark_dirty(struct partition *p);
 void partition_poke(struct partition *p);
-void partition_repeat_reports(struct partition *p);
+/* voters: also of those that count already it is told who has caught up. */
+void partition_repeat_reports(struct partition *p, bool voters);
+/* Leads, but the policy wants another region first: the controller waits to hear that a voter there
+ * has caught up. */
+bool partition_leads_elsewhere(const struct partition *p);
 void partition_tick(struct partition *p, uint64_t now_ms);
 
 /* ---- peers (liveness.c) -----------------------------------------------------------------------
@@ -191,6 +195,7 @@ struct node {
     uint64_t replica_tick_us;
     uint64_t retained_us;
     uint64_t repeated_us;
+    uint32_t repeat_round;
     node_set reachable;
     struct peer peers[WIRE_NODES_MAX];
     struct partition *partitions; /* uthash */

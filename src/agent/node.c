@@ -13,6 +13,7 @@
 
 #define RETENTION_EVERY_US 30000000
 #define REPORTS_EVERY_US   500000
+#define VOTERS_EVERY       10   /* rounds of reports: no hurry to bring leaders back */
 #define HAND_OVER_MS       2000 /* so long a clean stop waits for its leaderships to move */
 
 const char *node_phase_name(enum node_phase phase)
@@ -278,10 +279,12 @@ static void repeat_reports(struct node *node, uint64_t now_us)
         return;
     }
     node->repeated_us = now_us;
+    bool round = node->repeat_round++ % VOTERS_EVERY == 0;
     for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
         ledger_watch_breach(p);
-        if (p->caught_up != 0 || p->replica.leader_hw < p->replica.leo) {
-            partition_repeat_reports(p);
+        bool voters = round && partition_leads_elsewhere(p);
+        if (voters || p->caught_up != 0 || p->replica.leader_hw < p->replica.leo) {
+            partition_repeat_reports(p, voters);
         }
     }
 }

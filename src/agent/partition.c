@@ -455,9 +455,25 @@ static void report(struct partition *p, enum decide_report_kind kind, node_set n
     report_add(node, &r);
 }
 
+bool partition_leads_elsewhere(const struct partition *p)
+{
+    const struct control *control = p->node->control;
+    const struct control_topic *topic = control_topic_by_id(control, p->key.topic_id);
+    const struct control_node *self = &control->nodes[p->node->o.node_id];
+
+    if (topic == NULL || self->id == 0 || p->replica.role != REPLICA_SERVING) {
+        return false;
+    }
+    const struct policy *policy = &topic->policy;
+    const char *first = policy->mode == POLICY_ASYNC ? policy->home
+                        : policy->prefer_count > 0   ? policy->prefer[0]
+                                                     : NULL;
+    return first != NULL && strcmp(first, control->regions[self->region].name) != 0;
+}
+
 /* What the controller believes only for a while is told again, as long as it is so: who has caught
  * up, and who has not acknowledged for how long. */
-void partition_repeat_reports(struct partition *p)
+void partition_repeat_reports(struct partition *p, bool voters)
 {
     const struct replica *r = &p->replica;
     node_set ready = 0;
@@ -468,10 +484,12 @@ void partition_repeat_reports(struct partition *p)
     }
     for (size_t i = 0; i < r->peer_count; i++) {
         const struct replica_peer *peer = &r->peers[i];
-        if ((p->caught_up & NODE_BIT(peer->node)) != 0 && peer->acked >= r->leader_hw) {
+        bool voter = (r->spec.config.voters & NODE_BIT(peer->node)) != 0;
+        bool asked = (p->caught_up & NODE_BIT(peer->node)) != 0 ||
+                     (voter && voters && peer->state == PEER_STREAMING);
+        if (asked && peer->acked >= r->leader_hw) {
             ready |= NODE_BIT(peer->node);
         }
-        bool voter = (r->spec.config.voters & NODE_BIT(peer->node)) != 0;
         if (voter && r->leader_hw < r->leo && peer->held <= r->leader_hw) {
             silent |= NODE_BIT(peer->node);
         }
