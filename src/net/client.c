@@ -170,6 +170,8 @@ static int connect_to(struct client *client, const struct sockaddr_storage *at,
         return fail(client, TERN_EIO, why, "cannot make a socket: %s", strerror(errno));
     }
     (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    /* Our own port is chosen by the system: it must not keep a ternd from listening on it. */
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (connect(client->fd, (const struct sockaddr *)at, address_size(at)) == 0) {
         return 0;
     }

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "net/address.h"
@@ -579,11 +580,28 @@ static void on_connect(uv_connect_t *request, int status)
     connected(stream);
 }
 
+/* The system may choose, as our own end, a port that some ternd of this machine will listen on
+ * later. With this option on both sockets that listener is not refused because of us. */
+static void share_port_number(struct stream *stream, const struct sockaddr *address)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
+
+    if (fd < 0) {
+        return; /* uv_tcp_connect will say why */
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (uv_tcp_open(&stream->tcp, fd) != 0) {
+        (void)close(fd);
+    }
+}
+
 void stream_dial(struct stream_hub *hub, const struct sockaddr *address, struct stream *stream,
                  const struct stream_ops *ops, struct tls_context *context)
 {
     init(hub, stream, ops, context, TLS_CLIENT);
     address_text(address, stream->peer);
+    share_port_number(stream, address);
     int error = uv_tcp_connect(&stream->connect, &stream->tcp, address, on_connect);
     if (error != 0) {
         stream_close(stream, TERN_EIO, "%s", uv_strerror(error));
