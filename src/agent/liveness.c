@@ -92,6 +92,17 @@ node_set liveness_reachable(const struct node *node)
     return set;
 }
 
+bool liveness_behind(const struct node *node)
+{
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (node->peers[id].heard_us != 0 &&
+            node->peers[id].applied_index > node->control->applied_index) {
+            return true;
+        }
+    }
+    return clock_now_us(node->o.clock) - node->heartbeat_us > 3 * (uint64_t)HEARTBEAT_MS * 1000;
+}
+
 static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
                            const struct quorum_status *status)
 {

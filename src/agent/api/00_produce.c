@@ -238,6 +238,9 @@ static int append(struct produce_part *part, struct slice records)
     }
     struct replica_out out = {0};
     status = replica_produce(&p->replica, node_now_ms(node), &info, &duplicate, &out);
+    if (status == TERN_EOUTOFORDER && liveness_behind(node)) {
+        status = TERN_ENOTLEADER; /* perhaps it is we who miss the batches in between */
+    }
     if (status == 0) {
         size_t at = (size_t)(records.base - rq->frame->bytes);
         struct chunk batch = {rq->frame, rq->frame->bytes + at, records.len};
