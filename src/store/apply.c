@@ -280,5 +280,6 @@ void apply_space_check(struct store *store)
         }
     }
     store->apply_full = false; /* the next write will tell */
+    store->cuts_full = false;
     store->journal.grow_failed = false;
 }

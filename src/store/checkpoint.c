@@ -109,15 +109,6 @@ void snapshot_free(struct snapshot *snapshot)
     }
 }
 
-static void move_links(struct link *from, struct link *to)
-{
-    struct link *link = NULL;
-
-    while ((link = queue_pop(from)) != NULL) {
-        queue_push(to, link);
-    }
-}
-
 int checkpoint_create(struct store *store)
 {
     struct disk *disk = store->disk;

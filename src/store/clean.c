@@ -93,12 +93,29 @@ static unsigned clean_dir(struct store *store, const char *name, const struct st
     return removed;
 }
 
+/* Half quarantine files: the log still has their bytes. */
+static void clean_quarantine(struct store *store)
+{
+    struct names files = {0};
+    char path[STORE_PATH_MAX];
+
+    (void)store->disk->ops->list(store->disk, "quarantine", collect, &files);
+    for (size_t i = 0; i < files.count; i++) {
+        size_t len = strlen(files.names[i]);
+        if (len > 4 && strcmp(files.names[i] + len - 4, ".new") == 0) {
+            (void)snprintf(path, sizeof path, "quarantine/%.200s", files.names[i]);
+            (void)store->disk->ops->remove(store->disk, path);
+        }
+    }
+    names_fini(&files);
+}
+
 void clean_leftovers(struct store *store)
 {
     struct names dirs = {0};
     unsigned removed = 0;
 
-    (void)store->disk->ops->remove(store->disk, "quarantine/writing.new");
+    clean_quarantine(store);
     (void)store->disk->ops->list(store->disk, "topics", collect, &dirs);
     for (size_t i = 0; i < dirs.count; i++) {
         struct uuid id;

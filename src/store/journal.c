@@ -361,6 +361,17 @@ static bool touches_segments(enum entry_kind kind)
            kind == ENTRY_LOG_START || kind == ENTRY_DELETE || kind == ENTRY_MARKER;
 }
 
+/* While a cut is under way the log may end before the entry, or begin after it. */
+static void append_durable(struct store_log *log, const struct entry *entry)
+{
+    struct store_log_state *state = &log->state;
+    int64_t end = entry->end < state->leo ? entry->end : state->leo;
+
+    if (!log->deleted && entry->offset >= state->log_start && end > state->durable_leo) {
+        state->durable_leo = end;
+    }
+}
+
 static void complete(struct store *store, struct entry *entry)
 {
     struct store_req *req = entry->req;
@@ -370,9 +381,7 @@ static void complete(struct store *store, struct entry *entry)
     entry->req = NULL;
     switch (entry->kind) {
     case ENTRY_APPEND:
-        if (!log->state.truncating && !log->deleted) {
-            log->state.durable_leo = entry->end;
-        }
+        append_durable(log, entry);
         break;
     case ENTRY_TRUNCATE:
     case ENTRY_RESTART:

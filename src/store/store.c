@@ -104,6 +104,15 @@ void pending_push(struct store *store, struct entry *entry)
     }
 }
 
+void move_links(struct link *from, struct link *to)
+{
+    struct link *link = NULL;
+
+    while ((link = queue_pop(from)) != NULL) {
+        queue_push(to, link);
+    }
+}
+
 static void kick_fired(struct timer *timer)
 {
     journal_kick(CONTAINER_OF(timer, struct store, kick_timer));
@@ -115,6 +124,7 @@ static void space_fired(struct timer *timer)
 
     apply_space_check(store);
     apply_kick(store);
+    quarantine_kick(store);
     checkpoint_kick(store);
     timer_after_ms(store->clock, timer, SPACE_CHECK_MS);
 }
@@ -151,6 +161,9 @@ static struct store *store_alloc(struct disk *disk, struct clock *clock,
     queue_init(&store->dirty_segments);
     queue_init(&store->dirty_dirs);
     queue_init(&store->canceled_reads);
+    queue_init(&store->cuts);
+    queue_init(&store->cuts_named);
+    queue_init(&store->cuts_naming);
     queue_init(&store->checkpoint.dirty);
     queue_init(&store->checkpoint.dirs);
     store->kick_timer.fire = kick_fired;
@@ -328,6 +341,7 @@ void store_close(struct store *store)
     timer_stop(store->clock, &store->idle_timer);
     timer_stop(store->clock, &store->space_timer);
     timer_stop(store->clock, &store->checkpoint_timer);
+    quarantine_fini(store);
     checkpoint_fini(store);
     drain(store, &store->applying);
     drain(store, &store->unapplied);
@@ -541,21 +555,21 @@ static void push_number(struct store_log *log, enum entry_kind kind, int32_t epo
     pending_push(log->store, entry);
 }
 
-/* Completes req in its turn, without a frame of its own. */
-static void push_nothing(struct store_log *log, struct store_req *req, int status)
+void push_nothing(struct store *store, struct store_req *req, int status)
 {
     if (req != NULL) {
-        struct entry *entry = entry_new(log->store, ENTRY_NOTHING, NULL, req);
+        struct entry *entry = entry_new(store, ENTRY_NOTHING, NULL, req);
         entry->status = status;
-        pending_push(log->store, entry);
+        pending_push(store, entry);
     }
 }
 
 void store_promise(struct store_log *log, int32_t epoch, struct store_req *req)
 {
     CHECK(!log->deleted);
+    /* A promise need not wait for a cut that was called before: it is never too early. */
     if (epoch <= log->state.promised) {
-        push_nothing(log, req, 0);
+        push_nothing(log->store, req, 0);
         return;
     }
     log->state.promised = epoch;
@@ -566,8 +580,11 @@ void store_synced(struct store_log *log, int32_t epoch, struct store_req *req)
 {
     CHECK(!log->deleted);
     CHECK(epoch >= log->state.synced);
+    if (quarantine_hold(log, ENTRY_SYNCED, epoch, req)) {
+        return;
+    }
     if (epoch == log->state.synced) {
-        push_nothing(log, req, 0);
+        push_nothing(log->store, req, 0);
         return;
     }
     log->state.synced = epoch;
@@ -577,14 +594,38 @@ void store_synced(struct store_log *log, int32_t epoch, struct store_req *req)
     push_number(log, ENTRY_SYNCED, epoch, req);
 }
 
-/* The error of a cut that did not happen. EIO ends the process, the rest is the caller's. */
+void log_truncate_now(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos,
+                      struct store_req *req)
+{
+    struct entry *entry = entry_new(log->store, ENTRY_TRUNCATE, log, req);
+
+    entry->offset = offset;
+    entry->end = log->segments[index]->base;
+    entry->pos = pos;
+    entry->segment = pos > SEGMENT_HEADER ? log->segments[index] : NULL;
+    log_cut(log, offset, index, pos, entry);
+    reads_cancel(log);
+    pending_push(log->store, entry);
+}
+
+void log_restart_now(struct store_log *log, int64_t offset, struct store_req *req)
+{
+    struct entry *entry = entry_new(log->store, ENTRY_RESTART, log, req);
+
+    entry->offset = offset;
+    log_restart(log, offset, entry);
+    reads_cancel(log);
+    pending_push(log->store, entry);
+}
+
+/* Where the cut is cannot be told. */
 static void cut_failed(struct store_log *log, int status, struct store_req *req)
 {
     if (status == TERN_EIO) {
-        store_fail(log->store, status, "quarantine");
+        store_fail(log->store, status, "looking for the place of a truncation");
         return;
     }
-    push_nothing(log, req, status);
+    push_nothing(log->store, req, status);
 }
 
 void store_truncate(struct store_log *log, int64_t offset, bool committed_elsewhere,
@@ -599,55 +640,55 @@ void store_truncate(struct store_log *log, int64_t offset, bool committed_elsewh
     CHECK(offset >= log->state.log_start);
     CHECK(offset <= log->state.leo);
     if (offset == log->state.leo) {
-        push_nothing(log, req, 0);
+        push_nothing(log->store, req, 0);
         return;
     }
     int status = log_locate(log, offset, &index, &pos, &base);
-    if (status == 0 && !committed_elsewhere) {
-        status = quarantine_write(log, base);
-    }
     if (status != 0) {
         cut_failed(log, status, req);
         return;
     }
-    struct entry *entry = entry_new(log->store, ENTRY_TRUNCATE, log, req);
-    entry->offset = base;
-    entry->end = log->segments[index]->base;
-    entry->pos = pos;
-    entry->segment = pos > SEGMENT_HEADER ? log->segments[index] : NULL;
-    log_cut(log, base, index, pos, entry);
     log->state.truncating = true;
-    reads_cancel(log);
-    pending_push(log->store, entry);
+    if (committed_elsewhere) {
+        log_truncate_now(log, base, index, pos, req);
+    } else {
+        quarantine_start(log, false, base, base, index, pos, req);
+    }
 }
 
 void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhere,
                    struct store_req *req)
 {
+    uint32_t index = 0;
+    uint64_t pos = 0;
+    int64_t base = 0;
+
     CHECK(!log->deleted);
     CHECK(!log->state.truncating);
     CHECK(offset >= 0);
-    if (!committed_elsewhere && log->state.leo > log->state.log_start) {
-        int status = quarantine_write(log, log->state.log_start);
-        if (status != 0) {
-            cut_failed(log, status, req);
-            return;
-        }
+    if (committed_elsewhere || log->state.leo == log->state.log_start) {
+        log->state.truncating = true;
+        log_restart_now(log, offset, req);
+        return;
     }
-    struct entry *entry = entry_new(log->store, ENTRY_RESTART, log, req);
-    entry->offset = offset;
-    log_restart(log, offset, entry);
+    int status = log_locate(log, log->state.log_start, &index, &pos, &base);
+    if (status != 0) {
+        cut_failed(log, status, req);
+        return;
+    }
     log->state.truncating = true;
-    reads_cancel(log);
-    pending_push(log->store, entry);
+    quarantine_start(log, true, offset, base, index, pos, req);
 }
 
 void store_log_start(struct store_log *log, int64_t offset, struct store_req *req)
 {
     CHECK(!log->deleted);
     CHECK(offset <= log->state.leo);
+    if (quarantine_hold(log, ENTRY_LOG_START, offset, req)) {
+        return;
+    }
     if (offset <= log->state.log_start) {
-        push_nothing(log, req, 0);
+        push_nothing(log->store, req, 0);
         return;
     }
     struct entry *entry = entry_new(log->store, ENTRY_LOG_START, log, req);
@@ -660,6 +701,7 @@ void store_delete(struct store_log *log, struct store_req *req)
 {
     CHECK(!log->deleted);
     CHECK(req != NULL);
+    quarantine_give_up(log);
     struct entry *entry = entry_new(log->store, ENTRY_DELETE, log, req);
     tombstone_set(log->store, &log->key, log->state.promised);
     reads_cancel(log);

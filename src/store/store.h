@@ -101,13 +101,16 @@ void store_append(struct store_log *log, struct chunk batch, struct store_req *r
 void store_promise(struct store_log *log, int32_t epoch, struct store_req *req);
 /* Sets `synced` (and raises promised to it). Ordered after every write called before. */
 void store_synced(struct store_log *log, int32_t epoch, struct store_req *req);
-/* Cuts the log to `offset` (a batch boundary, >= log_start, <= leo). Unless `committed_elsewhere`
- * the bytes are first written durably to a quarantine file named by partition, epochs and offsets.
- * No append until req is called. */
+/* Cuts the log to `offset` (>= log_start, <= leo; one inside a batch cuts the whole batch). Unless
+ * `committed_elsewhere` the bytes are first written durably to a quarantine file named by
+ * partition, epochs and offsets, in the background; store_state shows the cut once they are safe. A
+ * full disk makes this wait, not fail. Raises `truncating` until req is called: no append and no
+ * other cut meanwhile; store_synced and store_log_start are taken, and are carried out after the
+ * cut. EDAMAGED: the place of the cut cannot be found, nothing has changed. */
 void store_truncate(struct store_log *log, int64_t offset, bool committed_elsewhere,
                     struct store_req *req);
 /* Everything is dropped and the log begins anew at `offset` (a follower behind the log start).
- * Quarantines like truncate. */
+ * Otherwise as store_truncate. */
 void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhere,
                    struct store_req *req);
 /* Raises the log start; whole segments below it are deleted later. */

@@ -131,6 +131,7 @@ struct store_log {
     uint32_t ring_cap; /* a power of two */
     struct link reads; /* struct read_job */
     struct link dirty_dir;
+    struct cut *cut; /* a truncation whose bytes are being saved */
     bool dir_made;
     bool deleted;
 };
@@ -257,7 +258,13 @@ struct store {
     struct timer space_timer;
     struct timer checkpoint_timer;
     struct store_counters counters;
-    uint64_t quarantine_seq;
+    struct link cuts;        /* struct cut, waiting or copying */
+    struct link cuts_named;  /* those whose file has its name */
+    struct link cuts_naming; /* those whose name is being synced */
+    struct disk_file *cuts_dir;
+    struct disk_op cuts_op;
+    uint32_t cuts_running;
+    bool cuts_full; /* ENOSPC: retried by the space timer */
     bool opening;
     bool failed;
 };
@@ -268,6 +275,12 @@ struct entry *entry_new(struct store *store, enum entry_kind kind, struct store_
 /* Gives back what it holds, its place in the pool too. It is in no list any more. */
 void entry_free(struct store *store, struct entry *entry);
 void pending_push(struct store *store, struct entry *entry);
+/* Completes req (if any) in its turn, without a frame of its own. */
+void push_nothing(struct store *store, struct store_req *req, int status);
+void log_truncate_now(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos,
+                      struct store_req *req);
+void log_restart_now(struct store_log *log, int64_t offset, struct store_req *req);
+void move_links(struct link *from, struct link *to);
 size_t entry_frame_bytes(const struct entry *entry);
 /* The process cannot go on: told once, then nothing is acknowledged any more. */
 void store_fail(struct store *store, int error, const char *what);
@@ -371,8 +384,16 @@ void snapshot_free(struct snapshot *snapshot);
 void checkpoint_fini(struct store *store);
 
 /* ---- quarantine.c ---------------------------------------------------------------------------- */
-/* Writes [from, leo) to a quarantine file, durably. */
-int quarantine_write(struct store_log *log, int64_t from) TERN_MUST_USE;
+/* Saves [first, leo), which begins at `pos` of segment `index`, then truncates to `offset` or
+ * begins the log anew there. The caller has raised `truncating`. */
+void quarantine_start(struct store_log *log, bool restart, int64_t offset, int64_t first,
+                      uint32_t index, uint64_t pos, struct store_req *req);
+/* True: the call was taken and will be made again when the cut is done. */
+bool quarantine_hold(struct store_log *log, enum entry_kind kind, int64_t value,
+                     struct store_req *req);
+void quarantine_give_up(struct store_log *log);
+void quarantine_kick(struct store *store);
+void quarantine_fini(struct store *store);
 
 /* ---- clean.c --------------------------------------------------------------------------------- */
 /* Removes what a crash left over under topics/ and quarantine/. */

@@ -22,7 +22,18 @@ struct run;
 struct call {
     struct store_req req;
     struct run *run;
-    size_t index;
+    size_t index; /* of its op; NOT_YET while it is held back behind a cut; NEVER */
+};
+
+#define NOT_YET SIZE_MAX
+#define NEVER   (SIZE_MAX - 1)
+
+/* A cut whose bytes are being saved, and what was called on the log since: they take their place in
+ * the order of all writes when the store's state shows the cut. */
+struct held {
+    struct model_op ops[16];
+    struct call *calls[16];
+    size_t count; /* 0: no cut is under way */
 };
 
 struct run {
@@ -49,7 +60,9 @@ struct run {
     const char *wrong;
     uint64_t wrong_point;
     char why[256];
-    struct call calls[OPS_MAX]; /* of ops */
+    struct call calls[OPS_MAX];
+    size_t call_count;
+    struct held held[MODEL_LOGS];
 };
 
 static void quiet(enum trace_level level, const char *line)
@@ -276,10 +289,46 @@ static const char *check_variant(struct run *run, uint64_t seed)
     return wrong;
 }
 
+static struct store_log *stored(struct run *run, unsigned log)
+{
+    return store_find(run->store, model_topic(log), model_partition(log));
+}
+
+static void record(struct run *run, const struct model_op *op, struct call *call)
+{
+    CHECK(run->op_count < OPS_MAX);
+    call->index = run->op_count;
+    run->ops[run->op_count++] = *op;
+    model_apply(&run->called, op);
+}
+
+/* Gives held calls their place in the order, once their cut has been made. */
+static void settle(struct run *run)
+{
+    for (unsigned i = 0; i < MODEL_LOGS && run->store != NULL; i++) {
+        struct held *held = &run->held[i];
+        struct store_log *log = held->count > 0 ? stored(run, i) : NULL;
+        if (log == NULL) {
+            continue;
+        }
+        const struct model_op *cut = &held->ops[0];
+        const struct store_log_state *state = store_state(log);
+        if (state->leo != cut->number ||
+            (cut->kind == MODEL_RESTART && state->log_start != cut->number)) {
+            continue;
+        }
+        for (size_t k = 0; k < held->count; k++) {
+            record(run, &held->ops[k], held->calls[k]);
+        }
+        held->count = 0;
+    }
+}
+
 static void visit(void *ctx)
 {
     struct run *run = ctx;
 
+    settle(run);
     run->points++;
     for (uint64_t i = 0; i < VARIANTS && run->wrong == NULL; i++) {
         run->wrong = check_variant(run, run->seed * 1000003 + run->points * VARIANTS + i);
@@ -307,8 +356,13 @@ static void call_done(struct store_req *req, int status)
     struct call *call = CONTAINER_OF(req, struct call, req);
     struct run *run = call->run;
 
+    settle(run);
     if (status != 0) {
         run->wrong = "a call failed";
+    } else if (call->index == NOT_YET) {
+        run->wrong = "a call is acknowledged before the cut that it waits for";
+    } else if (call->index == NEVER) {
+        return;
     } else if (call->index < run->acked) {
         run->wrong = "calls are acknowledged out of order";
     } else {
@@ -316,30 +370,49 @@ static void call_done(struct store_req *req, int status)
     }
 }
 
-static struct store_req *req_of(struct run *run, size_t index)
+static struct call *call_new(struct run *run)
 {
-    struct call *call = &run->calls[index];
-
-    *call = (struct call){.req = {.done = call_done}, .run = run, .index = index};
-    return &call->req;
+    CHECK(run->call_count < OPS_MAX);
+    struct call *call = &run->calls[run->call_count++];
+    *call = (struct call){.req = {.done = call_done}, .run = run, .index = NOT_YET};
+    return call;
 }
 
-static struct store_log *stored(struct run *run, unsigned log)
+/* True if the call takes its place in the order only later. */
+static bool is_held(struct run *run, const struct model_op *op, struct call *call)
 {
-    return store_find(run->store, model_topic(log), model_partition(log));
+    struct held *held = &run->held[op->log];
+    bool cut = op->quarantine && run->called.logs[op->log].count > 0;
+
+    if (op->kind == MODEL_DELETE) {
+        for (size_t i = 0; i < held->count; i++) {
+            held->calls[i]->index = NEVER; /* the cut is given up */
+        }
+        held->count = 0;
+        return false;
+    }
+    if (!cut && (held->count == 0 || op->kind == MODEL_PROMISE || op->kind == MODEL_NOTE)) {
+        return false;
+    }
+    CHECK(held->count < ARRAY_COUNT(held->ops));
+    held->ops[held->count] = *op;
+    held->calls[held->count++] = call;
+    return true;
 }
 
 /* Carries out one call, and tells the model of it. */
 static void carry_out(struct run *run, const struct model_op *op)
 {
-    CHECK(run->op_count < OPS_MAX);
+    settle(run);
     struct store_log *log = stored(run, op->log);
-    struct store_req *req = req_of(run, run->op_count);
+    struct call *call = call_new(run);
+    struct store_req *req = &call->req;
     struct chunk bytes = {0};
     uint8_t note[8];
 
-    run->ops[run->op_count++] = *op;
-    model_apply(&run->called, op);
+    if (!is_held(run, op, call)) {
+        record(run, op, call);
+    }
     switch (op->kind) {
     case MODEL_CREATE:
         (void)store_create(run->store, model_topic(op->log), model_partition(op->log), req);
@@ -389,13 +462,24 @@ static void call_append(struct run *run, unsigned index)
     carry_out(run, &op);
 }
 
+/* Of two cuts that are made in one go nobody outside could tell the order. */
+static bool any_held(const struct run *run)
+{
+    for (unsigned i = 0; i < MODEL_LOGS; i++) {
+        if (run->held[i].count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void call_cut(struct run *run, unsigned index)
 {
     struct model_log *log = &run->called.logs[index];
     struct prng *prng = &run->prng;
     struct model_op op = {.kind = MODEL_TRUNCATE, .log = index};
 
-    op.quarantine = prng_chance(prng, 2, 3);
+    op.quarantine = prng_chance(prng, 2, 3) && !any_held(run);
     if (log->count == 0 || prng_chance(prng, 1, 5)) {
         op.kind = MODEL_RESTART;
         op.number = log->leo + (int64_t)prng_below(prng, 100);
@@ -407,6 +491,20 @@ static void call_cut(struct run *run, unsigned index)
         }
     }
     carry_out(run, &op);
+}
+
+/* The largest `synced` that was called for, held calls included. */
+static int64_t synced_called(const struct run *run, unsigned index)
+{
+    const struct held *held = &run->held[index];
+    int64_t synced = run->called.logs[index].synced;
+
+    for (size_t i = 0; i < held->count; i++) {
+        if (held->ops[i].kind == MODEL_SYNCED && held->ops[i].number > synced) {
+            synced = held->ops[i].number;
+        }
+    }
+    return synced;
 }
 
 static void call_one(struct run *run)
@@ -428,8 +526,13 @@ static void call_one(struct run *run)
         carry_out(run, &op);
         return;
     }
-    if (store_state(stored(run, index))->truncating) {
+    settle(run);
+    bool cutting = store_state(stored(run, index))->truncating;
+    if (cutting && run->held[index].count + 1 >= ARRAY_COUNT(run->held[index].ops)) {
         return;
+    }
+    if (cutting && (dice < 70 || (dice >= 82 && dice < 88))) {
+        return; /* no append and no second cut */
     }
     if (dice < 70) {
         call_append(run, index);
@@ -439,15 +542,18 @@ static void call_one(struct run *run)
         carry_out(run, &op);
     } else if (dice < 82) {
         op.kind = MODEL_SYNCED;
-        op.number = log->synced + (int64_t)prng_below(prng, 3);
+        op.number = synced_called(run, index) + (int64_t)prng_below(prng, 3);
         carry_out(run, &op);
     } else if (dice < 88) {
         call_cut(run, index);
     } else if (dice < 92) {
         op.kind = MODEL_LOG_START;
-        op.number = log->log_start +
-                    (int64_t)prng_below(prng, (uint64_t)(log->leo - log->log_start) / 2 + 1);
-        carry_out(run, &op);
+        int64_t end = run->held[index].count > 0 ? run->held[index].ops[0].number : log->leo;
+        if (end >= log->log_start && end <= log->leo) {
+            op.number = log->log_start +
+                        (int64_t)prng_below(prng, (uint64_t)(end - log->log_start) / 2 + 1);
+            carry_out(run, &op);
+        }
     } else if (dice < 94) {
         op.kind = MODEL_DELETE;
         carry_out(run, &op);
@@ -480,6 +586,7 @@ static void start_again(struct run *run, bool power)
     }
     store_close(run->store);
     run->store = NULL;
+    memset(run->held, 0, sizeof run->held);
     /* Whatever the opening writes are points too; what is there already must stay. */
     mem_disk_on_point(run->disk, visit, run);
     int status = store_open(run->disk, &run->clock.clock, &options, &run->store, run->why);
@@ -502,6 +609,7 @@ static void start_again(struct run *run, bool power)
     run->acked_state = state;
     model_state_copy(&run->called, &state);
     run->op_count = 0;
+    run->call_count = 0;
     run->acked = 0;
     mem_disk_on_point(run->disk, visit, run);
 }

@@ -63,6 +63,35 @@ static void a_full_disk_loses_nothing_and_promises_still_work(void **state)
     world_free(world);
 }
 
+static void a_cut_waits_for_space_and_promises_do_not(void **state)
+{
+    struct world *world = world_new();
+    struct waiter cut = waiter_of(NULL);
+    struct waiter promised = waiter_of(NULL);
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    for (int i = 0; i < 100; i++) {
+        append(log, 1, 700, NULL);
+    }
+    run_ms(world, 1000);
+    mem_disk_set_capacity(world->disk, mem_disk_used(world->disk) + 1000);
+    store_truncate(log, 10, false, &cut.req);
+    store_promise(log, 7, &promised.req);
+    run_ms(world, 3000);
+    assert_int_equal(promised.calls, 1);
+    assert_int_equal(cut.calls, 0);
+    assert_int_equal(store_state(log)->leo, 100);
+    read_all_check(world, log);
+    mem_disk_set_capacity(world->disk, UINT64_MAX);
+    run_ms(world, 1000);
+    assert_int_equal(cut.calls, 1);
+    assert_int_equal(cut.status, 0);
+    assert_int_equal(store_state(log)->leo, 10);
+    assert_int_equal(world->fatal, 0);
+    world_free(world);
+}
+
 static void damage_below_the_synced_mark_is_refused(void **state)
 {
     int refused = 0;
@@ -316,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_fsync_is_fatal_and_acknowledges_nothing),
         cmocka_unit_test(a_full_disk_loses_nothing_and_promises_still_work),
+        cmocka_unit_test(a_cut_waits_for_space_and_promises_do_not),
         cmocka_unit_test(damage_below_the_synced_mark_is_refused),
         cmocka_unit_test(damage_in_the_last_group_is_told_from_a_torn_write),
         cmocka_unit_test(sectors_of_an_earlier_run_are_not_believed),
