@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make bench-smoke`: the numbers of docs/BENCHMARKS.md. REPEATS=n shortens the faults (10 each by
-# default), ROWS="overhead faults ..." measures only some.
+# default), ROWS="overhead faults ..." measures only some, REALTIME=1 keeps other work of the machine
+# away from nodes and load by SCHED_FIFO (needs root).
 .PHONY: bench-smoke
 bench-smoke: $(B)/ternd $(B)/tern $(B)/tests/bench/fdatasync_probe
-	$(Q)TERN_BIN=$(B) tests/bench/smoke --repeats $(or $(REPEATS),10) $(addprefix --row ,$(ROWS))
+	$(Q)TERN_BIN=$(B) tests/bench/smoke --repeats $(or $(REPEATS),10) $(addprefix --row ,$(ROWS)) $(if $(REALTIME),--realtime)
 
 $(B)/tests/bench/fdatasync_probe: $(B)/tests/bench/fdatasync_probe.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
