@@ -151,6 +151,7 @@ static void begin(struct node *node)
     struct node_file *f = &node->file;
     bool first = f->start_final == 0 && f->start_pending == 0;
 
+    f->raft_retired = f->raft_retired || (node->o.new_incarnation && f->raft_id != 0);
     if (raise_start_number(node) != 0) {
         node_die(node, TERN_EIO, "the start number could not be stored");
         return;
@@ -441,6 +442,12 @@ static void checking(struct node *node)
                    "action=new_incarnation",
                    node->o.node_id, (unsigned long long)(node->start_number - 1),
                    (unsigned long long)s->highest);
+        /* For the next start, too: those who know may not answer then. */
+        node->file.raft_retired = true;
+        if (node_file_save(node->o.disk, &node->file) != 0) {
+            node_die(node, TERN_EIO, "the retired raft id could not be stored");
+            return;
+        }
     }
     enter(node, NODE_REGISTERING);
     if (s->forgotten) {
