@@ -76,7 +76,7 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
     if (push->epoch > r->promised) {
         replica_promise(r, now_ms, push->epoch, out); /* rule 5: it is a promise */
     }
-    if (r->role != REPLICA_FOLLOWING) {
+    if (r->role != REPLICA_FOLLOWING || !replica_may_be_leader(r, from)) {
         return;
     }
     r->leader = from;
@@ -113,7 +113,9 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
             continue; /* the same records, after a new start of the stream */
         }
         bool beyond = r->synced < push->epoch && batch->last_offset >= push->initial_end;
-        if (overlap || batch->base_offset > r->leo || batch->leader_epoch > push->epoch || beyond) {
+        bool ordered = batch->leader_epoch >= history_epoch_before(&r->history, r->leo) &&
+                       batch->leader_epoch <= push->epoch;
+        if (overlap || batch->base_offset > r->leo || !ordered || beyond) {
             replica_owe_answer(r, from, true, out);
             return;
         }

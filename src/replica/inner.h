@@ -19,6 +19,7 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
 void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out);
 /* Raises what is shown. */
 void replica_show(struct replica *r, int64_t hw, struct replica_out *out);
+bool replica_may_be_leader(const struct replica *r, uint32_t node);
 void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *out);
 
 /* recover.c */

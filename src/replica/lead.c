@@ -371,22 +371,24 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
     if (r->role != REPLICA_SERVING || r->producers_at != r->leo) {
         return TERN_ENOTLEADER;
     }
-    switch (producers_check(r->producers, batch, r->spec.lossy_start, &base, &last, &error)) {
-    case PRODUCERS_REFUSE:
-        return error;
-    case PRODUCERS_DUPLICATE:
+    enum producers_verdict verdict =
+        producers_check(r->producers, batch, r->spec.lossy_start, &base, &last, &error);
+    if (verdict == PRODUCERS_DUPLICATE) {
         batch->base_offset = base;
         batch->last_offset = last;
         *out_duplicate = true;
         return 0;
-    case PRODUCERS_APPEND:
-        if (overtakes(r, batch)) {
-            return TERN_EOUTOFORDER;
-        }
-        break;
     }
+    /* Before the sequence is judged: behind a batch that was refused for want of a quorum the next
+     * one is out of order, and a client takes that for a reason to begin a new producer epoch. */
     if (!rule_can_commit(&r->spec.config, &r->spec, r->reachable)) {
         return TERN_ENOQUORUM;
+    }
+    if (verdict == PRODUCERS_REFUSE) {
+        return error;
+    }
+    if (overtakes(r, batch)) {
+        return TERN_EOUTOFORDER;
     }
     if (r->leader_hw == r->leo) {
         r->progress_ms = now_ms; /* nothing waited until now */

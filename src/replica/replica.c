@@ -194,6 +194,8 @@ void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica
     CHECK(!r->truncating);
     CHECK(restart || (offset >= r->log_start && offset < r->leo));
     CHECK(restart || offset >= r->hw || may_lose(r));
+    /* What was shown, and what a leader deletes that we follow, is committed. */
+    bool committed = restart && (r->synced == r->promised || (r->leo <= r->hw && !may_lose(r)));
     r->truncating = true;
     r->leo = offset;
     if (restart) {
@@ -211,7 +213,9 @@ void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica
         producers_clear(r->producers);
         r->producers_at = -1; /* nothing until the rebuild begins */
     }
-    effect_add(out, restart ? EFFECT_RESTART : EFFECT_TRUNCATE)->offset = offset;
+    struct replica_effect *effect = effect_add(out, restart ? EFFECT_RESTART : EFFECT_TRUNCATE);
+    effect->offset = offset;
+    effect->flag = committed;
 }
 
 void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *out)
@@ -249,6 +253,9 @@ void replica_assign(struct replica *r, uint64_t now_ms, const struct replica_spe
     bool is_new = spec->epoch > r->spec.epoch;
     bool activated_now = !is_new && spec->activated && !r->spec.activated;
     r->spec = *spec;
+    if (spec->lossy_epoch > r->hw_epoch) {
+        r->hw = -1; /* what was shown before may be given up: nothing until the HW is heard anew */
+    }
     if (activated_now && r->role >= REPLICA_PREPARED) {
         if (r->role == REPLICA_PREPARED) {
             lead_begin(r, now_ms, out);
@@ -286,6 +293,12 @@ void replica_registered(struct replica *r, uint64_t now_ms, uint32_t incarnation
     }
 }
 
+/* An epoch has one leader. Once the control log has told which, nobody else is listened to. */
+bool replica_may_be_leader(const struct replica *r, uint32_t node)
+{
+    return r->spec.epoch != r->promised || r->spec.leader == node;
+}
+
 void replica_on_fence(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
                       struct replica_out *out)
 {
@@ -295,8 +308,8 @@ void replica_on_fence(struct replica *r, uint64_t now_ms, uint32_t from, int32_t
     if (epoch > r->promised) {
         replica_promise(r, now_ms, epoch, out);
     }
-    if (r->role != REPLICA_FOLLOWING) {
-        return; /* two leaders of one epoch: the control log knows of one only, and it is us */
+    if (r->role != REPLICA_FOLLOWING || !replica_may_be_leader(r, from)) {
+        return;
     }
     r->leader = from;
     replica_owe_answer(r, from, false, out);

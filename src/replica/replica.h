@@ -78,7 +78,7 @@ enum replica_effect_kind {
     EFFECT_SYNCED,    /* epoch */
     EFFECT_APPEND,    /* index: of the event's batch; patched by the leader with epoch and offset */
     EFFECT_TRUNCATE,  /* offset; quarantines */
-    EFFECT_RESTART,   /* offset; quarantines */
+    EFFECT_RESTART,   /* offset; quarantines, unless flag: all it drops is committed elsewhere */
     EFFECT_LOG_START, /* offset */
     /* messages */
     EFFECT_FENCE,  /* node, epoch */
@@ -103,7 +103,7 @@ struct replica_effect {
     int32_t epoch;
     int64_t offset;
     size_t index;
-    bool flag; /* complaint or restart */
+    bool flag; /* complaint, restart or committed */
 };
 
 struct replica_out {

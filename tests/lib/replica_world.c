@@ -418,6 +418,7 @@ static void load(struct world *w, struct world_node *n)
     n->log = n->disk.log;
     n->had = n->log.end;
     n->hw_shown = -1;
+    n->hw_looked_at = 0;
     n->up = true;
     rworld_node_start_snapshot(w, n);
 }
@@ -429,6 +430,7 @@ void rworld_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *r
     prng_init(&w->prng, seed);
     w->node_count = count;
     w->now_ms = 1000;
+    w->control.lossy_start = -1;
     w->patience_ms = 1000;
     w->batch_count = 1;
     w->next_payload = 1;

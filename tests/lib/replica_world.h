@@ -77,6 +77,7 @@ struct world_node {
     int64_t had; /* end of what it did not copy in its newest epoch; INT64_MAX once synced */
     int64_t hw_shown;
     int32_t hw_shown_epoch; /* promised then */
+    int32_t hw_looked_at;   /* newest epoch with which it was compared again */
     struct world_snapshot snapshots[WORLD_SNAPSHOTS];
     size_t snapshot_count;
 };
@@ -119,6 +120,8 @@ enum world_entry_kind { ENTRY_EPOCH, ENTRY_ACTIVATED, ENTRY_REGISTERED };
 struct world_entry {
     enum world_entry_kind kind;
     bool activated; /* at once: the voters and their rule stay */
+    int32_t lossy_epoch;
+    int64_t lossy_start;
     int32_t epoch;
     uint32_t node;
     uint32_t incarnation;
@@ -139,6 +142,7 @@ struct world_control {
     int32_t epoch;
     struct replica_rule active;
     int32_t floor; /* newest activated lossy epoch */
+    int64_t lossy_start;
     uint32_t incarnation[WORLD_NODES + 1];
     int32_t since[WORLD_NODES + 1];
     uint64_t start[WORLD_NODES + 1];

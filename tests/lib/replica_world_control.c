@@ -51,7 +51,7 @@ int32_t rworld_assign(struct world *w, uint32_t leader, struct replica_rule conf
         .lossy = lossy,
         .activated = activated,
         .lossy_epoch = c->floor,
-        .lossy_start = -1,
+        .lossy_start = c->lossy_start,
         .wait_ms = lossy ? (uint32_t)prng_below(&w->prng, 400) : 0,
     };
     if (w->rpo_bytes > 0) {
@@ -70,11 +70,23 @@ int32_t rworld_assign(struct world *w, uint32_t leader, struct replica_rule conf
     struct world_entry *entry = entry_add(w, ENTRY_EPOCH);
     entry->epoch = epoch;
     entry->activated = activated;
+    entry->lossy_start = c->lossy_start;
+    entry->lossy_epoch = c->floor;
     rworld_story(w, "control: %sepoch %d, leader %u, voters %llx, learners %llx, w %u, home %d%s",
                  lossy ? "LOSSY " : "", epoch, leader, (unsigned long long)config.voters,
                  (unsigned long long)config.learners, config.w, config.home,
                  activated ? "" : ", wants activation");
     return epoch;
+}
+
+/* As `control` does it: the running epoch tells of it, too. */
+static void forget_in(struct replica_spec *spec, uint32_t node, int32_t since)
+{
+    for (uint32_t i = 0; i < spec->member_count; i++) {
+        if (spec->members[i].node == node) {
+            spec->members[i].since = since;
+        }
+    }
 }
 
 void rworld_register(struct world *w, uint32_t node, uint32_t leader)
@@ -87,6 +99,7 @@ void rworld_register(struct world *w, uint32_t node, uint32_t leader)
     if (n->must_forget) {
         c->incarnation[node]++;
         c->since[node] = c->epoch + 1;
+        forget_in(&c->specs[c->epoch], node, c->epoch + 1);
         n->must_forget = false;
     }
     n->registered = true;
@@ -119,6 +132,7 @@ bool rworld_decide(struct world *w)
         c->active = spec->config;
         spec->activated = true;
         if (spec->lossy) {
+            c->lossy_start = p->lossy_start;
             spec->lossy_start = p->lossy_start;
             spec->lossy_epoch = p->epoch;
             c->floor = p->epoch;
@@ -168,7 +182,8 @@ bool rworld_apply(struct world *w, uint32_t node)
     struct replica_spec spec = w->control.specs[entry.epoch];
     if (entry.kind == ENTRY_EPOCH) {
         spec.activated = entry.activated;
-        spec.lossy_start = -1;
+        spec.lossy_start = entry.lossy_start;
+        spec.lossy_epoch = entry.lossy_epoch;
     }
     rworld_story(w, "node %u learns: epoch %d%s", node, entry.epoch,
                  entry.kind == ENTRY_EPOCH ? "" : " is activated");

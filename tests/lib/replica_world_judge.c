@@ -294,10 +294,17 @@ static void judge_shown(struct world *w, struct world_node *n)
             rworld_break(w, "node %u shows what is not durable", n->id);
         }
     }
-    if (r->hw != n->hw_shown) {
-        n->hw_shown = r->hw;
-        n->hw_shown_epoch = r->promised;
+    /* What was shown before it followed this epoch is looked at again once it holds its log. */
+    if (r->synced_durable == r->promised && r->promised >= w->control.floor &&
+        r->promised > n->hw_looked_at) {
+        n->hw_looked_at = r->promised;
+        if (r->hw > n->log.start && committed_part(w, &n->log) < r->hw) {
+            rworld_break(w, "node %u still shows up to %lld in epoch %d", n->id, (long long)r->hw,
+                         r->promised);
+        }
     }
+    n->hw_shown_epoch = r->hw > n->hw_shown ? r->promised : n->hw_shown_epoch;
+    n->hw_shown = r->hw;
 }
 
 void rworld_judge_node(struct world *w, struct world_node *n)
