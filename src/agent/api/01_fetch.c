@@ -148,10 +148,13 @@ static struct partition *serving(struct fetch_part *part)
 /* KIP-320: the consumer's log ended in another history than ours. True: told. */
 static bool diverged(struct fetch_part *part, const struct partition *p)
 {
+    const struct history *history = &p->replica.history;
+    int32_t newest = history->count > 0 ? history->entries[history->count - 1].epoch : 0;
     int32_t epoch;
     int64_t end;
 
-    if (part->in->last_fetched_epoch < 0) {
+    /* An epoch that is the last one here, or that this log does not know yet, has no end yet. */
+    if (part->in->last_fetched_epoch < 0 || part->in->last_fetched_epoch >= newest) {
         return false;
     }
     history_end_of(&p->replica.history, p->replica.leo, part->in->last_fetched_epoch, &epoch, &end);
@@ -178,6 +181,9 @@ static void start_read(struct fetch_part *part, struct partition *p)
     part->out->high_watermark = hw;
     part->out->last_stable_offset = hw;
     part->out->log_start_offset = r->log_start;
+    if (part->in->fetch_offset > r->leo && diverged(part, p)) {
+        return; /* behind a lossy epoch: not out of range, but of another history */
+    }
     if (part->in->fetch_offset < r->log_start || part->in->fetch_offset > r->leo) {
         /* Rule 10: only a leader past its initial log may say that an offset is out of range. */
         fail(part, replica_hw_known(r) || part->in->fetch_offset < r->log_start
