@@ -411,7 +411,7 @@ static bool peer_check(void *ctx, const struct wire_hello *hello, char why[128])
                        hello->incarnation, hello->node_id, known->incarnation);
         return false;
     }
-    return true;
+    return node->quorum == NULL || quorum_peer_plausible(node->quorum, hello, why);
 }
 
 bool peer_linked(const struct node *node, uint32_t id)
