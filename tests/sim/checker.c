@@ -6,13 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOWHERE (-1)
+#define NOWHERE   (-1)
+#define LOSSY_MAX 64
 
 struct value {
     int64_t offset; /* NOWHERE: not known */
     uint32_t partition;
     bool sent;
     bool acked;
+    bool cut;           /* acknowledged, then cut off by a lossy epoch */
+    int64_t cut_offset; /* where it stood; NOWHERE: the ack did not say */
+    uint64_t sent_us;
+    uint64_t acked_us;
 };
 
 struct producer {
@@ -29,8 +34,16 @@ struct place {
     uint64_t readers;
 };
 
+struct lossy {
+    int32_t epoch;
+    int64_t start;
+    uint64_t since_us;
+};
+
 struct partition {
     struct place *log;
+    struct lossy lossy[LOSSY_MAX];
+    uint32_t lossy_count;
     int64_t count;
     int64_t acked_end;
 };
@@ -151,7 +164,8 @@ static struct position *position_of(struct checker *c, uint32_t reader, uint32_t
     return &c->positions[(size_t)reader * c->partition_count + partition];
 }
 
-void checker_sent(struct checker *c, uint32_t partition, uint32_t producer, uint64_t number)
+void checker_sent(struct checker *c, uint32_t partition, uint32_t producer, uint64_t number,
+                  uint64_t now_us)
 {
     struct producer *p = &c->producers[producer];
 
@@ -164,7 +178,11 @@ void checker_sent(struct checker *c, uint32_t partition, uint32_t producer, uint
         memset(&p->values[p->count], 0, (size_t)(count - p->count) * sizeof *p->values);
         p->count = count;
     }
-    p->values[number] = (struct value){NOWHERE, partition, true, false};
+    p->values[number] = (struct value){.offset = NOWHERE,
+                                       .partition = partition,
+                                       .sent = true,
+                                       .cut_offset = NOWHERE,
+                                       .sent_us = now_us};
     c->counts.sent++;
 }
 
@@ -192,8 +210,30 @@ static void stands(struct checker *c, uint32_t partition, int64_t offset, uint32
     value->offset = offset;
 }
 
+/* An answer that an older epoch gave before the lossy one was in force, and that came late. */
+static bool acked_by_the_cut(struct checker *c, uint32_t partition, int64_t offset,
+                             uint64_t left_us, bool old)
+{
+    const struct partition *p = &c->partitions[partition];
+
+    for (uint32_t i = 0; old && i < p->lossy_count; i++) {
+        if (offset >= 0 && offset < p->lossy[i].start) {
+            continue;
+        }
+        if (left_us > p->lossy[i].since_us) {
+            fail(c,
+                 "C8: partition %u offset %lld was acknowledged by an old leader %llu ms after "
+                 "the lossy epoch %d",
+                 partition, (long long)offset,
+                 (unsigned long long)((left_us - p->lossy[i].since_us) / 1000), p->lossy[i].epoch);
+        }
+        return true;
+    }
+    return false;
+}
+
 void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uint64_t number,
-                   int64_t offset)
+                   int64_t offset, uint64_t now_us, uint64_t left_us, bool old)
 {
     struct value *value = value_of(c, producer, number);
 
@@ -204,12 +244,30 @@ void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uin
     }
     c->counts.acked += value->acked ? 0 : 1;
     value->acked = true;
+    value->acked_us = now_us;
+    if (acked_by_the_cut(c, partition, offset, left_us, old)) {
+        c->counts.cut++;
+        value->cut = true;
+        value->cut_offset = offset;
+        return;
+    }
     if (offset >= 0) {
         stands(c, partition, offset, producer, number, "an ack");
         if (offset + 1 > c->partitions[partition].acked_end) {
             c->partitions[partition].acked_end = offset + 1;
         }
     }
+}
+
+/* Some node still shows what a lossy epoch has cut off. */
+static bool is_stale(const struct partition *p, int64_t offset, int32_t epoch)
+{
+    for (uint32_t i = 0; i < p->lossy_count; i++) {
+        if (offset >= p->lossy[i].start && epoch < p->lossy[i].epoch) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void checker_read(struct checker *c, uint32_t reader, uint32_t partition, int64_t offset,
@@ -233,6 +291,9 @@ void checker_read(struct checker *c, uint32_t reader, uint32_t partition, int64_
         fail(c, "C4: reader %u of partition %u got offset %lld above the high watermark %lld",
              reader, partition, (long long)offset, (long long)at->high_watermark);
     }
+    if (is_stale(&c->partitions[partition], offset, epoch)) {
+        return;
+    }
     stands(c, partition, offset, producer, number, "a reader");
     struct place *place = place_of(c, partition, offset);
     if (place->epoch >= 0 && place->epoch != epoch) {
@@ -252,11 +313,84 @@ void checker_high_watermark(struct checker *c, uint32_t reader, uint32_t partiti
 {
     struct position *at = position_of(c, reader, partition);
 
-    if (high_watermark < at->high_watermark) {
+    if (high_watermark < at->high_watermark && c->partitions[partition].lossy_count == 0) {
         fail(c, "C4: reader %u, partition %u: high watermark went from %lld to %lld", reader,
              partition, (long long)at->high_watermark, (long long)high_watermark);
     }
     at->high_watermark = high_watermark;
+}
+
+void checker_rewound(struct checker *c, uint32_t reader, uint32_t partition, int64_t offset)
+{
+    struct position *at = position_of(c, reader, partition);
+    const struct partition *p = &c->partitions[partition];
+    bool allowed = false;
+
+    for (uint32_t i = 0; i < p->lossy_count; i++) {
+        allowed = allowed || offset >= p->lossy[i].start;
+    }
+    if (!allowed) {
+        fail(c,
+             "C4: reader %u of partition %u was sent back from %lld to %lld, and no lossy epoch "
+             "begins there",
+             reader, partition, (long long)at->next, (long long)offset);
+    }
+    at->next = offset;
+    at->high_watermark = NOWHERE;
+}
+
+uint64_t checker_lossy(struct checker *c, uint32_t partition, int32_t epoch, int64_t start,
+                       uint64_t now_us, uint64_t bound_us)
+{
+    struct partition *p = &c->partitions[partition];
+    uint64_t oldest_us = UINT64_MAX; /* ack of the oldest that is gone */
+    uint64_t newest_us = 0;          /* sending of the newest one */
+    uint64_t cut = 0;
+
+    if (p->lossy_count == LOSSY_MAX) {
+        fail(c, "more lossy epochs than the checker has room for");
+        return 0;
+    }
+    p->lossy[p->lossy_count++] = (struct lossy){epoch, start, now_us};
+    for (int64_t i = start; i < p->count; i++) {
+        struct place *place = &p->log[i];
+        if (!place->known || place->epoch >= epoch) {
+            continue;
+        }
+        struct value *value = value_of(c, place->producer, place->number);
+        value->offset = NOWHERE;
+        if (value->acked) {
+            value->cut = true;
+            value->cut_offset = i;
+            cut++;
+            oldest_us = value->acked_us < oldest_us ? value->acked_us : oldest_us;
+            newest_us = value->sent_us > newest_us ? value->sent_us : newest_us;
+        }
+        *place = (struct place){.epoch = -1};
+    }
+    p->acked_end = p->acked_end < start ? p->acked_end : start;
+    c->counts.cut += cut;
+    if (bound_us > 0 && newest_us > oldest_us && newest_us - oldest_us > bound_us) {
+        fail(c,
+             "C8: partition %u lost records over %llu ms by the lossy epoch %d, the bound is "
+             "%llu ms",
+             partition, (unsigned long long)((newest_us - oldest_us) / 1000), epoch,
+             (unsigned long long)(bound_us / 1000));
+    }
+    return cut;
+}
+
+void checker_each_cut(const struct checker *c,
+                      void (*each)(void *ctx, uint32_t partition, int64_t offset), void *ctx)
+{
+    for (uint32_t i = 0; i < c->producer_count; i++) {
+        for (uint64_t n = 0; n < c->producers[i].count; n++) {
+            const struct value *value = &c->producers[i].values[n];
+            if (value->cut && value->cut_offset >= 0) {
+                each(ctx, value->partition, value->cut_offset);
+            }
+        }
+    }
 }
 
 void checker_moved(struct checker *c, uint32_t reader, uint32_t partition)
@@ -302,7 +436,7 @@ void checker_finish(struct checker *c, uint64_t final_readers)
     for (uint32_t i = 0; i < c->producer_count; i++) {
         for (uint64_t n = 0; n < c->producers[i].count; n++) {
             const struct value *value = &c->producers[i].values[n];
-            if (!value->acked) {
+            if (!value->acked || value->cut) {
                 continue;
             }
             uint64_t seen =

@@ -9,13 +9,17 @@
  *   C2  a value stands at one offset only: no duplicate of an idempotent send
  *   C3  only values that were sent are read, and their bytes are those that were sent
  *   C4  a reader sees every offset, in order, and nothing at or above the high watermark it was
- *       told; a high watermark never goes back on one connection
+ *       told; a high watermark never goes back on one connection, unless there were lossy epochs
  *   C5  a producer's values stand in a partition in the order in which they were sent
  *   C6  an acknowledged value is found by every final reader, at the offset of its ack
  *   C7  offsets are dense: every one below the end of what was read holds a value
  *
- * A partition of an async topic may lose a suffix when its home region is lost: checker_cut says
- * that and how much may be gone. */
+ * A lossy epoch (checker_lossy) cuts off what older epochs wrote from an offset on, and only that:
+ *
+ *   C8  what it cut of acknowledged records is within the bound that the policy enforces; nothing
+ *       is acknowledged by an older epoch once it is in force
+ *
+ * Times are microseconds of one clock, that of the clients. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,18 +33,30 @@ void checker_free(struct checker *checker);
 /* The first thing that was wrong, or NULL. */
 const char *checker_failure(const struct checker *checker);
 
-void checker_sent(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number);
-/* offset -1: acknowledged, but the answer did not say where (a known duplicate). */
+void checker_sent(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
+                  uint64_t now_us);
+/* offset -1: acknowledged, but the answer did not say where (a known duplicate). `left_us`: when
+ * the answer left the node. `old`: the node does not lead the newest epoch that anyone knows. */
 void checker_acked(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
-                   int64_t offset);
+                   int64_t offset, uint64_t now_us, uint64_t left_us, bool old);
 /* `intact`: the bytes are those that belong to the value. */
 void checker_read(struct checker *checker, uint32_t reader, uint32_t partition, int64_t offset,
                   int32_t epoch, uint32_t producer, uint64_t number, bool intact);
 void checker_high_watermark(struct checker *checker, uint32_t reader, uint32_t partition,
                             int64_t high_watermark);
+/* The reader was told that its log ended elsewhere and goes back; only behind a lossy epoch. */
+void checker_rewound(struct checker *checker, uint32_t reader, uint32_t partition, int64_t offset);
 /* The reader asks another node from now on, or by a new connection: what it is told there may be
  * lower. */
 void checker_moved(struct checker *checker, uint32_t reader, uint32_t partition);
+
+/* A lossy epoch of the partition is in force and begins at `start`. `bound_us`: of the policy; 0:
+ * none is enforced, or it is not guaranteed. Returns how many acknowledged records it cut off. */
+uint64_t checker_lossy(struct checker *checker, uint32_t partition, int32_t epoch, int64_t start,
+                       uint64_t now_us, uint64_t bound_us);
+/* Calls `each` for every acknowledged record that was cut off, with the offset of its ack. */
+void checker_each_cut(const struct checker *checker,
+                      void (*each)(void *ctx, uint32_t partition, int64_t offset), void *ctx);
 
 /* The end: what the final readers (bit per reader) did not see is lost. */
 void checker_finish(struct checker *checker, uint64_t final_readers);
@@ -52,6 +68,7 @@ struct checker_counts {
     uint64_t sent;
     uint64_t acked;
     uint64_t reads;
+    uint64_t cut; /* acknowledged, and cut off by lossy epochs */
     uint64_t lost;
     uint64_t duplicated;
 };

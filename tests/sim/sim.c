@@ -78,18 +78,33 @@ static void note_text(struct sim *sim, const char *text)
     }
 }
 
-void sim_tell(struct sim *sim, const char *format, ...)
+static void say(struct sim *sim, int verbose, const char *indent, const char *format, va_list args)
 {
     char line[512];
+
+    (void)vsnprintf(line, sizeof line, format, args);
+    note_text(sim, line);
+    if (sim->verbose >= verbose) {
+        printf("[%11.6f] %s%s\n", (double)sim->now_us / 1e6, indent, line);
+    }
+}
+
+void sim_tell(struct sim *sim, const char *format, ...)
+{
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(line, sizeof line, format, args);
+    say(sim, 1, "", format, args);
     va_end(args);
-    note_text(sim, line);
-    if (sim->verbose >= 1) {
-        printf("[%11.6f] %s\n", (double)sim->now_us / 1e6, line);
-    }
+}
+
+void sim_whisper(struct sim *sim, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(sim, 3, "   ", format, args);
+    va_end(args);
 }
 
 void sim_fail(struct sim *sim, const char *format, ...)

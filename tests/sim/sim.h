@@ -24,12 +24,19 @@
 struct sim_producer;
 struct sim_consumer;
 struct sim_faults;
+struct sim_client;
 
 struct sim_topic {
     char name[32];
     int32_t partitions;
     int32_t first; /* number of its partition 0 among all partitions of the run */
     int32_t home;  /* async: index of its region; sync: -1 */
+    bool lossy;    /* async with failover: auto */
+    uint64_t bound_us;
+    /* Newest that any node had applied, per partition. */
+    int32_t lossy_epoch[8]; /* in force */
+    int32_t epoch[8];
+    uint32_t leader[8]; /* of that */
 };
 
 struct sim {
@@ -75,6 +82,8 @@ bool sim_run(struct sim *sim, uint64_t until_us, bool (*done)(struct sim *sim));
 
 /* A line of the story; folded into the hash. */
 void sim_tell(struct sim *sim, const char *format, ...) TERN_PRINTF(2, 3);
+/* The same at SIM_VERBOSE=3 and more. */
+void sim_whisper(struct sim *sim, const char *format, ...) TERN_PRINTF(2, 3);
 /* Folds something that happened into the hash. */
 void sim_note(struct sim *sim, uint64_t what);
 /* The run has failed: only the first reason is kept. */

@@ -83,6 +83,7 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
 {
     struct sim *sim = consumer->client.sim;
 
+    sim_watch_lossy(sim);
     consumer->error[partition] = in->error;
     switch (in->error) {
     case 0:
@@ -104,6 +105,18 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
         sim_fail(sim, "consumer %u, partition %d: %s", consumer->number, partition,
                  kafka_error_name(in->error));
         return false;
+    }
+    if (in->diverging_epoch.epoch >= 0 && sim_topic_of(sim, partition)->lossy) {
+        if (in->diverging_epoch.end_offset < consumer->next[partition]) {
+            sim_tell(sim, "consumer %u goes back from %lld to %lld in partition %d",
+                     consumer->number, (long long)consumer->next[partition],
+                     (long long)in->diverging_epoch.end_offset, partition);
+            consumer->next[partition] = in->diverging_epoch.end_offset;
+            checker_rewound(sim->checker, consumer->number, (uint32_t)partition,
+                            consumer->next[partition]);
+        }
+        consumer->epoch[partition] = in->diverging_epoch.epoch;
+        return true;
     }
     if (in->diverging_epoch.epoch >= 0) {
         sim_fail(sim, "consumer %u, partition %d: what it read up to %lld is of another history",
@@ -181,6 +194,9 @@ static void start(struct timer *timer)
             kafka_fetch_request_partition_init(p);
             p->partition = i;
             p->fetch_offset = consumer->next[number];
+            p->current_leader_epoch = consumer->client.known[number].epoch > 0
+                                          ? consumer->client.known[number].epoch
+                                          : -1;
             p->last_fetched_epoch = consumer->epoch[number];
             p->partition_max_bytes = 16 << 10;
             loop->asked[loop->asked_count++] = number;

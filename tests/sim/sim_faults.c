@@ -191,11 +191,11 @@ static void eio(struct sim_faults *faults, uint32_t id)
     }
 }
 
-/* An async topic's records may be on its home's disk alone. */
+/* An async topic's records may be on its home's disk alone; with failover the home moves. */
 static bool is_a_home(const struct sim *sim, uint32_t id)
 {
     for (uint32_t i = 0; i < sim->topic_count; i++) {
-        if (sim->topics[i].home == (int32_t)sim->nodes[id].region) {
+        if (sim->topics[i].lossy || sim->topics[i].home == (int32_t)sim->nodes[id].region) {
             return true;
         }
     }

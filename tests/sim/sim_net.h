@@ -100,6 +100,7 @@ struct sim_call {
     void (*done)(struct sim_call *call, int status, const void *response);
     int16_t key;
     int16_t version;
+    uint64_t left_us; /* when the answer left the node */
     /* Owned by the connection. */
     struct sim_conn *conn; /* NULL: not under way */
     int32_t correlation;

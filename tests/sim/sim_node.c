@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "tests/lib/mem_disk.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_client.h"
 
 const char *const sim_regions[] = {"eu-west", "eu-central", "eu-north"};
 
@@ -247,6 +248,67 @@ void sim_node_describe(const struct sim_node *node)
     for (uint32_t t = 0; t < node->sim->topic_count; t++) {
         for (int32_t i = 0; i < node->sim->topics[t].partitions; i++) {
             describe_partition(node, &node->sim->topics[t], i);
+        }
+    }
+}
+
+/* ---- what the control state says --------------------------------------------------------------
+ */
+
+static const struct control_partition *partition_at(const struct sim *sim, uint32_t node,
+                                                    const struct sim_topic *topic, int32_t index)
+{
+    if (sim->nodes[node].node == NULL) {
+        return NULL;
+    }
+    const struct control_topic *known =
+        control_topic_named(node_control(sim->nodes[node].node), topic->name);
+    return known != NULL ? &known->partitions[index] : NULL;
+}
+
+/* The bound holds for the loss of the home alone: the ledger says when another region was missing.
+ */
+static bool guaranteed(const struct control *control, const struct sim_topic *topic, int32_t index,
+                       int64_t start)
+{
+    for (uint32_t i = 0; i < control->ledger_count; i++) {
+        const struct control_ledger_entry *entry = &control->ledger[i];
+        if (entry->kind == LEDGER_EXPOSED && strcmp(entry->topic, topic->name) == 0 &&
+            entry->partition == index && entry->first_offset == start &&
+            strstr(entry->note, "not guaranteed") != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void watch_partition(struct sim *sim, struct sim_topic *topic, int32_t index)
+{
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        const struct control_partition *p = partition_at(sim, id, topic, index);
+        if (p != NULL && p->epoch > topic->epoch[index]) {
+            topic->epoch[index] = p->epoch;
+            topic->leader[index] = p->leader;
+        }
+        if (p == NULL || p->lossy_epoch <= topic->lossy_epoch[index]) {
+            continue;
+        }
+        topic->lossy_epoch[index] = p->lossy_epoch;
+        bool bounded = guaranteed(node_control(sim->nodes[id].node), topic, index, p->lossy_start);
+        uint64_t cut = checker_lossy(sim->checker, (uint32_t)(topic->first + index), p->lossy_epoch,
+                                     p->lossy_start, sim->now_us, bounded ? topic->bound_us : 0);
+        sim_tell(sim, "%s-%d (%d): lossy epoch %d from offset %lld cuts %llu acknowledged%s",
+                 topic->name, index, topic->first + index, p->lossy_epoch,
+                 (long long)p->lossy_start, (unsigned long long)cut,
+                 bounded ? "" : ", the bound is not guaranteed");
+    }
+}
+
+void sim_watch_lossy(struct sim *sim)
+{
+    for (uint32_t t = 0; t < sim->topic_count; t++) {
+        for (int32_t i = 0; sim->topics[t].lossy && i < sim->topics[t].partitions; i++) {
+            watch_partition(sim, &sim->topics[t], i);
         }
     }
 }

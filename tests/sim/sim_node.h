@@ -44,6 +44,8 @@ void sim_node_pause(struct sim_node *node, bool paused);
 void sim_node_settle(struct sim_node *node);
 /* It is dead, if only for this turn of the loop. */
 bool sim_node_gone(const struct sim_node *node);
+/* Tells the checker of lossy epochs that are in force by what any node has applied. */
+void sim_watch_lossy(struct sim *sim);
 /* A few lines of the story: what it thinks of itself and of all partitions. */
 void sim_node_describe(const struct sim_node *node);
 /* Its code runs now: what it traces carries its name. */

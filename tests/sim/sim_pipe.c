@@ -57,6 +57,7 @@ void sim_pipe_send(struct sim_pipe *pipe, uint16_t kind, uint16_t type, size_t h
                   bytes / BYTES_PER_US;
 
     pipe->last_us = at > pipe->last_us ? at : pipe->last_us + bytes / BYTES_PER_US;
+    message->sent_us = sim->now_us;
     message->arrive_us = pipe->last_us;
     message->kind = kind;
     message->type = type;

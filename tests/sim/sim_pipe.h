@@ -11,6 +11,7 @@ struct sim;
 
 struct sim_message {
     struct link link;
+    uint64_t sent_us;
     uint64_t arrive_us;
     uint16_t kind; /* of its user */
     uint16_t type;

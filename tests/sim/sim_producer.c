@@ -27,6 +27,7 @@ struct batch {
     int32_t sequence;
     bool flying;
     uint32_t tries;
+    uint32_t node; /* that was asked last */
     struct sim_call call;
 };
 
@@ -146,7 +147,10 @@ static void send(struct batch *batch, uint32_t leader)
     m.timeout_ms = BROKER_TIMEOUT_MS;
     m.topics = &t;
     m.topics_count = 1;
+    sim_whisper(sim, "producer %u sends partition %d sequence %d (%u records) to node %u",
+                producer->number, lane->partition, batch->sequence, batch->count, leader);
     batch->flying = true;
+    batch->node = leader;
     batch->tries++;
     lane->flying++;
     batch->call.done = answered;
@@ -209,10 +213,18 @@ static void acked(struct batch *batch, int64_t base_offset)
 {
     struct lane *lane = batch->lane;
     struct sim *sim = lane->producer->client.sim;
+    bool old = false;
 
+    const struct sim_topic *topic = sim_topic_of(sim, lane->partition);
+
+    if (topic->lossy) {
+        sim_watch_lossy(sim);
+        old = topic->leader[lane->partition - topic->first] != batch->node;
+    }
     for (uint32_t i = 0; i < batch->count; i++) {
         checker_acked(sim->checker, (uint32_t)lane->partition, lane->producer->number,
-                      batch->first + i, base_offset >= 0 ? base_offset + i : -1);
+                      batch->first + i, base_offset >= 0 ? base_offset + i : -1, sim->now_us,
+                      batch->call.left_us, old);
     }
     sim_note(sim, (uint64_t)base_offset ^ ((uint64_t)lane->partition << 32));
     link_remove(&batch->link);
@@ -236,6 +248,41 @@ static bool may_retry(int16_t error)
     default:
         return false;
     }
+}
+
+static bool lost_its_place(const struct lane *lane, int16_t error)
+{
+    const struct sim_topic *topic = sim_topic_of(lane->producer->client.sim, lane->partition);
+
+    return topic->lossy && topic->lossy_epoch[lane->partition - topic->first] > 0 &&
+           (error == KAFKA_ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER ||
+            error == KAFKA_ERROR_INVALID_PRODUCER_EPOCH ||
+            error == KAFKA_ERROR_UNKNOWN_PRODUCER_ID);
+}
+
+/* Behind a lossy epoch clients begin anew, with another id; what was under way has an unknown
+ * outcome. */
+static void begin_anew(struct sim_producer *producer)
+{
+    struct sim *sim = producer->client.sim;
+
+    sim_tell(sim, "producer %u begins anew", producer->number);
+    producer->id = -1;
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        sim_conn_close(&producer->client.conns[id]);
+    }
+    for (int32_t i = 0; i < sim->partition_count; i++) {
+        struct lane *lane = &producer->lanes[i];
+        CHECK(lane->flying == 0);
+        for (struct link *l = queue_pop(&lane->batches); l != NULL; l = queue_pop(&lane->batches)) {
+            free(CONTAINER_OF(l, struct batch, link));
+        }
+        lane->waiting = 0;
+        lane->next_sequence = 0;
+        lane->draining = false;
+        sim_stop(sim, &lane->retry);
+    }
+    sim_at(sim, &producer->init_again, sim->now_us);
 }
 
 static int16_t error_of(int status, const struct kafka_produce_response *m, int64_t *out_offset)
@@ -262,12 +309,18 @@ static void answered(struct sim_call *call, int status, const void *response)
 
     batch->flying = false;
     lane->flying--;
+    sim_whisper(sim, "producer %u is told of partition %d sequence %d: %s%s, offset %lld",
+                lane->producer->number, lane->partition, batch->sequence, kafka_error_name(error),
+                status != 0 ? " (no answer)" : "", (long long)offset);
     sim_note(sim, (uint64_t)(uint16_t)error);
     if (error == 0 || error == KAFKA_ERROR_DUPLICATE_SEQUENCE_NUMBER) {
         acked(batch, error == 0 ? offset : -1);
     } else if (may_retry(error) || (error == KAFKA_ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER && !oldest)) {
         lane->draining = true;
         sim_client_refresh(&lane->producer->client);
+    } else if (lost_its_place(lane, error)) {
+        begin_anew(lane->producer);
+        return;
     } else {
         QUEUE_EACH (each, &lane->batches) {
             struct batch *b = CONTAINER_OF(each, struct batch, link);
@@ -311,7 +364,8 @@ static void make(struct timer *timer)
     lane->waiting++;
     queue_push(&lane->batches, &batch->link);
     for (uint32_t i = 0; i < count; i++) {
-        checker_sent(sim->checker, (uint32_t)lane->partition, producer->number, batch->first + i);
+        checker_sent(sim->checker, (uint32_t)lane->partition, producer->number, batch->first + i,
+                     sim->now_us);
     }
     pump(lane);
 }

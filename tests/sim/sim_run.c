@@ -109,7 +109,14 @@ static const char policies[] = "policy: payments\n"
                                "mode: async\n"
                                "home: eu-central\n"
                                "rpo: {time: 5s, bytes: 64MiB, on_breach: report}\n"
-                               "failover: {mode: manual}\n";
+                               "failover: {mode: manual}\n"
+                               "---\n"
+                               "policy: clicks\n"
+                               "topics: [clicks]\n"
+                               "mode: async\n"
+                               "home: eu-west\n"
+                               "rpo: {time: 1s, bytes: 1MiB, on_breach: throttle}\n"
+                               "failover: {mode: auto, after: 2s, wait: 500ms}\n";
 
 struct putting {
     struct quorum_proposal proposal;
@@ -243,6 +250,11 @@ static void make_topics(struct sim *sim)
     if (prng_chance(&sim->chance_clients, 1, 2)) {
         add_topic(sim, "homely", 1);
     }
+    if (prng_chance(&sim->chance_clients, 1, 2)) {
+        add_topic(sim, "clicks", 0);
+        sim->topics[sim->topic_count - 1].lossy = true;
+        sim->topics[sim->topic_count - 1].bound_us = SIM_S;
+    }
     sim_client_init(&maker->client, sim, 1, "maker");
     maker->call.done = topic_made;
     maker->again.fire = ask_for_topic;
@@ -315,6 +327,44 @@ static void free_clients(struct sim *sim)
 /* ---- the end ----------------------------------------------------------------------------------
  */
 
+struct wanted {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    struct uuid topic_id;
+    bool found;
+};
+
+static void look(void *ctx, const struct store_quarantined *q)
+{
+    struct wanted *wanted = ctx;
+
+    if (uuid_equal(q->topic_id, wanted->topic_id) && q->partition == wanted->partition &&
+        q->first_offset <= wanted->offset && wanted->offset < q->end_offset) {
+        wanted->found = true;
+    }
+}
+
+/* Nothing that was acknowledged and cut off is gone: it lies in some node's quarantine. */
+static void find_in_quarantine(void *ctx, uint32_t partition, int64_t offset)
+{
+    struct sim *sim = ctx;
+    const struct sim_topic *topic = sim_topic_of(sim, (int32_t)partition);
+    struct wanted wanted = {
+        .topic = topic->name, .partition = (int32_t)partition - topic->first, .offset = offset};
+
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        struct node *node = sim->nodes[id].node;
+        const struct control_topic *known = control_topic_named(node_control(node), topic->name);
+        wanted.topic_id = known->id;
+        store_quarantine_each(node_store(node), look, &wanted);
+    }
+    if (!wanted.found) {
+        sim_fail(sim, "%s-%d: the acknowledged offset %lld was cut off and is in no quarantine",
+                 topic->name, wanted.partition, (long long)offset);
+    }
+}
+
 static void bring_to_end(struct sim *sim)
 {
     char why[160] = "";
@@ -353,6 +403,7 @@ static void bring_to_end(struct sim *sim)
     }
     uint64_t final = (((uint64_t)1 << sim->consumer_count) - 1) & ~(((uint64_t)1 << first) - 1);
     checker_finish(sim->checker, final);
+    checker_each_cut(sim->checker, find_in_quarantine, sim);
     if (checker_failure(sim->checker) != NULL) {
         sim_fail(sim, "%s", checker_failure(sim->checker));
     }

@@ -203,7 +203,7 @@ static struct sim_call *call_of(struct sim_conn *conn, int32_t correlation)
     return NULL;
 }
 
-static void on_response(struct sim_conn *conn, struct slice frame)
+static void on_response(struct sim_conn *conn, struct slice frame, uint64_t left_us)
 {
     struct kafka_fault fault = {"", 0};
     struct slice body;
@@ -226,6 +226,7 @@ static void on_response(struct sim_conn *conn, struct slice frame)
         sim_fail(conn->sim, "node %u: the answer to api %d cannot be decoded: %s at %zu",
                  conn->node, call->key, fault.field, fault.at);
     } else {
+        call->left_us = left_us;
         call_ends(call, 0, response);
     }
     arena_fini(&arena);
@@ -247,7 +248,8 @@ static void at_client(struct sim_pipe *pipe, struct sim_message *message)
     if (message->kind == HANGUP) {
         sim_conn_close(tcp->conn);
     } else {
-        on_response(tcp->conn, slice_of(message->blob->bytes, message->blob->len));
+        on_response(tcp->conn, slice_of(message->blob->bytes, message->blob->len),
+                    message->sent_us);
     }
 }
 
