@@ -153,7 +153,11 @@ static bool diverged(struct fetch_part *part, const struct partition *p)
     int32_t epoch;
     int64_t end;
 
-    /* An epoch that is the last one here, or that this log does not know yet, has no end yet. */
+    /* An epoch that is the last one here, or that this log does not know yet, has no end yet; but a
+     * leader's own epoch has ended all others, also before its first record. */
+    if (replica_hw_known(&p->replica)) {
+        newest = p->replica.spec.epoch;
+    }
     if (part->in->last_fetched_epoch < 0 || part->in->last_fetched_epoch >= newest) {
         return false;
     }
