@@ -220,7 +220,7 @@ static void view_of(struct controller *c, struct decide_view *view)
         const struct control_node *known = &node->control->nodes[id];
         if (id == node->o.node_id) {
             *n = (struct decide_node){.reachable = true,
-                                      .registered = node->registered && !node->stopping,
+                                      .registered = node_is_current(node) && !node->stopping,
                                       .full = !store_writable(node->store)};
             continue;
         }

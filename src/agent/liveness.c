@@ -117,7 +117,7 @@ static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
     h.applied_index = node->control->applied_index;
     h.commit_index = status->commit_index;
     h.term = status->term;
-    h.ready = node->registered && !node->stopping;
+    h.ready = node_is_current(node) && !node->stopping;
     h.full = !store_writable(node->store);
     h.controller = status->controller;
     h.lease_seq = lease_ask(node, now_us);

@@ -118,7 +118,9 @@ static void follow_partition(struct node *node, struct uuid topic_id, int32_t in
             p = partition_host(node, topic_id, index);
         }
         partition_assign(p);
-    } else if (p != NULL && cp->activated && may_drop(node)) {
+    } else if (p != NULL && cp->activated && may_drop(node) && p->replica.promised <= cp->epoch) {
+        /* A promise of a newer epoch than this entry tells: it is an old activation, and what came
+         * after it may have put this node back already (M remove-late). */
         partition_drop(p); /* only once a config without it is activated */
     }
 }

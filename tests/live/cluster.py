@@ -161,9 +161,14 @@ class Producer:
 
 def read(cluster, topic, brokers=None):
     """Everything that can be read, as {(partition, offset): number}."""
-    done = subprocess.run(['kcat', '-C', '-q', '-e', '-b', brokers or cluster.brokers(), '-t', topic, '-o', 'beginning',
-                           '-f', '%p %o %s\n', '-X', 'fetch.error.backoff.ms=20', '-X', 'check.crcs=true'],
-                          capture_output=True, text=True, timeout=120)
+    for _ in range(20):
+        done = subprocess.run(['kcat', '-C', '-q', '-e', '-b', brokers or cluster.brokers(), '-t', topic, '-o',
+                               'beginning', '-f', '%p %o %s\n', '-X', 'fetch.error.backoff.ms=20', '-X',
+                               'check.crcs=true'], capture_output=True, text=True, timeout=120)
+        # kcat gives up on what other clients try again: a leader that is being chosen.
+        if done.returncode == 0 or 'Leader not available' not in done.stderr:
+            break
+        time.sleep(0.5)
     if done.returncode != 0:
         raise Failure(f'kcat -C {topic}: exit {done.returncode}: {done.stderr}')
     records = {}
