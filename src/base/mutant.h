@@ -38,6 +38,7 @@
     X(hw_beyond, "a follower shows records that it has not made durable")                          \
     X(lossy_early, "a lossy epoch serves before it is activated")                                  \
     X(lossy_own, "the leader of a lossy epoch keeps its own log")                                  \
+    X(fall_back, "a follower restarts behind what it has held and deleted")                        \
     X(cut_synced, "a follower with the initial log obeys an old order to cut it")                  \
     X(producers_stay, "producers keep what was cut")                                               \
     X(log_start_above_hw, "retention deletes what is not committed")                               \

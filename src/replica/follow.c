@@ -56,6 +56,10 @@ static void cut_to(struct replica *r, uint32_t from, const struct replica_push *
     bool restart = push->restart && (r->leo != push->base || r->log_start != push->base);
     bool truncate = !push->restart && push->base < r->leo && push->base >= r->log_start;
 
+    bool one_line = r->spec.epoch == push->epoch && r->synced >= r->spec.lossy_epoch;
+    if (one_line && push->base < r->log_start && !MUTANT(fall_back)) {
+        restart = false; /* it never falls back behind what it has held and deleted */
+    }
     if (r->synced == push->epoch && !MUTANT(cut_synced)) {
         /* It only ever extends, if by a gap of deleted records; else this is stale knowledge. */
         restart = push->restart && push->base > r->leo;

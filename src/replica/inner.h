@@ -5,6 +5,14 @@
 #include "base/mutant.h"
 #include "replica/replica.h"
 
+/* What an answer tells of a log. */
+struct log_view {
+    int64_t start;
+    int64_t end;
+    const struct history_entry *history;
+    size_t history_count;
+};
+
 struct replica_effect *effect_add(struct replica_out *out, enum replica_effect_kind kind);
 
 /* replica.c */
@@ -19,6 +27,11 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
 void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out);
 /* Raises what is shown. */
 void replica_show(struct replica *r, int64_t hw, struct replica_out *out);
+struct log_view replica_log(const struct replica *r);
+/* Up to where `log` has what `leading` has, a log with all that is committed. What `log` has
+ * deleted was committed, too, unless a lossy epoch lies between (`one_line` is false): only then it
+ * may fall back behind its start. */
+int64_t replica_common(struct log_view leading, struct log_view log, bool one_line);
 bool replica_may_be_leader(const struct replica *r, uint32_t node);
 void replica_set_synced(struct replica *r, int32_t epoch, struct replica_out *out);
 

@@ -140,12 +140,15 @@ void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *
         }
         return;
     }
-    int64_t common = history_agree(r->history.entries, r->history.count, r->leo, answer->history,
-                                   answer->history_count, answer->leo);
-    bool ready = answer->leo == answer->log_start && answer->leo == r->log_start;
-    if (ready || (common == answer->leo && common >= r->log_start)) {
-        stream_from(peer, answer->leo, out);
+    struct log_view view = {answer->log_start, answer->leo, answer->history, answer->history_count};
+    bool one_line = answer->synced >= r->spec.lossy_epoch;
+    int64_t common = replica_common(replica_log(r), view, one_line);
+    if (common == answer->leo && common >= r->log_start) {
+        stream_from(peer, common, out);
         return;
+    }
+    if (one_line && answer->log_start > r->leo) {
+        return; /* it has held more than we have: not to be thrown away */
     }
     bool restart = common < r->log_start || common < answer->log_start;
     begin(r, peer, restart ? r->log_start : common, restart, out);

@@ -168,12 +168,12 @@ static void build(struct replica *r, uint64_t now_ms, const struct replica_kept_
     r->copy_asked_ms = 0;
     replica_set_role(r, now_ms, REPLICA_BUILDING, out);
     if (chosen->node != r->self) {
-        int64_t common = history_agree(r->history.entries, r->history.count, r->leo,
-                                       chosen->history.entries, chosen->history.count, chosen->leo);
-        bool ready = r->leo == r->log_start && r->leo == chosen->log_start;
-        if (!ready && (common < chosen->log_start || common < r->log_start)) {
+        struct log_view view = {chosen->log_start, chosen->leo, chosen->history.entries,
+                                chosen->history.count};
+        int64_t common = replica_common(view, replica_log(r), r->synced >= r->spec.lossy_epoch);
+        if (common < chosen->log_start || common < r->log_start) {
             replica_cut(r, chosen->log_start, true, out);
-        } else if (!ready && common < r->leo) {
+        } else if (common < r->leo) {
             replica_cut(r, common, false, out);
         }
     }

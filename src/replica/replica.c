@@ -189,11 +189,26 @@ void replica_show(struct replica *r, int64_t hw, struct replica_out *out)
     }
 }
 
+struct log_view replica_log(const struct replica *r)
+{
+    return (struct log_view){r->log_start, r->leo, r->history.entries, r->history.count};
+}
+
+int64_t replica_common(struct log_view leading, struct log_view log, bool one_line)
+{
+    int64_t common = history_agree(leading.history, leading.history_count, leading.end, log.history,
+                                   log.history_count, log.end);
+    bool empty_at_start = log.start == log.end && log.start == leading.start;
+    bool deleted = one_line && log.start <= leading.end && !MUTANT(fall_back);
+
+    return common < log.start && (empty_at_start || deleted) ? log.start : common;
+}
+
 void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out)
 {
     CHECK(!r->truncating);
     CHECK(restart || (offset >= r->log_start && offset < r->leo));
-    CHECK(restart || offset >= r->hw || may_lose(r));
+    CHECK(offset >= r->hw || may_lose(r));
     /* What was shown, and what a leader deletes that we follow, is committed. */
     bool committed = restart && (r->synced == r->promised || (r->leo <= r->hw && !may_lose(r)));
     r->truncating = true;

@@ -248,9 +248,6 @@ static void perform_write(struct world *w, struct world_node *n,
         n->log.start = value;
         n->log.end = value;
         forget_snapshots(n, -1);
-        if (n->hw_shown > value) {
-            n->hw_shown = value; /* it has to copy again what it showed: readers wait */
-        }
         w->counters.restarts++;
         break;
     case EFFECT_LOG_START:

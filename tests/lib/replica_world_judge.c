@@ -53,6 +53,12 @@ void rworld_judge_write(struct world *w, const struct world_node *n,
         rworld_break(w, "node %u cuts committed records from %lld on", n->id,
                      (long long)write->value);
     }
+    int64_t had = n->had < part ? n->had : part;
+    if (write->kind == EFFECT_RESTART && current && !w->control.specs[promised].lossy &&
+        synced >= w->control.floor && write->value < had) {
+        rworld_break(w, "node %u restarts at %lld, it has held all below %lld", n->id,
+                     (long long)write->value, (long long)had);
+    }
     if (write->kind == EFFECT_RESTART && write->value > w->log_start_max) {
         w->log_start_max = write->value;
     }
