@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disk seam. Real: `store/disk_real.c`. Simulated: `tests/sim/sim_disk.c`, which forgets what
+/* The disk seam. Real: `store/disk_real.c`. Simulated: `tests/lib/mem_disk.c`, which forgets what
  * was not synced, tears writes and stops at any write point.
  *
  * Paths are relative to the root that the disk was opened with; '/' separates, no "..".
@@ -56,7 +56,8 @@ struct disk_stat {
 
 struct disk_ops {
     /* `create` makes the file if it is missing. ENOENT otherwise. A directory may be opened too
-     * (not created), only to be synced: that is sync_dir as part of a DISK_SYNC. */
+     * (not created), only to be synced: that is sync_dir as part of a DISK_SYNC. EBUSY: too many
+     * files are open. */
     int (*open)(struct disk *disk, const char *path, bool create, struct disk_file **out_file);
     /* No op may be under way on the file. */
     void (*close)(struct disk *disk, struct disk_file *file);

@@ -1,15 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Brings durable journal entries into the segment files, in order, unsynced.
  *
- * Appends go out in one vectored write; whatever changes the set of files (truncate, restart, log
- * start, delete) and snapshot markers wait until the writes before them are done, and are carried
- * out synchronously. A full disk stops all this; the entries wait here, the journal keeps them. */
+ * Appends go out in one vectored write, sorted by file; whatever changes the set of files
+ * (truncate, restart, log start, delete) and snapshot markers wait until the writes before them are
+ * done, and are carried out synchronously. A full disk stops all this; the entries wait here, the
+ * journal keeps them. */
 #include <stdio.h>
 
 #include "base/trace.h"
 #include "store/store_impl.h"
 
 #define APPLY_BYTES_MAX (8u << 20)
+/* Appends may wait a little, in memory, so that a partition's batches go out together: with many
+ * partitions it is the number of system calls that costs. */
+#define APPLY_DELAY_MS 100
+#define APPLY_LAZY_MAX (4u << 20)
+
+void apply_push(struct store *store, struct entry *entry)
+{
+    queue_push(&store->unapplied, &entry->link);
+    if (entry->kind == ENTRY_APPEND) {
+        store->unapplied_bytes += entry->bytes.len;
+    } else {
+        store->unapplied_others++;
+    }
+}
+
+static void take(struct store *store, struct entry *entry)
+{
+    link_remove(&entry->link);
+    if (entry->kind == ENTRY_APPEND) {
+        store->unapplied_bytes -= entry->bytes.len;
+    } else {
+        store->unapplied_others--;
+    }
+}
+
+static void put_back(struct store *store, struct entry *entry)
+{
+    queue_push(store->unapplied.next, &entry->link);
+    store->unapplied_bytes += entry->bytes.len;
+}
+
+/* Something else waits behind the appends, or they are many, or have waited long enough. */
+static bool is_due(const struct store *store)
+{
+    uint64_t lazy =
+        store->options.cache_bytes < APPLY_LAZY_MAX ? store->options.cache_bytes : APPLY_LAZY_MAX;
+
+    return store->apply_due || store->unapplied_others > 0 || store->unapplied_bytes > lazy;
+}
+
+void apply_timer_fired(struct timer *timer)
+{
+    struct store *store = CONTAINER_OF(timer, struct store, apply_timer);
+
+    store->apply_due = true;
+    apply_kick(store);
+}
 
 static void entry_applied(struct store *store, struct entry *entry)
 {
@@ -152,7 +200,7 @@ static void applied(struct disk_op *op, int64_t status)
             struct entry *entry = CONTAINER_OF(link, struct entry, link);
             segment_unpin(entry->segment);
             link_remove(link);
-            queue_push(store->unapplied.next, link);
+            put_back(store, entry);
         }
         apply_failed(store, (int)status);
         return;
@@ -167,15 +215,31 @@ static void applied(struct disk_op *op, int64_t status)
     apply_kick(store);
 }
 
-static void add_extent(struct store *store, size_t index, const struct entry *entry)
+static void add_entry(struct store *store, size_t index, struct entry *entry)
 {
-    if (index == store->apply_extent_cap) {
-        store->apply_extent_cap = index > 0 ? index * 2 : 16;
+    if (index == store->apply_cap) {
+        store->apply_cap = index > 0 ? index * 2 : 16;
+        store->apply_entries =
+            mem_grow(store->apply_entries, store->apply_cap, sizeof(struct entry *));
         store->apply_extents =
-            mem_grow(store->apply_extents, store->apply_extent_cap, sizeof *store->apply_extents);
+            mem_grow(store->apply_extents, store->apply_cap, sizeof *store->apply_extents);
     }
-    store->apply_extents[index] =
-        (struct disk_extent){entry->segment->file, entry->pos, chunk_slice(entry->bytes)};
+    store->apply_entries[index] = entry;
+}
+
+/* By what does not depend on addresses: a simulated run must be the same every time. */
+static int by_segment_and_pos(const void *a, const void *b)
+{
+    const struct entry *left = *(struct entry *const *)a;
+    const struct entry *right = *(struct entry *const *)b;
+
+    if (left->log->number != right->log->number) {
+        return left->log->number < right->log->number ? -1 : 1;
+    }
+    if (left->segment->base != right->segment->base) {
+        return left->segment->base < right->segment->base ? -1 : 1;
+    }
+    return left->pos < right->pos ? -1 : left->pos > right->pos;
 }
 
 /* Takes appends up to the next barrier. */
@@ -194,18 +258,40 @@ static size_t take_appends(struct store *store)
             apply_failed(store, status);
             break;
         }
-        link_remove(link);
+        take(store, entry);
         queue_push(&store->applying, link);
         segment_pin(entry->segment);
-        add_extent(store, count++, entry);
+        add_entry(store, count++, entry);
         bytes += entry->bytes.len;
     }
     return count;
 }
 
+static void submit(struct store *store, size_t count)
+{
+    qsort(store->apply_entries, count, sizeof(struct entry *), by_segment_and_pos);
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *entry = store->apply_entries[i];
+        store->apply_extents[i] =
+            (struct disk_extent){entry->segment->file, entry->pos, chunk_slice(entry->bytes)};
+    }
+    store->apply_op = (struct disk_op){.kind = DISK_WRITE,
+                                       .extents = store->apply_extents,
+                                       .extent_count = count,
+                                       .done = applied};
+    store->apply_busy = true;
+    disk_submit(store->disk, &store->apply_op);
+}
+
 void apply_kick(struct store *store)
 {
     if (store->apply_busy || store->failed || store->opening) {
+        return;
+    }
+    if (!queue_empty(&store->unapplied) && !is_due(store)) {
+        if (!timer_armed(&store->apply_timer)) {
+            timer_after_ms(store->clock, &store->apply_timer, APPLY_DELAY_MS);
+        }
         return;
     }
     while (!queue_empty(&store->unapplied) && !store->apply_full) {
@@ -215,12 +301,7 @@ void apply_kick(struct store *store)
             if (count == 0) {
                 return;
             }
-            store->apply_op = (struct disk_op){.kind = DISK_WRITE,
-                                               .extents = store->apply_extents,
-                                               .extent_count = count,
-                                               .done = applied};
-            store->apply_busy = true;
-            disk_submit(store->disk, &store->apply_op);
+            submit(store, count);
             return;
         }
         int status = apply_barrier(store, entry);
@@ -228,9 +309,10 @@ void apply_kick(struct store *store)
             apply_failed(store, status);
             return;
         }
-        link_remove(&entry->link);
+        take(store, entry);
         entry_applied(store, entry);
     }
+    store->apply_due = store->apply_due && !queue_empty(&store->unapplied);
 }
 
 int apply_sync(struct store *store)
@@ -257,7 +339,7 @@ int apply_sync(struct store *store)
         if (status != 0) {
             return status;
         }
-        link_remove(&entry->link);
+        take(store, entry);
         entry_applied(store, entry);
         cache_trim(store);
     }

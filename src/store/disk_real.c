@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -75,6 +76,9 @@ static int error_of(int number)
     case EDQUOT:
     case EFBIG:
         return TERN_ENOSPC;
+    case EMFILE:
+    case ENFILE:
+        return TERN_EBUSY;
     default:
         return TERN_EIO;
     }
@@ -466,6 +470,17 @@ static int make_root(const char *root)
     return 0;
 }
 
+/* As many open files as the system allows: segments of thousands of partitions are kept open. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static void lanes_init(struct disk_real *real)
 {
     static const unsigned limits[] = {
@@ -508,6 +523,7 @@ int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
     real->root = root_fd;
     real->lock = lock_fd;
     lanes_init(real);
+    raise_file_limit();
     *out = &real->disk;
     return 0;
 }

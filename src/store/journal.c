@@ -404,7 +404,7 @@ static void complete(struct store *store, struct entry *entry)
         checkpoint_marker_applied(store, entry->snapshot);
         entry->snapshot = NULL;
     } else if (touches_segments(entry->kind)) {
-        queue_push(&store->unapplied, &entry->link);
+        apply_push(store, entry);
         entry = NULL;
     }
     if (entry != NULL) {

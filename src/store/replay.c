@@ -271,7 +271,7 @@ static int replay_append(struct store_log *log, const struct frame *frame)
     log_extend(log, &peek, roll, &entry->segment, &entry->pos);
     ring_push(log, entry);
     entry->in_pipeline = true;
-    queue_push(&store->unapplied, &entry->link);
+    apply_push(store, entry);
     return 0;
 }
 
@@ -322,7 +322,7 @@ static int replay_cut(struct store_log *log, const struct frame *frame)
         log_unlist(log);
     }
     entry->in_pipeline = true;
-    queue_push(&store->unapplied, &entry->link);
+    apply_push(store, entry);
     return in.failed ? TERN_EDAMAGED : status;
 }
 

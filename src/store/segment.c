@@ -5,7 +5,7 @@
 
 #include "store/store_impl.h"
 
-#define OPEN_SEGMENTS_MAX 512
+#define OPEN_SEGMENTS_MAX 2048
 #define SCAN_BYTES        (256u << 10)
 #define INDEX_HEADER      48
 static const uint8_t segment_magic[8] = {'T', 'E', 'R', 'N', 'S', 'E', 'G', 'M'};
@@ -85,16 +85,17 @@ static void segment_close(struct segment *segment)
     }
 }
 
-/* Closes the least recently used file that no op uses. */
-static void close_one(struct store *store)
+/* Closes the least recently used file that no op uses. False if there is none. */
+static bool close_one(struct store *store)
 {
     QUEUE_EACH (link, &store->open_segments) {
         struct segment *segment = CONTAINER_OF(link, struct segment, lru);
         if (segment->pins == 0) {
             segment_close(segment);
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 int segment_open(struct segment *segment, bool create)
@@ -114,10 +115,13 @@ int segment_open(struct segment *segment, bool create)
         }
     }
     if (store->open_count >= OPEN_SEGMENTS_MAX) {
-        close_one(store);
+        (void)close_one(store);
     }
     segment_path(segment, "log", path);
     int status = store->disk->ops->open(store->disk, path, create, &segment->file);
+    while (status == TERN_EBUSY && close_one(store)) {
+        status = store->disk->ops->open(store->disk, path, create, &segment->file);
+    }
     if (status != 0) {
         segment->file = NULL;
         return status;

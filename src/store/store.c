@@ -6,6 +6,7 @@
 #include "store/store_impl.h"
 
 #define SPACE_CHECK_MS         500
+#define UNAPPLIED_FINE         (16u << 20) /* so much may wait in memory for its segment file */
 #define ENTRIES_POOLED_MAX     4096
 #define SEGMENT_BYTES_MAX      (1u << 30) /* index positions are 32 bits wide */
 #define JOURNAL_FILE_BYTES_MIN (64u << 10)
@@ -169,6 +170,7 @@ static struct store *store_alloc(struct disk *disk, struct clock *clock,
     store->kick_timer.fire = kick_fired;
     store->idle_timer.fire = journal_idle_fired;
     store->space_timer.fire = space_fired;
+    store->apply_timer.fire = apply_timer_fired;
     store->checkpoint_timer.fire = checkpoint_timer_fired;
     return store;
 }
@@ -340,6 +342,7 @@ void store_close(struct store *store)
     timer_stop(store->clock, &store->kick_timer);
     timer_stop(store->clock, &store->idle_timer);
     timer_stop(store->clock, &store->space_timer);
+    timer_stop(store->clock, &store->apply_timer);
     timer_stop(store->clock, &store->checkpoint_timer);
     quarantine_fini(store);
     checkpoint_fini(store);
@@ -369,6 +372,7 @@ void store_close(struct store *store)
         free(entry);
     }
     free(store->apply_extents);
+    free(store->apply_entries);
     free(store);
 }
 
@@ -418,7 +422,10 @@ bool store_writable(const struct store *store)
 
 uint64_t store_backlog_bytes(const struct store *store)
 {
-    return store->pending_bytes + store->group_bytes;
+    uint64_t late =
+        store->unapplied_bytes > UNAPPLIED_FINE ? store->unapplied_bytes - UNAPPLIED_FINE : 0;
+
+    return store->pending_bytes + store->group_bytes + late;
 }
 
 void store_counters(const struct store *store, struct store_counters *out)

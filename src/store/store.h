@@ -84,7 +84,8 @@ bool store_writable(const struct store *store);
 
 /* The largest batch that store_append takes. */
 uint64_t store_batch_max(const struct store *store);
-/* Bytes called for and not yet fsynced. The caller bounds it: it stops appending above a limit. */
+/* Bytes in memory because the disk is behind: called for and not yet fsynced, or for long not yet
+ * in their segment files. The caller bounds it: it stops appending above a limit of its own. */
 uint64_t store_backlog_bytes(const struct store *store);
 
 /* ---- writes ---------------------------------------------------------------------------------- */

@@ -247,8 +247,13 @@ struct store {
     bool topics_dir_dirty;
     struct disk_op apply_op;
     struct disk_extent *apply_extents;
-    size_t apply_extent_cap;
+    struct entry **apply_entries;
+    size_t apply_cap;
     bool apply_busy;
+    bool apply_due;            /* the timer says so */
+    uint64_t unapplied_bytes;  /* of appends in unapplied */
+    uint32_t unapplied_others; /* entries in unapplied that are no appends */
+    struct timer apply_timer;
     bool apply_full; /* a segment write failed with ENOSPC: retried by the space timer */
     bool below_reserve;
     struct journal journal;
@@ -362,7 +367,10 @@ int journal_replay(struct store *store, const struct journal_place *place,
                    char why[STORE_WHY_MAX]) TERN_MUST_USE;
 
 /* ---- apply.c --------------------------------------------------------------------------------- */
+/* A durable entry that concerns segment files. */
+void apply_push(struct store *store, struct entry *entry);
 void apply_kick(struct store *store);
+void apply_timer_fired(struct timer *timer);
 /* Carries out the file part of a truncate, restart, log start or delete, synchronously. */
 int apply_removals(struct store *store, struct entry *entry) TERN_MUST_USE;
 /* Carries out what is in `unapplied` synchronously, for replay; leaves there what finds no space.

@@ -87,7 +87,7 @@ static struct store_options options_of(struct run *run)
     options.journal_files_max = 3;
     options.segment_bytes = 12000;
     options.reserve_bytes = 0;
-    options.cache_bytes = 0; /* what is compared comes from the files */
+    options.cache_bytes = 0; /* written to segments at once; what is compared comes from there */
     options.idle_marker_ms = 20;
     options.checkpoint_ms = 50;
     options.fatal = died;
@@ -571,10 +571,19 @@ static void run_pump(void *ctx)
     fake_clock_run(&run->clock, 2000);
 }
 
+/* Every second workload leaves appends in memory for a while, as a store with a cache does. */
+static struct store_options main_options(struct run *run)
+{
+    struct store_options options = options_of(run);
+
+    options.cache_bytes = run->seed % 2 == 0 ? 0 : 100000;
+    return options;
+}
+
 /* The process ends (with or without the power) and starts again; the model learns what was kept. */
 static void start_again(struct run *run, bool power)
 {
-    struct store_options options = options_of(run);
+    struct store_options options = main_options(run);
     struct model_state state = {0};
     size_t held = 0;
 
@@ -646,7 +655,7 @@ static void run_free(struct run *run)
 static bool workload(uint64_t seed, unsigned steps, uint64_t *points)
 {
     struct run *run = run_new(seed);
-    struct store_options options = options_of(run);
+    struct store_options options = main_options(run);
 
     mem_disk_on_point(run->disk, visit, run);
     if (store_open(run->disk, &run->clock.clock, &options, &run->store, run->why) != 0) {
