@@ -198,6 +198,7 @@ struct node {
     uint64_t replica_tick_us;
     uint64_t retained_us;
     uint64_t repeated_us;
+    uint64_t tuned_us;
     uint32_t repeat_round;
     node_set reachable;
     struct peer peers[WIRE_NODES_MAX];

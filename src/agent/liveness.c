@@ -9,6 +9,9 @@
 
 #define SUSPICION_MIN_MS 500
 #define SUSPICION_MAX_MS 3000
+#define ELECTION_MIN_MS  500
+#define ELECTION_MAX_MS  10000
+#define ELECTION_TUNE_US 2000000
 
 void samples_add(struct samples *s, uint32_t value)
 {
@@ -128,6 +131,29 @@ static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
     (void)node_send(node, to, WIRE_CONTROL, MESH_HEARTBEAT, slice_of(room, size), NULL, 0);
 }
 
+/* max(500 ms, 10 x the largest RTT p50): voters that are far apart take longer to hear each other. A
+ * change below a fifth is left alone. */
+static void tune_election(struct node *node, const struct quorum_status *status)
+{
+    uint32_t rtt_us = 0;
+
+    if (node->o.election_ms != 0 || node->quorum == NULL) {
+        return;
+    }
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        uint32_t p50 = samples_at(&node->peers[id].rtt_us, 500);
+        rtt_us = p50 > rtt_us ? p50 : rtt_us;
+    }
+    uint32_t wanted = rtt_us / 100 > ELECTION_MIN_MS ? rtt_us / 100 : ELECTION_MIN_MS;
+    wanted = wanted < ELECTION_MAX_MS ? wanted : ELECTION_MAX_MS;
+    uint32_t now = status->election_ms;
+    if (now != 0 && (wanted > now + now / 5 || wanted + now / 5 < now)) {
+        trace_info("event=election_timeout from_ms=%u to_ms=%u largest_rtt_p50_us=%u", now, wanted,
+                   rtt_us);
+        quorum_set_election_ms(node->quorum, wanted);
+    }
+}
+
 void liveness_tick(struct node *node, uint64_t now_us)
 {
     struct quorum_status status;
@@ -139,6 +165,10 @@ void liveness_tick(struct node *node, uint64_t now_us)
     memset(&status, 0, sizeof status);
     if (node->quorum != NULL) {
         quorum_status(node->quorum, &status);
+    }
+    if (now_us - node->tuned_us >= ELECTION_TUNE_US) {
+        node->tuned_us = now_us;
+        tune_election(node, &status);
     }
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         if (node->peers[id].up[WIRE_CONTROL]) {

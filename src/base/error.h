@@ -45,7 +45,7 @@
     X(34, ELOCKED, 56, "another process uses this directory")                                      \
     X(35, EIDENTITY, 31, "the peer is not who it should be")                                       \
     X(36, EUNKNOWNTOPICID, 100, "there is no topic with this id")                                  \
-    X(37, EAPPENDEDUNKNOWN, 20, "the records were appended but may not be committed")            \
+    X(37, EAPPENDEDUNKNOWN, 20, "the records were appended but may not be committed")              \
     X(38, ECOMPRESSION, 76, "this version of the request cannot carry that compression")
 
 enum tern_error {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The wire seam: frames to and from peers (other ternd of the cluster) and clients (Kafka).
- * Real: `net` (mutual TLS mesh, Kafka listener). Simulated: tests/sim/sim_wire.c.
+ * Real: `net` (mutual TLS mesh, Kafka listener). Simulated: tests/sim/sim_net.c.
  *
  * Peers: per node pair one CONTROL channel and one DATA channel (live pushes and catch-up). Frames
  * of one channel arrive in order and at most once while it is up; going down loses what was

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One partition's replica on this node: the rules of docs/ARCHITECTURE.md's replication page as a
- * pure machine. Events and time in, effects out; nothing is called back, nothing blocks.
+/* One partition's replica on this node: the rules of docs/replication.md as a pure machine. Events and
+ * time in, effects out; nothing is called back, nothing blocks.
  *
- *                 assign: I lead           a recovery quorum answered       own log is the chosen
- * one FOLLOWING ------------------> FENCING ------------------> BUILDING --------------------. ^  ^
- * v |  '---- any message of a higher epoch, from any role ---- SERVING <---- PREPARED <-+
- *        '------- give up (no quorum in time) --------------------- (only a lossy epoch waits here)
+ *               assign: I lead          a recovery quorum answered
+ *   FOLLOWING ----------------> FENCING ----------------------------> BUILDING
+ *     ^   ^                                                              |
+ *     |   |                                        own log is the chosen |
+ *     |   |                                                              v
+ *     |   '-- a message of a higher epoch, from any role -- SERVING <-- PREPARED
+ *     '------ given up: no quorum in time                       (only a lossy epoch waits here)
  *
  * Persist, then answer: effects are carried out in their order, and what a node reveals follows the
  * fsync of what it rests on, because the answering effect is only given once replica_written has
