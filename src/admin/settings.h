@@ -25,8 +25,7 @@ int settings_read(const char *file, struct slice text, settings_take *take, void
 int settings_read_file(const char *path, settings_take *take, void *ctx,
                        char why[SETTINGS_WHY]) TERN_MUST_USE;
 
-/* ---- words of values; false: `value` is not one ------------------------------------------------
- */
+/* ---- words of values; false: `value` is not one ---------------------------------------------- */
 bool value_number(const char *value, uint64_t low, uint64_t high, uint64_t *out) TERN_MUST_USE;
 bool value_bool(const char *value, bool *out) TERN_MUST_USE; /* true, false */
 /* A unit is needed: B, KiB, MiB, GiB, TiB, kB, MB, GB, TB. */

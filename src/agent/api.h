@@ -60,8 +60,7 @@ void request_end(struct request *request, const char *close_reason);
 bool authorize(const struct request *request, enum kafka_resource resource, struct slice name,
                enum kafka_operation operation);
 
-/* ---- handlers ---------------------------------------------------------------------------------
- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 void api_produce(struct request *request);
 void api_fetch(struct request *request);
@@ -77,8 +76,7 @@ void api_offset_for_leader_epoch(struct request *request);
 void produce_progress(struct partition *p);
 void produce_role_changed(struct partition *p);
 
-/* ---- shared by handlers (api/common.c) --------------------------------------------------------
- */
+/* ---- shared by handlers (api/common.c) ------------------------------------------------------- */
 
 /* A topic by its wire name; NULL if there is none. */
 const struct control_topic *topic_by_slice(const struct node *node, struct slice name);

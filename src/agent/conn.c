@@ -43,8 +43,7 @@ bool authorize(const struct request *request, enum kafka_resource resource, stru
     return true;
 }
 
-/* ---- connections ------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static const struct wire_ops *wire_of(const struct conn *conn)
 {
@@ -163,8 +162,7 @@ void conns_close(struct node *node)
     }
 }
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void ended(struct request *rq)
 {

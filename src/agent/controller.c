@@ -76,8 +76,7 @@ void controller_role(struct node *node, bool controller, uint64_t term)
     trace_info("event=controller term=%llu", (unsigned long long)term);
 }
 
-/* ---- reports ----------------------------------------------------------------------------------
- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
 static bool same_subject(const struct decide_report *a, const struct decide_report *b)
 {
@@ -164,8 +163,7 @@ void report_flush(struct node *node)
     }
 }
 
-/* ---- decisions --------------------------------------------------------------------------------
- */
+/* ---- decisions ------------------------------------------------------------------------------- */
 
 static void decided(struct quorum_proposal *proposal, int status, struct slice result)
 {
@@ -252,8 +250,7 @@ static void round_of_decisions(struct controller *c)
     }
 }
 
-/* ---- the quorum's membership ------------------------------------------------------------------
- */
+/* ---- the quorum's membership ----------------------------------------------------------------- */
 
 static void changed(struct quorum_change *change, int status)
 {

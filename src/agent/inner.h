@@ -35,8 +35,7 @@
 #define REPORTS_MAX    4096
 #define SAMPLES        64
 
-/* ---- partitions (partition.c) -----------------------------------------------------------------
- */
+/* ---- partitions (partition.c) ---------------------------------------------------------------- */
 
 struct partition_key {
     struct uuid topic_id;
@@ -116,8 +115,7 @@ void partition_repeat_reports(struct partition *p, bool voters);
 bool partition_leads_elsewhere(const struct partition *p);
 void partition_tick(struct partition *p, uint64_t now_ms);
 
-/* ---- peers (liveness.c) -----------------------------------------------------------------------
- */
+/* ---- peers (liveness.c) ---------------------------------------------------------------------- */
 
 struct samples {
     uint32_t values[SAMPLES];
@@ -165,8 +163,7 @@ node_set liveness_reachable(const struct node *node);
  * may be led by somebody else by now. */
 bool liveness_behind(const struct node *node);
 
-/* ---- the node (node.c) ------------------------------------------------------------------------
- */
+/* ---- the node (node.c) ----------------------------------------------------------------------- */
 
 struct producer_ids {
     int64_t next;
@@ -247,8 +244,7 @@ bool node_is_current(const struct node *node);
 bool node_send(struct node *node, uint32_t to, enum wire_channel channel, uint16_t type,
                struct slice head, const struct chunk *tail, size_t tail_count);
 
-/* ---- start.c ----------------------------------------------------------------------------------
- */
+/* ---- start.c --------------------------------------------------------------------------------- */
 
 int start_open(struct node *node, char why[256]);
 void start_close(struct node *node);
@@ -260,8 +256,7 @@ void start_submit_reply(struct node *node, uint32_t from, struct slice head);
 void start_founded(struct node *node);
 void start_hello(struct node *node);
 
-/* ---- lease.c ----------------------------------------------------------------------------------
- */
+/* ---- lease.c --------------------------------------------------------------------------------- */
 
 struct lease *lease_new(struct node *node);
 void lease_free(struct lease *lease);
@@ -271,8 +266,7 @@ uint64_t lease_ask(struct node *node, uint64_t now_us);
 void lease_granted(struct node *node, uint64_t seq);
 void lease_tick(struct node *node);
 
-/* ---- ledger.c ---------------------------------------------------------------------------------
- */
+/* ---- ledger.c -------------------------------------------------------------------------------- */
 
 struct ledger *ledger_new(struct node *node); /* after the store is open */
 void ledger_free(struct ledger *ledger);
@@ -282,8 +276,7 @@ void ledger_tick(struct node *node);
 void ledger_cut_off(const struct partition *p, int64_t first, int64_t end, uint64_t bytes);
 void ledger_watch_breach(struct partition *p);
 
-/* ---- ship.c: what goes to other nodes ---------------------------------------------------------
- */
+/* ---- ship.c: what goes to other nodes -------------------------------------------------------- */
 
 void ship_flush(struct node *node);
 void ship_reads_abandon(struct partition *p);
@@ -294,14 +287,12 @@ void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart);
 void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);
 void ship_retry(struct node *node, uint32_t to);
 
-/* ---- mesh.c: what comes from them -------------------------------------------------------------
- */
+/* ---- mesh.c: what comes from them ------------------------------------------------------------ */
 
 extern const struct wire_handler node_wire_handler;
 ProtobufCAllocator mesh_allocator(struct arena *arena);
 
-/* ---- controller.c -----------------------------------------------------------------------------
- */
+/* ---- controller.c ---------------------------------------------------------------------------- */
 
 void controller_role(struct node *node, bool controller, uint64_t term);
 void controller_tick(struct node *node);

@@ -155,8 +155,7 @@ void ledger_tick(struct node *node)
     }
 }
 
-/* ---- what is told -----------------------------------------------------------------------------
- */
+/* ---- what is told ---------------------------------------------------------------------------- */
 
 static void begin_entry(const struct partition *p, enum control_ledger_kind kind,
                         struct control_ledger_entry *e)

@@ -379,8 +379,7 @@ static void peer_frame(void *ctx, uint32_t from, enum wire_channel channel, uint
     arena_fini(&arena);
 }
 
-/* ---- channels ---------------------------------------------------------------------------------
- */
+/* ---- channels -------------------------------------------------------------------------------- */
 
 static bool peer_check(void *ctx, const struct wire_hello *hello, char why[128])
 {

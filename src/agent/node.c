@@ -71,8 +71,7 @@ static void flush(struct timer *timer)
     }
 }
 
-/* ---- following the control state --------------------------------------------------------------
- */
+/* ---- following the control state ------------------------------------------------------------- */
 
 static bool hosts(const struct node *node, const struct control_partition *cp)
 {
@@ -233,8 +232,7 @@ bool node_is_current(const struct node *node)
            node->control->nodes[node->o.node_id].start_number >= node->start_number;
 }
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void reach(struct node *node)
 {
@@ -317,8 +315,7 @@ static void tick(struct timer *timer)
     ledger_tick(node);
 }
 
-/* ---- opening and closing ----------------------------------------------------------------------
- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static void store_fatal(void *ctx, int error, const char *what)
 {
@@ -492,8 +489,7 @@ void node_stop(struct node *node, uint64_t timeout_ms, void (*done)(void *ctx), 
     buf_fini(&command);
 }
 
-/* ---- questions --------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 enum node_phase node_phase(const struct node *node)
 {

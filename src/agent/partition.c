@@ -221,8 +221,7 @@ void partition_free(struct partition *p)
     free(p);
 }
 
-/* ---- what the control state says --------------------------------------------------------------
- */
+/* ---- what the control state says ------------------------------------------------------------- */
 
 static int8_t region_of(const struct control *control, uint32_t node)
 {
@@ -274,8 +273,7 @@ void partition_assign(struct partition *p)
     replica_out_fini(&out);
 }
 
-/* ---- producer state ---------------------------------------------------------------------------
- */
+/* ---- producer state -------------------------------------------------------------------------- */
 
 static void rebuilt(struct store_read *read)
 {
@@ -360,8 +358,7 @@ static void maybe_save_producers(struct partition *p)
     p->producers_saved_at = (int64_t)state->bytes;
 }
 
-/* ---- effects ----------------------------------------------------------------------------------
- */
+/* ---- effects --------------------------------------------------------------------------------- */
 
 void partition_mark_dirty(struct partition *p)
 {

@@ -11,8 +11,7 @@
 
 #define ITEMS_PER_FRAME 2000
 
-/* ---- small messages, gathered per node --------------------------------------------------------
- */
+/* ---- small messages, gathered per node ------------------------------------------------------- */
 
 /* The frame under construction for one node. Items are packed one by one, as protobuf allows: the
  * concatenation of packed messages with a repeated field is the packed whole. */
@@ -154,8 +153,7 @@ static void gather_mark(struct gather *g, struct partition *p, uint32_t to)
     replica_pushed(&p->replica, to, head.base, head.hw);
 }
 
-/* ---- pushes -----------------------------------------------------------------------------------
- */
+/* ---- pushes ---------------------------------------------------------------------------------- */
 
 static bool send_push(struct partition *p, uint32_t to, const struct replica_push *head,
                       const struct chunk *tail, size_t count)
@@ -365,8 +363,7 @@ void ship_retry(struct node *node, uint32_t to)
     }
 }
 
-/* ---- copies for a recovering leader -----------------------------------------------------------
- */
+/* ---- copies for a recovering leader ---------------------------------------------------------- */
 
 void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset)
 {
@@ -434,8 +431,7 @@ void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset)
     }
 }
 
-/* ---- once per loop turn -----------------------------------------------------------------------
- */
+/* ---- once per loop turn ---------------------------------------------------------------------- */
 
 /* Bytes made durable that no ack carried (the epoch had moved on): the window must open. */
 static void owe_bytes(struct node *node)

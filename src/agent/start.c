@@ -262,8 +262,7 @@ int node_found(struct node *node, struct uuid cluster_id, const struct node_foun
     return 0;
 }
 
-/* ---- the quorum -------------------------------------------------------------------------------
- */
+/* ---- the quorum ------------------------------------------------------------------------------ */
 
 static void fsm_apply(void *ctx, uint64_t index, struct slice command, struct buf *out_result)
 {
@@ -350,8 +349,7 @@ static void open_quorum(struct node *node)
     }
 }
 
-/* ---- number queries ---------------------------------------------------------------------------
- */
+/* ---- number queries -------------------------------------------------------------------------- */
 
 static void ask_peers(struct node *node)
 {
@@ -457,8 +455,7 @@ static void checking(struct node *node)
     open_quorum(node);
 }
 
-/* ---- registration -----------------------------------------------------------------------------
- */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 static void make_command(struct node *node, struct buf *out)
 {
@@ -636,8 +633,7 @@ static void registering(struct node *node)
     }
 }
 
-/* ---- relaying for a joiner --------------------------------------------------------------------
- */
+/* ---- relaying for a joiner ------------------------------------------------------------------- */
 
 static void relayed(struct quorum_proposal *proposal, int status, struct slice result)
 {
@@ -697,8 +693,7 @@ void start_submit_reply(struct node *node, uint32_t from, struct slice head)
     tern__mesh__submit_reply__free_unpacked(m, NULL);
 }
 
-/* ---- ticking ----------------------------------------------------------------------------------
- */
+/* ---- ticking --------------------------------------------------------------------------------- */
 
 /* A directory without identity only ever joins, and only a cluster that lives: one that is just
  * being founded may be about to name this node as a founder. */

@@ -40,8 +40,7 @@ static void turn_out(struct admin_conn *conn, int error, const char *why)
     stream_close(&conn->stream, error, "%s", why);
 }
 
-/* ---- calls --------------------------------------------------------------------------------------
- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static void respond(struct admin_conn *conn, uint16_t type, uint32_t id, int error,
                     struct slice body)
@@ -136,8 +135,7 @@ static void on_frame(struct admin_conn *conn, const struct blob *frame)
     }
 }
 
-/* ---- stream -------------------------------------------------------------------------------------
- */
+/* ---- stream ---------------------------------------------------------------------------------- */
 
 static void on_bytes(struct stream *stream, struct slice bytes)
 {

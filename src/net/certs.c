@@ -60,8 +60,7 @@ static int path_of(char out[PATH_LENGTH], const char *directory, const char *nam
     return len < PATH_LENGTH ? 0 : fail(TERN_ETOOBIG, why, "the directory's name is too long");
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static int write_file(const char *path, mode_t mode, BIO *pem, char why[CERTS_WHY])
 {
@@ -123,8 +122,7 @@ static int write_pair(const char *directory, const char *name, const struct maki
     return error;
 }
 
-/* ---- contents ---------------------------------------------------------------------------------
- */
+/* ---- contents -------------------------------------------------------------------------------- */
 
 static void add_extension(const struct making *making, int nid, const char *value)
 {

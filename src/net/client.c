@@ -56,8 +56,7 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static int wait_for(struct client *client, short events, char why[CLIENT_WHY])
 {
@@ -157,8 +156,7 @@ static int receive(struct client *client, char why[CLIENT_WHY])
     return flush(client, why);
 }
 
-/* ---- connecting ---------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 static int connect_to(struct client *client, const struct sockaddr_storage *at,
                       char why[CLIENT_WHY])
@@ -319,8 +317,7 @@ const char *client_peer(const struct client *client)
     return client->peer;
 }
 
-/* ---- calls --------------------------------------------------------------------------------------
- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static int send_request(struct client *client, uint16_t type, uint32_t id, struct slice body,
                         char why[CLIENT_WHY])

@@ -32,8 +32,7 @@ static void turn_out(struct wire_client *client, int error, const char *why)
     stream_close(&client->stream, error, "%s", why);
 }
 
-/* ---- memory of frames under way -----------------------------------------------------------------
- */
+/* ---- memory of frames under way -------------------------------------------------------------- */
 
 static void shed(struct kafka_listener *kafka)
 {
@@ -64,8 +63,7 @@ static void count_memory(struct wire_client *client)
     }
 }
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void update_reading(struct wire_client *client)
 {
@@ -159,8 +157,7 @@ static void on_poked(struct stream *stream)
     buf_fini(&stash);
 }
 
-/* ---- responses ----------------------------------------------------------------------------------
- */
+/* ---- responses ------------------------------------------------------------------------------- */
 
 static void resume(struct wire_client *client)
 {
@@ -226,8 +223,7 @@ void kafka_client_pause(struct wire_client *client, bool paused)
     }
 }
 
-/* ---- begin and end ------------------------------------------------------------------------------
- */
+/* ---- begin and end --------------------------------------------------------------------------- */
 
 static void on_open(struct stream *stream)
 {

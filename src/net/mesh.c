@@ -20,8 +20,7 @@ static struct mesh_conn *alive(struct mesh *mesh, uint32_t node_id, enum wire_ch
     return up != NULL && !up->stream.closing && !up->stream.finishing ? up : NULL;
 }
 
-/* ---- accept -------------------------------------------------------------------------------------
- */
+/* ---- accept ---------------------------------------------------------------------------------- */
 
 /* Those who neither show a certificate nor give up are turned out, the oldest first. */
 static void make_room(struct mesh *mesh)
@@ -86,8 +85,7 @@ void mesh_close(struct mesh *mesh)
     }
 }
 
-/* ---- what the wire asks -------------------------------------------------------------------------
- */
+/* ---- what the wire asks ---------------------------------------------------------------------- */
 
 void mesh_set_hello(struct mesh *mesh, const struct wire_hello *hello)
 {

@@ -54,8 +54,7 @@ void mesh_complain(struct mesh_conn *conn, const char *event, const char *why)
     }
 }
 
-/* ---- frames of the mesh itself ------------------------------------------------------------------
- */
+/* ---- frames of the mesh itself --------------------------------------------------------------- */
 
 static void send_own(struct mesh_conn *conn, uint16_t type, struct slice head)
 {
@@ -117,8 +116,7 @@ static void on_refused(struct mesh_conn *conn, struct slice reason)
     stream_close(&conn->stream, TERN_EREFUSED, "%s", why);
 }
 
-/* ---- coming up ----------------------------------------------------------------------------------
- */
+/* ---- coming up ------------------------------------------------------------------------------- */
 
 /* Two nodes that dial each other at once must close the same one of the two connections. */
 static bool is_duplicate(struct mesh_conn *conn)
@@ -252,8 +250,7 @@ static void on_ready(struct mesh_conn *conn)
     come_up(conn);
 }
 
-/* ---- frames -------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 static void on_frame(struct mesh_conn *conn, struct blob *blob)
 {
@@ -318,8 +315,7 @@ static void on_bytes(struct stream *stream, struct slice bytes)
     }
 }
 
-/* ---- stream -------------------------------------------------------------------------------------
- */
+/* ---- stream ---------------------------------------------------------------------------------- */
 
 static void on_open(struct stream *stream)
 {

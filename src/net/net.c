@@ -25,8 +25,7 @@ struct net {
     void *done_ctx;
 };
 
-/* ---- the wire -----------------------------------------------------------------------------------
- */
+/* ---- the wire -------------------------------------------------------------------------------- */
 
 static struct net *net_of(struct wire *wire)
 {
@@ -132,8 +131,7 @@ struct wire *net_wire(struct net *net)
     return &net->wire;
 }
 
-/* ---- open and close -----------------------------------------------------------------------------
- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 /* The configuration must not claim what the certificate doesn't prove. */
 static int check_identity(const struct net_options *options, const struct tls_context *context,
@@ -239,8 +237,7 @@ void net_close(struct net *net, void (*done)(void *ctx), void *ctx)
     stream_hub_close(&net->hub, quiet);
 }
 
-/* ---- what people ask ----------------------------------------------------------------------------
- */
+/* ---- what people ask ------------------------------------------------------------------------- */
 
 const char *net_address(const struct net *net, enum net_port port)
 {

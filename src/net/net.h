@@ -67,8 +67,7 @@ enum net_port { NET_KAFKA, NET_MESH, NET_ADMIN };
 /* What it is bound to, "" if it is not. Valid until net_close. */
 const char *net_address(const struct net *net, enum net_port port);
 
-/* ---- administration: mutual TLS, certificates of nodes and clients ------------------------------
- */
+/* ---- administration: mutual TLS, certificates of nodes and clients --------------------------- */
 
 struct net_call; /* one call under way; ends with net_call_reply */
 

@@ -15,8 +15,7 @@
 #define CIPHER_KEPT  65536u
 #define TLS_OWN_MAX  65536u
 
-/* ---- queue ------------------------------------------------------------------------------------
- */
+/* ---- queue ----------------------------------------------------------------------------------- */
 
 static struct chunk *ring_at(struct chunk_ring *ring, size_t index)
 {
@@ -67,8 +66,7 @@ static void consume(struct stream *stream, size_t len)
     }
 }
 
-/* ---- end --------------------------------------------------------------------------------------
- */
+/* ---- end ------------------------------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -173,8 +171,7 @@ void stream_deadline(struct stream *stream, uint64_t ms, const char *reason)
     timer_after_ms(stream->hub->clock, &stream->deadline, ms);
 }
 
-/* ---- out --------------------------------------------------------------------------------------
- */
+/* ---- out ------------------------------------------------------------------------------------- */
 
 void stream_send(struct stream *stream, struct chunk chunk)
 {
@@ -412,8 +409,7 @@ void stream_poke(struct stream *stream)
     set_dirty(stream);
 }
 
-/* ---- in ---------------------------------------------------------------------------------------
- */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
@@ -521,8 +517,7 @@ void stream_pause(struct stream *stream, bool paused)
     update_reading(stream);
 }
 
-/* ---- begin ------------------------------------------------------------------------------------
- */
+/* ---- begin ----------------------------------------------------------------------------------- */
 
 static void init(struct stream_hub *hub, struct stream *stream, const struct stream_ops *ops,
                  struct tls_context *context, enum tls_role role)
@@ -634,8 +629,7 @@ void stream_tune(struct stream *stream, int keepalive_s, int user_timeout_ms, in
     }
 }
 
-/* ---- hub --------------------------------------------------------------------------------------
- */
+/* ---- hub ------------------------------------------------------------------------------------- */
 
 void stream_hub_init(struct stream_hub *hub, uv_loop_t *loop, struct clock *clock)
 {

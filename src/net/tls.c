@@ -25,8 +25,7 @@ struct tls {
     char why[CERTS_WHY];
 };
 
-/* ---- the BIO: reads from tls->in, writes to tls->out --------------------------------------------
- */
+/* ---- the BIO: reads from tls->in, writes to tls->out ----------------------------------------- */
 
 static int bio_read(BIO *bio, char *out, size_t cap, size_t *got)
 {
@@ -78,8 +77,7 @@ static BIO_METHOD *make_method(void)
     return method;
 }
 
-/* ---- context ------------------------------------------------------------------------------------
- */
+/* ---- context --------------------------------------------------------------------------------- */
 
 static int bad_file(const char *what, const char *path, char why[CERTS_WHY])
 {
@@ -172,8 +170,7 @@ const struct identity *tls_context_identity(const struct tls_context *context)
     return &context->identity;
 }
 
-/* ---- one connection -----------------------------------------------------------------------------
- */
+/* ---- one connection -------------------------------------------------------------------------- */
 
 struct tls *tls_new(struct tls_context *context, enum tls_role role)
 {

@@ -37,8 +37,7 @@ enum replica_role {
     REPLICA_SERVING,
 };
 
-/* ---- messages between replicas (packed by the agent) ------------------------------------------
- */
+/* ---- messages between replicas (packed by the agent) ----------------------------------------- */
 
 /* Reply to a fence; also sent unasked when an assignment is applied, and, as a complaint, when a
  * push does not fit. */
@@ -72,8 +71,7 @@ struct replica_ack {
     int64_t leo; /* everything below is durable, with synced = epoch */
 };
 
-/* ---- effects ----------------------------------------------------------------------------------
- */
+/* ---- effects --------------------------------------------------------------------------------- */
 
 enum replica_effect_kind {
     /* writes, to be called for in this order; their completion goes to replica_written */
@@ -116,8 +114,7 @@ struct replica_out {
 };
 void replica_out_fini(struct replica_out *out);
 
-/* ---- the machine ------------------------------------------------------------------------------
- */
+/* ---- the machine ----------------------------------------------------------------------------- */
 
 enum replica_peer_state {
     PEER_UNKNOWN,   /* its log is not known: fence it, wait for an answer */
@@ -218,8 +215,7 @@ struct replica_load {
 void replica_init(struct replica *r, const struct replica_load *load);
 void replica_fini(struct replica *r);
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* The control log assigned an epoch (or it was activated, or a snapshot told it again). Lower
  * epochs than already applied are ignored. */
@@ -271,8 +267,7 @@ void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_o
 void replica_producers_restart(struct replica *r, int64_t at);
 void replica_producers_feed(struct replica *r, const struct batch_info *batch);
 
-/* ---- questions --------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 struct replica_answer replica_answer_now(const struct replica *r);
 /* Leader: what a push to the node says besides its batches, and where they start. False if it can't

@@ -8,6 +8,8 @@ SEEDS     ?= 30
 $(SIM_BIN): $(B)/tests/sim/sim_main.o $(SIM_LIB_O) $(B)/tests/lib/mem_disk.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/tests/unit/sim_checker_test: $(B)/tests/sim/checker.o
+
 .PHONY: sim
 sim: $(SIM_BIN)
 ifdef SEED

@@ -86,8 +86,7 @@ static uint64_t how_long(struct sim_faults *faults)
     return prng_between(chance(faults), us / 2, us);
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static void crash(struct sim_faults *faults, uint32_t id, enum sim_crash how, uint64_t down_us)
 {
@@ -243,8 +242,7 @@ static void roll_back(struct sim_faults *faults, uint32_t id)
     }
 }
 
-/* ---- ways -------------------------------------------------------------------------------------
- */
+/* ---- ways ------------------------------------------------------------------------------------ */
 
 static void heal_way(struct timer *timer)
 {
@@ -275,8 +273,7 @@ static void isolate(struct sim_faults *faults, uint32_t id)
     }
 }
 
-/* ---- choosing ---------------------------------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 static void strike(struct sim_faults *faults, enum fault fault)
 {

@@ -12,8 +12,7 @@
 
 static uint64_t seed_now;
 
-/* ---- planted bugs: only in the build of `make sim-mutants` --------------------------------------
- */
+/* ---- planted bugs: only in the build of `make sim-mutants` ----------------------------------- */
 
 #ifdef TERN_MUTANTS
 enum mutant mutant_on;

@@ -57,8 +57,7 @@ static bool running(const struct sim_end *end)
     return alive(end) && !end->channel->sim->nodes[end->node].paused;
 }
 
-/* ---- ways -------------------------------------------------------------------------------------
- */
+/* ---- ways ------------------------------------------------------------------------------------ */
 
 bool sim_net_cut(const struct sim_net *net, uint32_t from, uint32_t to)
 {
@@ -117,8 +116,7 @@ void sim_net_set_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
     }
 }
 
-/* ---- dialling ---------------------------------------------------------------------------------
- */
+/* ---- dialling -------------------------------------------------------------------------------- */
 
 static void dial_later(struct sim_channel *channel)
 {
@@ -401,8 +399,7 @@ void sim_net_node_resumed(struct sim_net *net, uint32_t node)
     }
 }
 
-/* ---- the wire seam ----------------------------------------------------------------------------
- */
+/* ---- the wire seam --------------------------------------------------------------------------- */
 
 static struct sim_wire *sim_wire_of(struct wire *wire)
 {
@@ -537,8 +534,7 @@ static const struct wire_ops wire_ops = {
     .client_queued_bytes = sim_tcp_queued_bytes,
 };
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void init_end(struct sim_channel *channel, int which, uint32_t node, uint32_t peer)
 {

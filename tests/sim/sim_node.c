@@ -252,8 +252,7 @@ void sim_node_describe(const struct sim_node *node)
     }
 }
 
-/* ---- what the control state says --------------------------------------------------------------
- */
+/* ---- what the control state says ------------------------------------------------------------- */
 
 static const struct control_partition *partition_at(const struct sim *sim, uint32_t node,
                                                     const struct sim_topic *topic, int32_t index)

@@ -57,8 +57,7 @@ struct sim_producer {
     struct lane lanes[SIM_PARTITIONS_MAX];
 };
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static uint64_t mixed(uint64_t x)
 {
@@ -109,8 +108,7 @@ bool sim_value_parse(struct slice bytes, uint32_t *out_producer, uint64_t *out_n
            memcmp(bytes.base + SIM_VALUE_MIN, expected, len) == 0;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void pump(struct lane *lane);
 
@@ -336,8 +334,7 @@ static void answered(struct sim_call *call, int status, const void *response)
     pump(lane);
 }
 
-/* ---- making records ---------------------------------------------------------------------------
- */
+/* ---- making records -------------------------------------------------------------------------- */
 
 static void make(struct timer *timer)
 {

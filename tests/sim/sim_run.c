@@ -15,8 +15,7 @@
 #define FOUND_LIMIT           (30 * SIM_S)
 #define LIVE_LIMIT            (30 * SIM_S) /* after healing everything must be done within that */
 
-/* ---- founding ---------------------------------------------------------------------------------
- */
+/* ---- founding -------------------------------------------------------------------------------- */
 
 static void lay_ways(struct sim *sim)
 {
@@ -88,8 +87,7 @@ static bool all_ready(struct sim *sim)
     return true;
 }
 
-/* ---- policies ---------------------------------------------------------------------------------
- */
+/* ---- policies -------------------------------------------------------------------------------- */
 
 static const char policies[] = "policy: payments\n"
                                "topics: [payments]\n"
@@ -172,8 +170,7 @@ static void put_policies(struct sim *sim)
     policy_set_fini(&set);
 }
 
-/* ---- topics -----------------------------------------------------------------------------------
- */
+/* ---- topics ---------------------------------------------------------------------------------- */
 
 struct maker {
     struct sim_client client;
@@ -269,8 +266,7 @@ static void make_topics(struct sim *sim)
     free(maker);
 }
 
-/* ---- clients ----------------------------------------------------------------------------------
- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static void add_consumer(struct sim *sim, uint32_t place, uint32_t node)
 {
@@ -324,8 +320,7 @@ static void free_clients(struct sim *sim)
     }
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 struct wanted {
     const char *topic;

@@ -42,8 +42,7 @@ static struct sim_wire *wire_of(const struct wire_client *tcp)
     return &tcp->sim->net.wires[tcp->node];
 }
 
-/* ---- the node's end ---------------------------------------------------------------------------
- */
+/* ---- the node's end -------------------------------------------------------------------------- */
 
 static void node_lets_go(struct wire_client *tcp)
 {
@@ -181,8 +180,7 @@ void sim_tcp_node_down(struct sim_net *net, uint32_t node, bool silent)
     }
 }
 
-/* ---- the client's end -------------------------------------------------------------------------
- */
+/* ---- the client's end ------------------------------------------------------------------------ */
 
 static void call_ends(struct sim_call *call, int status, const void *response)
 {

@@ -370,8 +370,7 @@ static void closing_lets_the_last_answer_out(void **state)
     rig_fini(&rig);
 }
 
-/* ---- hostile ------------------------------------------------------------------------------------
- */
+/* ---- hostile --------------------------------------------------------------------------------- */
 
 static void garbage_is_closed_with_one_line_and_others_are_served(void **state)
 {

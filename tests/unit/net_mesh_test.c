@@ -372,8 +372,7 @@ static void a_dropped_peer_comes_back_after_a_back_off(void **state)
     rig_fini(&rig);
 }
 
-/* ---- refusals -----------------------------------------------------------------------------------
- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static bool was_said(void *ctx)
 {
