@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The simulator's checker: it must see each kind of wrong history, and nothing wrong in a right
+ * one. */
+#include "tests/lib/test.h"
+#include "tests/sim/checker.h"
+
+#define ALL ((uint64_t)1 << 1) /* reader 1 is the final one */
+
+/* Producer 0 sends values 0 to 3 to partition 0; they are acknowledged at offsets 0 to 3. */
+static struct checker *four_acknowledged(void)
+{
+    struct checker *c = checker_new(2, 2, 2);
+
+    for (uint64_t i = 0; i < 4; i++) {
+        checker_sent(c, 0, 0, i, i * 1000);
+        checker_acked(c, 0, 0, i, (int64_t)i, i * 1000 + 500, i * 1000 + 400, false);
+    }
+    for (uint32_t reader = 0; reader < 2; reader++) {
+        checker_high_watermark(c, reader, 0, 4);
+    }
+    return c;
+}
+
+static void read_all(struct checker *c, uint32_t reader)
+{
+    for (uint64_t i = 0; i < 4; i++) {
+        checker_read(c, reader, 0, (int64_t)i, 1, 0, i, true);
+    }
+}
+
+static void expect(struct checker *c, const char *rule)
+{
+    const char *failure = checker_failure(c);
+
+    if (rule == NULL) {
+        assert_null(failure);
+    } else {
+        assert_non_null(failure);
+        assert_memory_equal(failure, rule, 2);
+    }
+    checker_free(c);
+}
+
+static void a_right_history_passes(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    read_all(c, 0);
+    read_all(c, 1);
+    checker_finish(c, ALL);
+    expect(c, NULL);
+}
+
+static void two_values_at_one_offset_are_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_sent(c, 0, 1, 0, 0);
+    checker_read(c, 0, 0, 0, 1, 1, 0, true);
+    expect(c, "C1");
+}
+
+static void an_epoch_that_changes_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    read_all(c, 0);
+    checker_read(c, 1, 0, 0, 2, 0, 0, true);
+    expect(c, "C1");
+}
+
+static void a_duplicate_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_high_watermark(c, 0, 0, 5);
+    read_all(c, 0);
+    checker_read(c, 0, 0, 4, 1, 0, 3, true);
+    expect(c, "C2");
+}
+
+static void a_value_that_was_never_sent_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_read(c, 0, 0, 0, 1, 0, 99, true);
+    expect(c, "C3");
+}
+
+static void changed_bytes_are_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_read(c, 0, 0, 0, 1, 0, 0, false);
+    expect(c, "C3");
+}
+
+static void a_value_of_another_partition_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_high_watermark(c, 0, 1, 4);
+    checker_read(c, 0, 1, 0, 1, 0, 0, true);
+    expect(c, "C3");
+}
+
+static void a_skipped_offset_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_read(c, 0, 0, 0, 1, 0, 0, true);
+    checker_read(c, 0, 0, 2, 1, 0, 2, true);
+    expect(c, "C4");
+}
+
+static void a_read_above_the_high_watermark_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_moved(c, 0, 0);
+    checker_high_watermark(c, 0, 0, 3);
+    read_all(c, 0);
+    expect(c, "C4");
+}
+
+static void a_high_watermark_that_goes_back_is_seen_but_not_on_a_new_connection(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_moved(c, 0, 0);
+    checker_high_watermark(c, 0, 0, 2);
+    assert_null(checker_failure(c));
+    checker_high_watermark(c, 0, 0, 1);
+    expect(c, "C4");
+}
+
+static void values_out_of_the_order_of_sending_are_seen(void **state)
+{
+    struct checker *c = checker_new(1, 1, 2);
+
+    (void)state;
+    checker_sent(c, 0, 0, 0, 0);
+    checker_sent(c, 0, 0, 1, 0);
+    checker_acked(c, 0, 0, 1, 0, 0, 0, false);
+    checker_acked(c, 0, 0, 0, 1, 0, 0, false);
+    checker_high_watermark(c, 1, 0, 2);
+    checker_read(c, 1, 0, 0, 1, 0, 1, true);
+    checker_read(c, 1, 0, 1, 1, 0, 0, true);
+    checker_finish(c, ALL);
+    expect(c, "C5");
+}
+
+static void an_acknowledged_value_that_the_final_reader_misses_is_lost(void **state)
+{
+    struct checker *c = four_acknowledged();
+    struct checker_counts counts;
+
+    (void)state;
+    read_all(c, 0);
+    for (uint64_t i = 0; i < 3; i++) {
+        checker_read(c, 1, 0, (int64_t)i, 1, 0, i, true);
+    }
+    checker_finish(c, ALL);
+    checker_counts(c, &counts);
+    assert_int_equal(counts.lost, 1);
+    expect(c, "C6");
+}
+
+static void an_ack_without_offset_must_be_found_too(void **state)
+{
+    struct checker *c = checker_new(1, 1, 2);
+
+    (void)state;
+    checker_sent(c, 0, 0, 0, 0);
+    checker_acked(c, 0, 0, 0, -1, 0, 0, false);
+    checker_finish(c, ALL);
+    expect(c, "C6");
+}
+
+static void a_hole_below_an_ack_is_seen(void **state)
+{
+    struct checker *c = checker_new(1, 1, 2);
+
+    (void)state;
+    checker_sent(c, 0, 0, 0, 0);
+    checker_acked(c, 0, 0, 0, 1, 0, 0, false);
+    checker_finish(c, 0);
+    expect(c, "C7");
+}
+
+static void a_lossy_epoch_excuses_what_lies_behind_its_start_and_no_more(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    read_all(c, 0);
+    assert_int_equal(checker_lossy(c, 0, 2, 2, 10000, 5000), 2);
+    checker_rewound(c, 0, 0, 2);
+    checker_sent(c, 0, 1, 0, 20000);
+    checker_acked(c, 0, 1, 0, 2, 21000, 20500, false);
+    checker_high_watermark(c, 0, 0, 3);
+    checker_read(c, 0, 0, 2, 2, 1, 0, true);
+    checker_high_watermark(c, 1, 0, 3);
+    checker_read(c, 1, 0, 0, 1, 0, 0, true);
+    checker_read(c, 1, 0, 1, 1, 0, 1, true);
+    checker_read(c, 1, 0, 2, 2, 1, 0, true);
+    checker_finish(c, ALL);
+    assert_null(checker_failure(c));
+    checker_rewound(c, 1, 0, 1);
+    expect(c, "C4");
+}
+
+static void a_loss_beyond_the_bound_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    /* Value 0 was acknowledged at 500, value 3 sent at 3000. */
+    assert_int_equal(checker_lossy(c, 0, 2, 0, 10000, 2400), 4);
+    expect(c, "C8");
+}
+
+static void an_ack_of_an_old_leader_behind_a_lossy_epoch_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    (void)checker_lossy(c, 0, 2, 4, 10000, 0);
+    checker_sent(c, 0, 0, 4, 9000);
+    checker_acked(c, 0, 0, 4, 4, 12000, 9900, true);
+    assert_null(checker_failure(c));
+    checker_sent(c, 0, 0, 5, 9000);
+    checker_acked(c, 0, 0, 5, 5, 12000, 10100, true);
+    expect(c, "C8");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_right_history_passes),
+        cmocka_unit_test(two_values_at_one_offset_are_seen),
+        cmocka_unit_test(an_epoch_that_changes_is_seen),
+        cmocka_unit_test(a_duplicate_is_seen),
+        cmocka_unit_test(a_value_that_was_never_sent_is_seen),
+        cmocka_unit_test(changed_bytes_are_seen),
+        cmocka_unit_test(a_value_of_another_partition_is_seen),
+        cmocka_unit_test(a_skipped_offset_is_seen),
+        cmocka_unit_test(a_read_above_the_high_watermark_is_seen),
+        cmocka_unit_test(a_high_watermark_that_goes_back_is_seen_but_not_on_a_new_connection),
+        cmocka_unit_test(values_out_of_the_order_of_sending_are_seen),
+        cmocka_unit_test(an_acknowledged_value_that_the_final_reader_misses_is_lost),
+        cmocka_unit_test(an_ack_without_offset_must_be_found_too),
+        cmocka_unit_test(a_hole_below_an_ack_is_seen),
+        cmocka_unit_test(a_lossy_epoch_excuses_what_lies_behind_its_start_and_no_more),
+        cmocka_unit_test(a_loss_beyond_the_bound_is_seen),
+        cmocka_unit_test(an_ack_of_an_old_leader_behind_a_lossy_epoch_is_seen),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
