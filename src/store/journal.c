@@ -203,7 +203,8 @@ static uint64_t smallest_file(const struct store *store)
     return bytes;
 }
 
-/* A quarter of a file, so that a snapshot lies in every file whatever the sizes are. */
+/* A quarter of a file: so at most a quarter is left empty at its end, and with a snapshot every
+ * quarter of the journal one lies in every file even if there are only two. */
 uint64_t journal_batch_max(const struct store *store)
 {
     return smallest_file(store) / 4;

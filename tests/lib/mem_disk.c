@@ -1,51 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/mem_disk.h"
 
-#include <stdio.h>
-#include <uthash.h>
-
 #include "base/blob.h"
 #include "base/queue.h"
+#include "tests/lib/mem_fs.h"
 
-#define SECTOR        512u
 #define FREE_NO_LIMIT ((uint64_t)1 << 40)
-
-/* What one unsynced write or truncation replaced. */
-struct undo {
-    uint64_t pos;
-    size_t len;
-    uint64_t old_size;
-    bool is_cut;
-    uint8_t old[]; /* bytes of [pos, pos + len) that lay below old_size; the rest is zero */
-};
-
-struct inode {
-    uint32_t refs;
-    uint32_t users; /* names and handles: without them it takes no space, but may come back */
-    uint8_t *bytes;
-    uint64_t size;
-    uint64_t cap;
-    struct undo **undos; /* since the last sync, oldest first */
-    size_t undo_count;
-};
-
-/* A name as it is now. */
-struct name {
-    char *path;
-    struct inode *inode; /* NULL: a directory */
-    UT_hash_handle hh;
-};
-
-/* An unsynced change of names; knows how to go back. */
-struct change {
-    char *dir;
-    char *path;
-    char *from;           /* rename: the old name */
-    struct inode *before; /* what `path` was */
-    bool had_before;      /* there was something at `path` (a directory if before is NULL) */
-    struct inode *now;    /* what was put there */
-    bool is_dir;
-};
 
 struct disk_file {
     struct inode *inode;
@@ -63,17 +23,12 @@ struct mem_disk {
     struct disk disk;
     struct clock *clock;
     struct timer timer;
-    struct prng prng;
+    struct mem_fs fs;
     uint64_t min_us;
     uint64_t max_us;
-    struct name *names;
-    struct change **changes;
-    size_t change_count;
     struct link flying; /* in order of submission */
     unsigned flying_count;
     uint64_t life; /* raised by crash and kill: older handles are dead */
-    uint64_t used;
-    uint64_t capacity;
     uint64_t points;
     uint64_t stop_at;
     bool stopped;
@@ -109,338 +64,6 @@ static bool point(struct mem_disk *mem)
     return true;
 }
 
-/* ---- inodes ---------------------------------------------------------------------------------- */
-
-static struct inode *inode_ref(struct inode *inode)
-{
-    if (inode != NULL) {
-        inode->refs++;
-    }
-    return inode;
-}
-
-static void undos_drop(struct inode *inode)
-{
-    for (size_t i = 0; i < inode->undo_count; i++) {
-        free(inode->undos[i]);
-    }
-    free(inode->undos);
-    inode->undos = NULL;
-    inode->undo_count = 0;
-}
-
-static void inode_unref(struct inode *inode)
-{
-    if (inode != NULL && --inode->refs == 0) {
-        CHECK(inode->users == 0);
-        undos_drop(inode);
-        free(inode->bytes);
-        free(inode);
-    }
-}
-
-static struct inode *inode_use(struct mem_disk *mem, struct inode *inode)
-{
-    if (inode != NULL && inode->users++ == 0) {
-        mem->used += inode->size;
-    }
-    return inode_ref(inode);
-}
-
-static void inode_unuse(struct mem_disk *mem, struct inode *inode)
-{
-    if (inode != NULL && --inode->users == 0) {
-        mem->used -= inode->size;
-    }
-    inode_unref(inode);
-}
-
-static void inode_resize(struct mem_disk *mem, struct inode *inode, uint64_t size)
-{
-    if (size > inode->cap) {
-        uint64_t cap = inode->cap > 0 ? inode->cap : 1024;
-        while (cap < size) {
-            cap *= 2;
-        }
-        inode->bytes = mem_grow(inode->bytes, cap, 1);
-        memset(inode->bytes + inode->cap, 0, cap - inode->cap);
-        inode->cap = cap;
-    }
-    if (size < inode->size) {
-        memset(inode->bytes + size, 0, inode->size - size);
-    }
-    if (inode->users > 0) {
-        mem->used = mem->used - inode->size + size;
-    }
-    inode->size = size;
-}
-
-static void undo_push(struct inode *inode, uint64_t pos, size_t len, bool is_cut)
-{
-    struct undo *undo = mem_new(sizeof *undo + len);
-    uint64_t there = pos < inode->size ? inode->size - pos : 0;
-
-    undo->pos = pos;
-    undo->len = len;
-    undo->old_size = inode->size;
-    undo->is_cut = is_cut;
-    if (there > 0) {
-        memcpy(undo->old, inode->bytes + pos, there < len ? there : len);
-    }
-    if ((inode->undo_count & (inode->undo_count - 1)) == 0) {
-        size_t cap = inode->undo_count > 0 ? inode->undo_count * 2 : 1;
-        inode->undos = mem_grow(inode->undos, cap, sizeof(struct undo *));
-    }
-    inode->undos[inode->undo_count++] = undo;
-}
-
-static int inode_write(struct mem_disk *mem, struct inode *inode, uint64_t pos, struct slice bytes)
-{
-    uint64_t end = pos + bytes.len;
-
-    if (end > inode->size && mem->used + (end - inode->size) > mem->capacity) {
-        return TERN_ENOSPC;
-    }
-    undo_push(inode, pos, bytes.len, false);
-    if (end > inode->size) {
-        inode_resize(mem, inode, end);
-    }
-    memcpy(inode->bytes + pos, bytes.base, bytes.len);
-    return 0;
-}
-
-static void inode_cut(struct mem_disk *mem, struct inode *inode, uint64_t size)
-{
-    uint64_t gone = size < inode->size ? inode->size - size : 0;
-
-    undo_push(inode, size, (size_t)gone, true);
-    inode_resize(mem, inode, size);
-}
-
-/* How much of one unsynced write survives. */
-enum fate { FATE_LOST, FATE_KEPT, FATE_TORN };
-
-/* Which sectors of a torn write survive: devices persist them in any order. */
-struct tear {
-    uint64_t kind; /* 0: each by chance; 1: the first ones; 2: the last ones; 3: all but one */
-    uint64_t at;
-};
-
-static struct tear tear_draw(struct prng *prng, const struct undo *undo)
-{
-    uint64_t sectors = undo->len / SECTOR + 1;
-
-    return (struct tear){prng_below(prng, 4), undo->pos / SECTOR + prng_below(prng, sectors)};
-}
-
-static bool tear_keeps(const struct tear *tear, struct prng *prng, uint64_t sector)
-{
-    switch (tear->kind) {
-    case 0:
-        return prng_chance(prng, 1, 2);
-    case 1:
-        return sector < tear->at;
-    case 2:
-        return sector >= tear->at;
-    default:
-        return sector != tear->at;
-    }
-}
-
-/* Takes back unsynced writes, latest first. A sector that a later write kept stays as it is. */
-static void inode_crash(struct mem_disk *mem, struct inode *inode)
-{
-    uint64_t top = inode->size;
-
-    for (size_t i = 0; i < inode->undo_count; i++) {
-        uint64_t end = inode->undos[i]->pos + inode->undos[i]->len;
-        top = inode->undos[i]->old_size > top ? inode->undos[i]->old_size : top;
-        top = end > top ? end : top;
-    }
-    size_t sectors = (size_t)(top / SECTOR + 1);
-    bool *settled = mem_new(sectors);
-    uint64_t size = inode->size;
-    enum fate all = (enum fate)prng_below(&mem->prng, 3);
-
-    for (size_t i = inode->undo_count; i-- > 0;) {
-        const struct undo *undo = inode->undos[i];
-        enum fate fate = all == FATE_TORN ? (enum fate)prng_below(&mem->prng, 3) : all;
-        struct tear tear = tear_draw(&mem->prng, undo);
-        bool any_kept = false;
-        if (undo->is_cut) {
-            fate = fate == FATE_TORN ? FATE_LOST : fate;
-        }
-        if (undo->old_size > inode->size) {
-            inode_resize(mem, inode, undo->old_size);
-        }
-        for (uint64_t at = undo->pos; at < undo->pos + undo->len;) {
-            uint64_t next = (at / SECTOR + 1) * SECTOR;
-            next = next < undo->pos + undo->len ? next : undo->pos + undo->len;
-            bool kept = fate == FATE_KEPT ||
-                        (fate == FATE_TORN && tear_keeps(&tear, &mem->prng, at / SECTOR));
-            if (kept) {
-                settled[at / SECTOR] = true;
-                any_kept = true;
-                /* A cut that happened leaves nothing there, whatever lay there before. */
-            } else if (!settled[at / SECTOR]) {
-                if (next > inode->size) {
-                    inode_resize(mem, inode, next);
-                }
-                memcpy(inode->bytes + at, undo->old + (at - undo->pos), (size_t)(next - at));
-            }
-            at = next;
-        }
-        /* The size goes with the write, except that a lost one may leave it too. */
-        if (undo->is_cut ? fate == FATE_LOST : !any_kept && prng_chance(&mem->prng, 1, 2)) {
-            size = undo->old_size;
-        }
-    }
-    inode_resize(mem, inode, size);
-    free(settled);
-    undos_drop(inode);
-}
-
-/* ---- names ----------------------------------------------------------------------------------- */
-
-static struct name *name_find(const struct mem_disk *mem, const char *path)
-{
-    struct name *name = NULL;
-
-    HASH_FIND_STR(mem->names, path, name);
-    return name;
-}
-
-static char *dir_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *dir = mem_string(path);
-
-    dir[slash != NULL ? slash - path : 0] = '\0';
-    return dir;
-}
-
-static bool dir_exists(const struct mem_disk *mem, const char *dir)
-{
-    struct name *name = dir[0] != '\0' ? name_find(mem, dir) : NULL;
-
-    return dir[0] == '\0' || (name != NULL && name->inode == NULL);
-}
-
-static void name_set(struct mem_disk *mem, const char *path, struct inode *inode)
-{
-    struct name *name = name_find(mem, path);
-
-    (void)inode_use(mem, inode);
-    if (name == NULL) {
-        name = mem_new(sizeof *name);
-        name->path = mem_string(path);
-        HASH_ADD_KEYPTR(hh, mem->names, name->path, strlen(name->path), name);
-    } else {
-        inode_unuse(mem, name->inode);
-    }
-    name->inode = inode;
-}
-
-static void name_drop(struct mem_disk *mem, const char *path)
-{
-    struct name *name = name_find(mem, path);
-
-    if (name != NULL) {
-        HASH_DELETE(hh, mem->names, name);
-        inode_unuse(mem, name->inode);
-        free(name->path);
-        free(name);
-    }
-}
-
-static struct change *change_push(struct mem_disk *mem, const char *path)
-{
-    struct change *change = mem_new(sizeof *change);
-    struct name *name = name_find(mem, path);
-
-    change->dir = dir_of(path);
-    change->path = mem_string(path);
-    change->had_before = name != NULL;
-    change->before = name != NULL ? inode_ref(name->inode) : NULL;
-    if ((mem->change_count & (mem->change_count - 1)) == 0) {
-        size_t cap = mem->change_count > 0 ? mem->change_count * 2 : 1;
-        mem->changes = mem_grow(mem->changes, cap, sizeof(struct change *));
-    }
-    mem->changes[mem->change_count++] = change;
-    return change;
-}
-
-static void change_free(struct change *change)
-{
-    inode_unref(change->before);
-    inode_unref(change->now);
-    free(change->dir);
-    free(change->path);
-    free(change->from);
-    free(change);
-}
-
-/* A directory that never was takes along what was in it. */
-static void drop_below(struct mem_disk *mem, const char *dir)
-{
-    struct name *name = NULL;
-    struct name *next = NULL;
-    size_t len = strlen(dir);
-
-    HASH_ITER (hh, mem->names, name, next) {
-        if (strncmp(name->path, dir, len) == 0 && name->path[len] == '/') {
-            name_drop(mem, name->path);
-        }
-    }
-}
-
-static void change_undo(struct mem_disk *mem, const struct change *change)
-{
-    if (change->is_dir && !change->had_before) {
-        drop_below(mem, change->path);
-    }
-    if (change->from != NULL) {
-        name_set(mem, change->from, change->now);
-    }
-    if (change->had_before) {
-        name_set(mem, change->path, change->before);
-    } else {
-        name_drop(mem, change->path);
-    }
-}
-
-/* Of each directory's unsynced changes some first ones happened. */
-static void names_crash(struct mem_disk *mem)
-{
-    while (mem->change_count > 0) {
-        char *dir = mem_string(mem->changes[mem->change_count - 1]->dir);
-        enum fate fate = (enum fate)prng_below(&mem->prng, 3);
-        size_t kept = 0;
-        bool going_back = fate != FATE_KEPT;
-        for (size_t i = mem->change_count; i-- > 0;) {
-            struct change *change = mem->changes[i];
-            if (strcmp(change->dir, dir) != 0) {
-                continue;
-            }
-            going_back = going_back && (fate == FATE_LOST || prng_chance(&mem->prng, 3, 4));
-            if (going_back) {
-                change_undo(mem, change);
-            }
-            change_free(change);
-            mem->changes[i] = NULL;
-        }
-        for (size_t i = 0; i < mem->change_count; i++) {
-            if (mem->changes[i] != NULL) {
-                mem->changes[kept++] = mem->changes[i];
-            }
-        }
-        mem->change_count = kept;
-        free(dir);
-    }
-    free(mem->changes);
-    mem->changes = NULL;
-}
-
 /* ---- synchronous calls ----------------------------------------------------------------------- */
 
 static bool dead(const struct mem_disk *mem, const struct disk_file *file)
@@ -451,12 +74,12 @@ static bool dead(const struct mem_disk *mem, const struct disk_file *file)
 static int sync_open(struct disk *disk, const char *path, bool create, struct disk_file **out_file)
 {
     struct mem_disk *mem = mem_of(disk);
-    struct name *name = name_find(mem, path);
+    struct name *name = name_find(&mem->fs, path);
 
     if (mem->stopped) {
         return TERN_EIO;
     }
-    if (dir_exists(mem, path)) {
+    if (dir_exists(&mem->fs, path)) {
         if (create) {
             return TERN_EIO;
         }
@@ -467,7 +90,7 @@ static int sync_open(struct disk *disk, const char *path, bool create, struct di
     }
     if (name == NULL) {
         char *dir = dir_of(path);
-        bool there = dir_exists(mem, dir);
+        bool there = dir_exists(&mem->fs, dir);
         free(dir);
         if (!create || !there) {
             return TERN_ENOENT;
@@ -475,14 +98,14 @@ static int sync_open(struct disk *disk, const char *path, bool create, struct di
         if (!point(mem)) {
             return TERN_EIO;
         }
-        struct change *change = change_push(mem, path);
+        struct change *change = change_push(&mem->fs, path);
         change->now = mem_new(sizeof *change->now);
         change->now->refs = 1;
-        name_set(mem, path, change->now);
-        name = name_find(mem, path);
+        name_set(&mem->fs, path, change->now);
+        name = name_find(&mem->fs, path);
     }
     struct disk_file *file = mem_new(sizeof *file);
-    file->inode = inode_use(mem, name->inode);
+    file->inode = inode_use(&mem->fs, name->inode);
     file->life = mem->life;
     *out_file = file;
     return 0;
@@ -490,7 +113,7 @@ static int sync_open(struct disk *disk, const char *path, bool create, struct di
 
 static void sync_close(struct disk *disk, struct disk_file *file)
 {
-    inode_unuse(mem_of(disk), file->inode);
+    inode_unuse(&mem_of(disk)->fs, file->inode);
     free(file->dir);
     free(file);
 }
@@ -531,7 +154,7 @@ static int sync_write(struct disk *disk, struct disk_file *file, uint64_t pos, s
         mem->fail_write = false;
         return TERN_EIO;
     }
-    return bytes.len > 0 ? inode_write(mem, file->inode, pos, bytes) : 0;
+    return bytes.len > 0 ? inode_write(&mem->fs, file->inode, pos, bytes) : 0;
 }
 
 static int sync_truncate(struct disk *disk, struct disk_file *file, uint64_t size)
@@ -541,10 +164,10 @@ static int sync_truncate(struct disk *disk, struct disk_file *file, uint64_t siz
     if (dead(mem, file) || !point(mem)) {
         return TERN_EIO;
     }
-    if (size > file->inode->size && mem->used + (size - file->inode->size) > mem->capacity) {
+    if (size > file->inode->size && mem->fs.used + (size - file->inode->size) > mem->fs.capacity) {
         return TERN_ENOSPC;
     }
-    inode_cut(mem, file->inode, size);
+    inode_cut(&mem->fs, file->inode, size);
     return 0;
 }
 
@@ -564,7 +187,7 @@ static int sync_preallocate(struct disk *disk, struct disk_file *file, uint64_t 
 static int sync_stat(struct disk *disk, const char *path, struct disk_stat *out_stat)
 {
     struct mem_disk *mem = mem_of(disk);
-    struct name *name = name_find(mem, path);
+    struct name *name = name_find(&mem->fs, path);
 
     if (mem->stopped) {
         return TERN_EIO;
@@ -584,21 +207,21 @@ static int sync_mkdir(struct disk *disk, const char *path)
     if (mem->stopped) {
         return TERN_EIO;
     }
-    if (name_find(mem, path) != NULL) {
+    if (name_find(&mem->fs, path) != NULL) {
         return 0;
     }
     if (!point(mem)) {
         return TERN_EIO;
     }
-    change_push(mem, path)->is_dir = true;
-    name_set(mem, path, NULL);
+    change_push(&mem->fs, path)->is_dir = true;
+    name_set(&mem->fs, path, NULL);
     return 0;
 }
 
 static int sync_rename(struct disk *disk, const char *from, const char *to)
 {
     struct mem_disk *mem = mem_of(disk);
-    struct name *name = name_find(mem, from);
+    struct name *name = name_find(&mem->fs, from);
 
     if (name == NULL) {
         return mem->stopped ? TERN_EIO : TERN_ENOENT;
@@ -607,83 +230,47 @@ static int sync_rename(struct disk *disk, const char *from, const char *to)
     if (!point(mem)) {
         return TERN_EIO;
     }
-    struct change *change = change_push(mem, to);
+    struct change *change = change_push(&mem->fs, to);
     char *dir = dir_of(from);
     CHECK(strcmp(dir, change->dir) == 0);
     free(dir);
     change->from = mem_string(from);
     change->now = inode_ref(name->inode);
-    name_set(mem, to, name->inode);
-    name_drop(mem, from);
+    name_set(&mem->fs, to, name->inode);
+    name_drop(&mem->fs, from);
     return 0;
-}
-
-static bool dir_empty(const struct mem_disk *mem, const char *dir)
-{
-    struct name *name = NULL;
-    struct name *next = NULL;
-    size_t len = strlen(dir);
-
-    HASH_ITER (hh, mem->names, name, next) {
-        if (strncmp(name->path, dir, len) == 0 && name->path[len] == '/') {
-            return false;
-        }
-    }
-    return true;
 }
 
 static int sync_remove(struct disk *disk, const char *path)
 {
     struct mem_disk *mem = mem_of(disk);
-    struct name *name = name_find(mem, path);
+    struct name *name = name_find(&mem->fs, path);
 
     if (name == NULL) {
         return mem->stopped ? TERN_EIO : TERN_ENOENT;
     }
-    if (name->inode == NULL && !dir_empty(mem, path)) {
+    if (name->inode == NULL && !dir_empty(&mem->fs, path)) {
         return TERN_EEXIST;
     }
     if (!point(mem)) {
         return TERN_EIO;
     }
-    (void)change_push(mem, path);
-    name_drop(mem, path);
+    (void)change_push(&mem->fs, path);
+    name_drop(&mem->fs, path);
     return 0;
-}
-
-/* The directory's changes are durable. */
-static void changes_drop(struct mem_disk *mem, const char *dir)
-{
-    size_t kept = 0;
-    size_t cap = 1;
-
-    for (size_t i = 0; i < mem->change_count; i++) {
-        struct change *change = mem->changes[i];
-        if (strcmp(change->dir, dir) == 0) {
-            change_free(change);
-        } else {
-            mem->changes[kept++] = change;
-        }
-    }
-    /* Room for a power of two, as change_push expects. */
-    while (cap < kept) {
-        cap *= 2;
-    }
-    mem->changes = mem_grow(mem->changes, cap, sizeof(struct change *));
-    mem->change_count = kept;
 }
 
 static int sync_sync_dir(struct disk *disk, const char *path)
 {
     struct mem_disk *mem = mem_of(disk);
 
-    if (!mem->stopped && !dir_exists(mem, path)) {
+    if (!mem->stopped && !dir_exists(&mem->fs, path)) {
         return TERN_ENOENT;
     }
     if (!point(mem)) {
         return TERN_EIO;
     }
-    changes_drop(mem, path);
+    changes_drop(&mem->fs, path);
     return 0;
 }
 
@@ -699,7 +286,7 @@ static int sync_sync(struct disk *disk, struct disk_file *file)
         return TERN_EIO;
     }
     if (file->dir != NULL) {
-        changes_drop(mem, file->dir);
+        changes_drop(&mem->fs, file->dir);
     } else {
         undos_drop(file->inode);
     }
@@ -714,10 +301,10 @@ static int sync_list(struct disk *disk, const char *path, void (*each)(void *ctx
     struct name *next = NULL;
     size_t len = strlen(path);
 
-    if (!dir_exists(mem, path)) {
+    if (!dir_exists(&mem->fs, path)) {
         return TERN_ENOENT;
     }
-    HASH_ITER (hh, mem->names, name, next) {
+    HASH_ITER (hh, mem->fs.names, name, next) {
         const char *rest = name->path + (len > 0 ? len + 1 : 0);
         if (strncmp(name->path, path, len) == 0 && (len == 0 || name->path[len] == '/') &&
             strchr(rest, '/') == NULL) {
@@ -731,10 +318,10 @@ static uint64_t sync_free_bytes(struct disk *disk)
 {
     struct mem_disk *mem = mem_of(disk);
 
-    if (mem->capacity == UINT64_MAX) {
+    if (mem->fs.capacity == UINT64_MAX) {
         return FREE_NO_LIMIT;
     }
-    return mem->capacity > mem->used ? mem->capacity - mem->used : 0;
+    return mem->fs.capacity > mem->fs.used ? mem->fs.capacity - mem->fs.used : 0;
 }
 
 /* ---- asynchronous ops ------------------------------------------------------------------------ */
@@ -821,7 +408,7 @@ static void async_submit(struct disk *disk, struct disk_op *op)
     mem->flying_count++;
     if (mem->clock != NULL) {
         flying->at_us =
-            clock_now_us(mem->clock) + prng_between(&mem->prng, mem->min_us, mem->max_us);
+            clock_now_us(mem->clock) + prng_between(&mem->fs.prng, mem->min_us, mem->max_us);
         timer_arm(mem);
     }
 }
@@ -858,7 +445,7 @@ static void drop_flying(struct mem_disk *mem)
         struct flying *flying = CONTAINER_OF(link, struct flying, link);
         const struct disk_op *op = flying->op;
         if (op->kind == DISK_WRITE && op->extent_count > 0 && !stopped) {
-            uint64_t happened = prng_below(&mem->prng, op->extent_count + 1);
+            uint64_t happened = prng_below(&mem->fs.prng, op->extent_count + 1);
             for (uint64_t i = 0; i < happened; i++) {
                 const struct disk_extent *extent = &op->extents[i];
                 (void)sync_write(&mem->disk, extent->file, extent->pos, extent->bytes);
@@ -900,10 +487,10 @@ struct disk *mem_disk_new(struct clock *clock, uint64_t seed)
     mem->disk.ops = &mem_ops;
     mem->clock = clock;
     mem->timer.fire = timer_fired;
-    mem->capacity = UINT64_MAX;
+    mem->fs.capacity = UINT64_MAX;
     mem->min_us = 50;
     mem->max_us = 500;
-    prng_init(&mem->prng, seed);
+    prng_init(&mem->fs.prng, seed);
     queue_init(&mem->flying);
     return &mem->disk;
 }
@@ -911,17 +498,9 @@ struct disk *mem_disk_new(struct clock *clock, uint64_t seed)
 void mem_disk_free(struct disk *disk)
 {
     struct mem_disk *mem = mem_of(disk);
-    struct name *name = NULL;
-    struct name *next = NULL;
 
     drop_flying(mem);
-    for (size_t i = 0; i < mem->change_count; i++) {
-        change_free(mem->changes[i]);
-    }
-    free(mem->changes);
-    HASH_ITER (hh, mem->names, name, next) {
-        name_drop(mem, name->path);
-    }
+    mem_fs_fini(&mem->fs);
     free(mem);
 }
 
@@ -941,90 +520,17 @@ void mem_disk_kill(struct disk *disk)
 
 void mem_disk_crash(struct disk *disk)
 {
-    struct mem_disk *mem = mem_of(disk);
-    struct name *name = NULL;
-    struct name *next = NULL;
-
     mem_disk_kill(disk);
-    names_crash(mem);
-    HASH_ITER (hh, mem->names, name, next) {
-        if (name->inode != NULL) {
-            inode_crash(mem, name->inode);
-        }
-    }
+    mem_fs_crash(&mem_of(disk)->fs);
 }
 
 /* ---- copies ---------------------------------------------------------------------------------- */
 
-struct pair {
-    const struct inode *from;
-    struct inode *to;
-    UT_hash_handle hh;
-};
-
-static struct inode *inode_copy(struct mem_disk *mem, struct pair **pairs, struct inode *from)
-{
-    struct pair *pair = NULL;
-
-    if (from == NULL) {
-        return NULL;
-    }
-    HASH_FIND_PTR(*pairs, &from, pair);
-    if (pair == NULL) {
-        pair = mem_new(sizeof *pair);
-        pair->from = from;
-        pair->to = mem_new(sizeof *pair->to);
-        HASH_ADD_PTR(*pairs, from, pair);
-        inode_resize(mem, pair->to, from->size);
-        if (from->size > 0) {
-            memcpy(pair->to->bytes, from->bytes, from->size);
-        }
-        pair->to->undo_count = from->undo_count;
-        size_t cap = 1;
-        while (cap < from->undo_count) {
-            cap *= 2;
-        }
-        pair->to->undos = mem_grow(NULL, cap, sizeof(struct undo *));
-        for (size_t i = 0; i < from->undo_count; i++) {
-            size_t size = sizeof(struct undo) + from->undos[i]->len;
-            pair->to->undos[i] = mem_new(size);
-            memcpy(pair->to->undos[i], from->undos[i], size);
-        }
-    }
-    return inode_ref(pair->to);
-}
-
 struct disk *mem_disk_copy(const struct disk *disk, struct clock *clock, uint64_t seed)
 {
-    const struct mem_disk *from = mem_of(disk);
     struct disk *copy = mem_disk_new(clock, seed);
-    struct mem_disk *mem = mem_of(copy);
-    struct pair *pairs = NULL;
-    struct pair *pair = NULL;
-    struct pair *next_pair = NULL;
-    struct name *name = NULL;
-    struct name *next = NULL;
 
-    mem->capacity = from->capacity;
-    HASH_ITER (hh, from->names, name, next) {
-        struct inode *inode = inode_copy(mem, &pairs, name->inode);
-        name_set(mem, name->path, inode);
-        inode_unref(inode);
-    }
-    for (size_t i = 0; i < from->change_count; i++) {
-        const struct change *old = from->changes[i];
-        struct change *change = change_push(mem, old->path);
-        inode_unref(change->before);
-        change->had_before = old->had_before;
-        change->before = inode_copy(mem, &pairs, old->before);
-        change->now = inode_copy(mem, &pairs, old->now);
-        change->from = old->from != NULL ? mem_string(old->from) : NULL;
-        change->is_dir = old->is_dir;
-    }
-    HASH_ITER (hh, pairs, pair, next_pair) {
-        HASH_DELETE(hh, pairs, pair);
-        free(pair);
-    }
+    mem_fs_copy(&mem_of(copy)->fs, &mem_of(disk)->fs);
     return copy;
 }
 
@@ -1047,12 +553,12 @@ void mem_disk_fail_next_sync(struct disk *disk)
 
 void mem_disk_set_capacity(struct disk *disk, uint64_t bytes)
 {
-    mem_of(disk)->capacity = bytes;
+    mem_of(disk)->fs.capacity = bytes;
 }
 
 uint64_t mem_disk_used(const struct disk *disk)
 {
-    return mem_of(disk)->used;
+    return mem_of(disk)->fs.used;
 }
 
 void mem_disk_stop_at(struct disk *disk, uint64_t point_number)
@@ -1078,7 +584,7 @@ uint64_t mem_disk_points(const struct disk *disk)
 
 bool mem_disk_poke(struct disk *disk, const char *path, uint64_t pos, struct slice bytes)
 {
-    struct name *name = name_find(mem_of(disk), path);
+    struct name *name = name_find(&mem_of(disk)->fs, path);
 
     if (name == NULL || name->inode == NULL || pos + bytes.len > name->inode->size) {
         return false;
@@ -1089,7 +595,7 @@ bool mem_disk_poke(struct disk *disk, const char *path, uint64_t pos, struct sli
 
 bool mem_disk_flip(struct disk *disk, const char *path, uint64_t pos, unsigned bit)
 {
-    struct name *name = name_find(mem_of(disk), path);
+    struct name *name = name_find(&mem_of(disk)->fs, path);
 
     if (name == NULL || name->inode == NULL || pos >= name->inode->size) {
         return false;
@@ -1104,7 +610,7 @@ void mem_disk_each(const struct disk *disk,
     struct name *name = NULL;
     struct name *next = NULL;
 
-    HASH_ITER (hh, mem_of(disk)->names, name, next) {
+    HASH_ITER (hh, mem_of(disk)->fs.names, name, next) {
         if (name->inode != NULL) {
             each(ctx, name->path, name->inode->size);
         }
