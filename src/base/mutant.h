@@ -45,6 +45,7 @@
     X(rpo_ignored, "records beyond the bound are acknowledged")                                    \
     X(no_complaint, "a push that does not fit is dropped in silence")                              \
     X(behind_log_start, "a follower behind the log start is left there")                           \
+    X(ack_lost, "a leader waits for ever for an ack that was lost")                                \
     X(caught_up_once, "a learner that is level too soon is never told of")
 
 #define MUTANT_ENUM(name, what) MUTANT_##name,

@@ -471,11 +471,19 @@ bool replica_wants_tick(const struct replica *r)
     }
     for (size_t i = 0; i < r->peer_count; i++) {
         const struct replica_peer *peer = &r->peers[i];
-        if (peer->up && (peer->state == PEER_UNKNOWN || peer->state == PEER_BEGINNING)) {
+        if (peer->up && (peer->state != PEER_STREAMING || peer->acked < r->leo)) {
             return true;
         }
     }
     return false;
+}
+
+/* Everything was pushed and it does not acknowledge: it may, or what it said may be lost. A fence
+ * makes it say so again. */
+static bool is_silent(const struct replica *r, const struct replica_peer *peer)
+{
+    return peer->up && peer->state == PEER_STREAMING && peer->next == r->leo &&
+           peer->acked < r->leo && !MUTANT(ack_lost);
 }
 
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t patience_ms, struct replica_out *out)
@@ -491,8 +499,9 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t patience_ms, stru
     }
     for (size_t i = 0; i < r->peer_count; i++) {
         struct replica_peer *peer = &r->peers[i];
-        if (peer->up && peer->state != PEER_STREAMING &&
-            now_ms - peer->asked_ms >= REPLICA_RETRY_MS) {
+        uint64_t wait_ms = is_silent(r, peer) ? REPLICA_SILENCE_MS : REPLICA_RETRY_MS;
+        if (peer->up && (peer->state != PEER_STREAMING || is_silent(r, peer)) &&
+            now_ms - peer->asked_ms >= wait_ms) {
             fence_peer(r, peer, now_ms, out);
         }
     }

@@ -328,6 +328,7 @@ void replica_on_fence(struct replica *r, uint64_t now_ms, uint32_t from, int32_t
     }
     r->leader = from;
     replica_owe_answer(r, from, false, out);
+    follow_durable(r, out); /* what was acknowledged before may not have been heard */
 }
 
 void replica_on_answer(struct replica *r, uint64_t now_ms, uint32_t from,

@@ -28,6 +28,7 @@
 
 #define REPLICA_RETRY_MS      100  /* fences and activations are repeated this often */
 #define REPLICA_COPY_RETRY_MS 1000 /* so long a requested copy may be on its way */
+#define REPLICA_SILENCE_MS    1000 /* and so long an ack */
 
 enum replica_role {
     REPLICA_FOLLOWING, /* also: nobody leads */

@@ -93,6 +93,14 @@ static void log_put(struct world *w, struct world_log *log, uint16_t batch)
     log->end = info->last_offset + 1;
 }
 
+/* What was below is not known to have been held. */
+static void log_restart(struct world_log *log, int64_t offset)
+{
+    memset(log->at, 0, sizeof log->at);
+    log->start = offset;
+    log->end = offset;
+}
+
 static void history_push(struct history *h, int32_t epoch, int64_t start)
 {
     if (h->count > 0 && h->entries[h->count - 1].epoch >= epoch) {
@@ -144,8 +152,7 @@ static void disk_apply(struct world *w, struct world_disk *disk, const struct wo
         break;
     case EFFECT_RESTART:
         disk->history.count = 0;
-        disk->log.start = write->value;
-        disk->log.end = write->value;
+        log_restart(&disk->log, write->value);
         break;
     case EFFECT_LOG_START:
         disk->log.start = write->value;
@@ -245,8 +252,7 @@ static void perform_write(struct world *w, struct world_node *n,
         w->counters.truncations++;
         break;
     case EFFECT_RESTART:
-        n->log.start = value;
-        n->log.end = value;
+        log_restart(&n->log, value);
         forget_snapshots(n, -1);
         w->counters.restarts++;
         break;

@@ -290,6 +290,9 @@ bool rworld_linked(const struct world *w, uint32_t a, uint32_t b);
 void rworld_link_down(struct world *w, uint32_t a, uint32_t b, unsigned channels);
 void rworld_tell_down(struct world *w, uint32_t node, uint32_t peer);
 void rworld_link_up(struct world *w, uint32_t a, uint32_t b);
+/* A full queue has refused the newest message; the link stays. Only for what the agent sends
+ * without looking whether it was taken. */
+void rworld_refuse(struct world *w, uint32_t from, uint32_t to, enum world_channel channel);
 
 /* ---- steps: control quorum ------------------------------------------------------------------- */
 

@@ -8,10 +8,20 @@
 
 /* ---- writes ---------------------------------------------------------------------------------- */
 
-/* Where the records end that the node holds as they were committed. */
+/* Where the records end that the node holds as they were committed, or held before it deleted them.
+ */
 static int64_t committed_part(const struct world *w, const struct world_log *log)
 {
-    return rworld_common(log, &w->committed);
+    int64_t end = log->end < w->committed.end ? log->end : w->committed.end;
+
+    for (int64_t offset = 0; offset < end; offset++) {
+        bool is_known = offset >= log->start || log->at[offset] != 0;
+        if (is_known && w->committed.at[offset] != 0 &&
+            log->at[offset] != w->committed.at[offset]) {
+            return offset;
+        }
+    }
+    return end;
 }
 
 void rworld_judge_write(struct world *w, const struct world_node *n,
@@ -362,12 +372,16 @@ void rworld_judge_activated(struct world *w, int32_t epoch)
     if (!spec->lossy) {
         return;
     }
-    int64_t kept = rworld_common(&w->epochs[epoch].log, &w->committed);
+    const struct world_log *log = &w->epochs[epoch].log;
+    int64_t kept = committed_part(w, log);
     rworld_story(w, "  committed was up to %lld, kept is up to %lld", (long long)w->committed.end,
                  (long long)kept);
-    w->committed.end = kept;
-    if (w->log_start_max > kept) {
-        w->log_start_max = kept;
+    /* What the chosen log has deleted nobody will miss again. */
+    for (w->committed.end = kept; w->committed.end < log->start; w->committed.end++) {
+        w->committed.at[w->committed.end] = log->at[w->committed.end];
+    }
+    if (w->log_start_max > w->committed.end) {
+        w->log_start_max = w->committed.end;
     }
 }
 

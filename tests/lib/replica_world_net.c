@@ -300,6 +300,24 @@ bool rworld_deliver(struct world *w, uint32_t from, uint32_t to, enum world_chan
     return true;
 }
 
+void rworld_refuse(struct world *w, uint32_t from, uint32_t to, enum world_channel channel)
+{
+    struct world_queue *q = &w->queues[from][to][channel];
+
+    if (q->first == q->count) {
+        return;
+    }
+    struct world_message *m = &q->messages[q->count - 1];
+    bool has_batches = m->kind == MESSAGE_PUSH && !m->push.truncate && !m->push.restart;
+    if (has_batches || m->kind == MESSAGE_MARK) {
+        return;
+    }
+    rworld_story(w, "%u -> %u: refused:", from, to);
+    tell_message(w, from, to, m);
+    history_fini(&m->history);
+    q->count--;
+}
+
 /* ---- links ----------------------------------------------------------------------------------- */
 
 bool rworld_linked(const struct world *w, uint32_t a, uint32_t b)

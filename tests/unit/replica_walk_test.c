@@ -105,6 +105,7 @@ enum what {
     DO_LOG_START,
     DO_WEATHER,
     DO_IMAGE,
+    DO_REFUSE,
     DO_WHATS,
 };
 
@@ -388,6 +389,9 @@ static void step(struct walk *k)
             rworld_keep_image(w, node);
         }
         break;
+    case DO_REFUSE:
+        rworld_refuse(w, node, other, (enum world_channel)below(k, CHANNELS));
+        break;
     case DO_TELL_DOWN:
         rworld_tell_down(w, node, other);
         break;
@@ -422,7 +426,7 @@ static void draw_weights(struct walk *k)
         [DO_TICK] = 70,      [DO_SEND] = 80,     [DO_PRODUCERS] = 60, [DO_TIMEOUT] = 3,
         [DO_CRASH] = 6,      [DO_START] = 60,    [DO_REGISTER] = 90,  [DO_LINK_DOWN] = 8,
         [DO_TELL_DOWN] = 60, [DO_LINK_UP] = 120, [DO_ASSIGN] = 20,    [DO_DECIDE] = 60,
-        [DO_LOG_START] = 6,  [DO_WEATHER] = 16,  [DO_IMAGE] = 4,
+        [DO_LOG_START] = 6,  [DO_WEATHER] = 16,  [DO_IMAGE] = 4,      [DO_REFUSE] = 6,
     };
 
     k->total = 0;
@@ -430,8 +434,8 @@ static void draw_weights(struct walk *k)
         static const unsigned percent[] = {25, 50, 100, 100, 200, 300};
         k->weights[i] = usual[i] * percent[below(k, ARRAY_COUNT(percent))] / 25;
     }
-    static const enum what faults[] = {DO_CRASH, DO_LINK_DOWN, DO_LOG_START, DO_TIMEOUT,
-                                       DO_WEATHER};
+    static const enum what faults[] = {DO_CRASH,   DO_LINK_DOWN, DO_LOG_START,
+                                       DO_TIMEOUT, DO_WEATHER,   DO_REFUSE};
     for (size_t i = 0; i < ARRAY_COUNT(faults); i++) {
         if (chance(k, 1, 4)) {
             k->weights[faults[i]] = 0;
@@ -594,9 +598,10 @@ static void be_quiet(struct walk *k)
     w->defer_turns = chance(k, 1, 2);
     bool hopeless = !rworld_recoverable(w);
     bool busy = chance(k, 1, 2);
-    for (int round = 0; round < QUIET_ROUNDS && settled < 4 && w->broken[0] == 0; round++) {
+    bool last = chance(k, 1, 2); /* new records when all seems well */
+    for (int round = 0; round < QUIET_ROUNDS && settled < 15 && w->broken[0] == 0; round++) {
         bool decided = control_round(k);
-        bool done = clients_round(k, (busy && round < 20) || (decided && settled == 1));
+        bool done = clients_round(k, (busy && round < 20) || (last && decided && settled == 1));
         quiet_round(k);
         settled = decided && done && rworld_idle(w) ? settled + 1 : 0;
     }
