@@ -37,5 +37,5 @@ endef
 $(foreach plant,$(SIM_PLANTS),$(eval $(call SIM_PLANT,$(plant))))
 
 .PHONY: sim-mutants
-sim-mutants: $(B)/tests/sim/sim-mutants $(SIM_PLANTS:%=$(B)/tests/sim/sim-%)
+sim-mutants: $(SIM_BIN) $(B)/tests/sim/sim-mutants $(SIM_PLANTS:%=$(B)/tests/sim/sim-%)
 	$(Q)tests/sim/run-mutants $(B)/tests/sim $(SIM_PLANTS)

@@ -54,6 +54,7 @@ struct sim_faults {
     struct disk *old_copy; /* of old_node's disk, as it was before its start number `old_start` */
     uint32_t old_node;
     uint64_t old_start;
+    uint32_t tender; /* nothing new goes wrong before this node is ready; 0: none */
     struct way ways[SIM_PLACES][SIM_PLACES];
     struct machine machines[SIM_NODES_MAX];
 };
@@ -216,8 +217,22 @@ static void wipe(struct sim_faults *faults, uint32_t id)
     }
 }
 
+static bool all_ready(const struct sim *sim)
+{
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        const struct sim_node *node = &sim->nodes[id];
+        if (node->node == NULL || node->paused || node_phase(node->node) != NODE_READY) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void repair_all(struct sim_faults *faults);
+
 /* The first time a copy is made, later it is put back. That the disk is an old one can be known
- * once a start after the copy was registered. */
+ * once a start after the copy was registered, from those that have applied that: so until the node
+ * is back nothing else may go wrong. */
 static void roll_back(struct sim_faults *faults, uint32_t id)
 {
     struct sim_node *node = &faults->sim->nodes[faults->old_copy != NULL ? faults->old_node : id];
@@ -233,8 +248,10 @@ static void roll_back(struct sim_faults *faults, uint32_t id)
         faults->old_copy = mem_disk_copy(node->disk, &node->clock.clock, prng_next(chance(faults)));
         return;
     }
-    if (node_start_number(node->node) > faults->old_start && node_phase(node->node) == NODE_READY) {
+    if (node_start_number(node->node) > faults->old_start && all_ready(faults->sim)) {
         faults->forgot = true;
+        faults->tender = node->id;
+        repair_all(faults);
         crash(faults, node->id, SIM_POWER, how_long(faults));
         sim_tell(faults->sim, "node %u gets the old copy of its disk back", node->id);
         sim_node_change_disk(node, faults->old_copy);
@@ -336,6 +353,14 @@ static void next(struct timer *timer)
     struct sim_faults *faults = CONTAINER_OF(timer, struct sim_faults, next);
     uint64_t wanted = faults->kinds > 0 ? prng_below(chance(faults), faults->kinds) : 0;
 
+    if (faults->tender != 0) {
+        const struct sim_node *node = &faults->sim->nodes[faults->tender];
+        if (node->node == NULL || node_phase(node->node) != NODE_READY) {
+            sim_after(faults->sim, timer, 100 * SIM_MS);
+            return;
+        }
+        faults->tender = 0;
+    }
     for (int i = 0; i < FAULTS; i++) {
         if (faults->exists[i] && wanted-- == 0) {
             strike(faults, (enum fault)i);
@@ -362,7 +387,7 @@ void sim_faults_begin(struct sim *sim)
             (void)snprintf(kinds + len, sizeof kinds - len, " %s", names[i]);
         }
     }
-    faults->pace_us = prng_between(chance(faults), 100 * SIM_MS, 2 * SIM_S);
+    faults->pace_us = prng_between(chance(faults), 60 * SIM_MS, 1500 * SIM_MS);
     faults->longest_us = prng_between(chance(faults), SIM_S, 10 * SIM_S);
     sim_tell(sim, "faults begin:%s", kinds);
     faults->next.fire = next;
@@ -388,15 +413,10 @@ static void fire_now(struct sim *sim, struct timer *timer)
     }
 }
 
-void sim_faults_heal(struct sim *sim)
+static void repair_all(struct sim_faults *faults)
 {
-    struct sim_faults *faults = sim->faults;
+    struct sim *sim = faults->sim;
 
-    if (faults == NULL) {
-        return;
-    }
-    sim_tell(sim, "faults end");
-    sim_stop(sim, &faults->next);
     for (uint32_t a = 1; a <= sim->node_count; a++) {
         fire_now(sim, &faults->machines[a].resume);
         fire_now(sim, &faults->machines[a].fast_again);
@@ -406,6 +426,17 @@ void sim_faults_heal(struct sim *sim)
         }
         mem_disk_stop_at(sim->nodes[a].disk, 0);
         fire_now(sim, &sim->nodes[a].restart);
+    }
+}
+
+void sim_faults_heal(struct sim *sim)
+{
+    struct sim_faults *faults = sim->faults;
+
+    if (faults != NULL) {
+        sim_tell(sim, "faults end");
+        sim_stop(sim, &faults->next);
+        repair_all(faults);
     }
 }
 

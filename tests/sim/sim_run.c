@@ -430,7 +430,7 @@ static void run(struct sim *sim)
     }
     make_clients(sim);
     sim_faults_begin(sim);
-    (void)sim_run(sim, sim->now_us + prng_between(&sim->chance_faults, 10 * SIM_S, 25 * SIM_S),
+    (void)sim_run(sim, sim->now_us + prng_between(&sim->chance_faults, 20 * SIM_S, 60 * SIM_S),
                   NULL);
     if (!sim_failed(sim)) {
         sim_faults_heal(sim);
