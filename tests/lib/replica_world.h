@@ -164,6 +164,11 @@ struct world_epoch {
     /* answers sent, for the bound of a lossy epoch */
     bool answered[WORLD_NODES + 1];
     int64_t shipped[WORLD_NODES + 1];
+    /* a lossy epoch: whether all regions were read, where it parted from what was committed, and how
+     * much it lost that clients had been answered */
+    bool read_all;
+    int64_t parted;
+    uint64_t lost_bytes;
 };
 
 enum world_batch_state { CLIENT_WAITING, CLIENT_SENT };
@@ -199,6 +204,7 @@ struct world_request {
 struct world_batch {
     struct batch_info info;
     uint32_t payload; /* the same for all attempts of a client to send it */
+    bool answered;
 };
 
 struct world_counters {

@@ -81,6 +81,13 @@ static void judge_initial(struct world *w, const struct world_node *n, int32_t e
     if (w->control.specs[epoch].lossy || epoch <= w->control.floor || w->committed_epoch > epoch) {
         return;
     }
+    /* What a lossy epoch gave up may come back, as long as nothing was committed since: then also what
+     * is deleted of it counts as committed. */
+    if (n->replica.target_synced < w->control.floor) {
+        for (; w->committed.end < n->log.start; w->committed.end++) {
+            w->committed.at[w->committed.end] = n->log.at[w->committed.end];
+        }
+    }
     if (n->log.start > w->committed.end || committed_part(w, &n->log) < w->committed.end) {
         rworld_break(w, "the initial log of epoch %d lacks what was committed up to %lld", epoch,
                      (long long)w->committed.end);
@@ -351,6 +358,7 @@ void rworld_judge_activation(struct world *w, const struct world_node *n, int32_
         return;
     }
     e->log = n->log;
+    e->read_all = !r->missing_region;
     int64_t known = 0;
     for (size_t i = 0; i < r->answer_count; i++) {
         uint32_t node = r->answers[i].node;
@@ -365,6 +373,18 @@ void rworld_judge_activation(struct world *w, const struct world_node *n, int32_
     }
 }
 
+/* What a lossy epoch loses is within the enforced bound. */
+static void judge_loss(struct world *w, int32_t epoch)
+{
+    const struct world_epoch *e = &w->epochs[epoch];
+
+    if (w->rpo_bytes > 0 && w->control.specs[epoch].recover.home >= 0 && e->read_all &&
+        e->lost_bytes > w->rpo_bytes) {
+        rworld_break(w, "lossy epoch %d loses %llu answered bytes, the bound is %llu", epoch,
+                     (unsigned long long)e->lost_bytes, (unsigned long long)w->rpo_bytes);
+    }
+}
+
 void rworld_judge_activated(struct world *w, int32_t epoch)
 {
     const struct replica_spec *spec = &w->control.specs[epoch];
@@ -374,6 +394,13 @@ void rworld_judge_activated(struct world *w, int32_t epoch)
     }
     const struct world_log *log = &w->epochs[epoch].log;
     int64_t kept = committed_part(w, log);
+    struct world_epoch *e = &w->epochs[epoch];
+    e->parted = kept;
+    for (int64_t offset = kept; offset < w->committed.end; offset++) {
+        const struct world_batch *b = &w->batches[w->committed.at[offset]];
+        e->lost_bytes += b->answered && b->info.last_offset == offset ? b->info.bytes : 0;
+    }
+    judge_loss(w, epoch);
     rworld_story(w, "  committed was up to %lld, kept is up to %lld", (long long)w->committed.end,
                  (long long)kept);
     /* What the chosen log has deleted nobody will miss again. */
@@ -441,9 +468,15 @@ static void judge_exposure(struct world *w, const struct world_request *request)
 void rworld_judge_client_answer(struct world *w, const struct world_request *request)
 {
     judge_exposure(w, request);
+    struct world_epoch *floor = &w->epochs[w->control.floor];
     if (request->epoch < w->control.floor) {
+        struct world_batch *b = &w->batches[w->epochs[request->epoch].log.at[request->base]];
+        floor->lost_bytes += !b->answered && request->base >= floor->parted ? b->info.bytes : 0;
+        b->answered = true;
+        judge_loss(w, w->control.floor);
         return;
     }
+    w->batches[w->committed.at[request->base]].answered = true;
     for (int64_t offset = request->base; offset <= request->last; offset++) {
         if (offset >= w->committed.end ||
             w->batches[w->committed.at[offset]].payload != request->payload) {
