@@ -222,8 +222,7 @@ static void view_of(struct controller *c, struct decide_view *view)
                                       .full = !store_writable(node->store)};
             continue;
         }
-        uint64_t heard_us = peer->heard_us != 0 ? peer->heard_us : node->started_us;
-        n->silent_ms = (now_us - heard_us) / 1000;
+        n->silent_ms = peer_silent_us(node, id) / 1000;
         n->reachable =
             peer->heard_us != 0 ? peer_reachable(node, id) : n->silent_ms < view->suspicion_ms;
         n->registered = known->id != 0 && peer->ready && peer->start_number == known->start_number;

@@ -156,6 +156,10 @@ struct peer {
 bool peer_linked(const struct node *node, uint32_t id); /* both channels are up */
 uint32_t peer_suspicion_ms(const struct node *node, const struct peer *peer);
 bool peer_reachable(const struct node *node, uint32_t id);
+/* Since it was heard, as far as this node was there to hear it. */
+uint64_t peer_silent_us(const struct node *node, uint32_t id);
+/* At every tick and heartbeat. */
+void liveness_alive(struct node *node, uint64_t now_us);
 void liveness_tick(struct node *node, uint64_t now_us);
 void liveness_heartbeat(struct node *node, uint32_t from, struct slice head);
 node_set liveness_reachable(const struct node *node);
@@ -194,6 +198,8 @@ struct node {
     uint64_t heartbeat_us;
     uint64_t replica_tick_us;
     uint64_t retained_us;
+    uint64_t alive_us; /* last tick or heartbeat */
+    uint64_t awake_us; /* when it came back from having been away; 0: never was */
     uint64_t repeated_us;
     uint64_t tuned_us;
     uint32_t repeat_round;

@@ -12,6 +12,7 @@
 #define ELECTION_MIN_MS  500
 #define ELECTION_MAX_MS  10000
 #define ELECTION_TUNE_US 2000000
+#define AWAY_US          250000 /* ticks and heartbeats come every 50 ms and less */
 
 void samples_add(struct samples *s, uint32_t value)
 {
@@ -71,6 +72,26 @@ uint32_t peer_suspicion_ms(const struct node *node, const struct peer *peer)
     return most;
 }
 
+/* This process itself was away, stopped or starved: what it has not heard meanwhile says nothing
+ * about the others. A controller that wakes up would fence them all. */
+void liveness_alive(struct node *node, uint64_t now_us)
+{
+    if (node->alive_us != 0 && now_us - node->alive_us > AWAY_US) {
+        trace_warn("event=was_away ms=%llu", (unsigned long long)(now_us - node->alive_us) / 1000);
+        node->awake_us = now_us;
+    }
+    node->alive_us = now_us;
+}
+
+uint64_t peer_silent_us(const struct node *node, uint32_t id)
+{
+    uint64_t heard_us = node->peers[id].heard_us;
+
+    heard_us = heard_us != 0 ? heard_us : node->started_us;
+    heard_us = heard_us > node->awake_us ? heard_us : node->awake_us;
+    return clock_now_us(node->o.clock) - heard_us;
+}
+
 bool peer_reachable(const struct node *node, uint32_t id)
 {
     const struct peer *peer = &node->peers[id];
@@ -78,9 +99,8 @@ bool peer_reachable(const struct node *node, uint32_t id)
     if (id == node->o.node_id) {
         return true;
     }
-    uint64_t now_us = clock_now_us(node->o.clock);
     return peer->heard_us != 0 &&
-           now_us - peer->heard_us < (uint64_t)peer_suspicion_ms(node, peer) * 1000;
+           peer_silent_us(node, id) < (uint64_t)peer_suspicion_ms(node, peer) * 1000;
 }
 
 node_set liveness_reachable(const struct node *node)
@@ -158,6 +178,7 @@ void liveness_tick(struct node *node, uint64_t now_us)
 {
     struct quorum_status status;
 
+    liveness_alive(node, now_us);
     if (now_us - node->heartbeat_us < (uint64_t)HEARTBEAT_MS * 1000) {
         return;
     }
@@ -187,7 +208,8 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
         trace_warn("event=mesh_malformed from=%u type=heartbeat", from);
         return;
     }
-    if (peer->heard_sent_us != 0) {
+    liveness_alive(node, now_us);
+    if (peer->heard_sent_us != 0 && peer->heartbeat_us >= node->awake_us) {
         uint64_t gap = now_us - peer->heartbeat_us;
         uint64_t interval = (uint64_t)h->interval_ms * 1000;
         samples_add(&peer->gap_us, gap > interval ? (uint32_t)(gap - interval) : 0);
