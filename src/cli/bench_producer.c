@@ -305,6 +305,7 @@ static void settle(struct bench_producer *producer, struct bench_queue *queue, u
         break;
     case BENCH_LATE:
         producer->counters.late++;
+        producer->counters.late_acks += error == 0;
         break;
     }
     make_ready(producer, queue);

@@ -25,12 +25,13 @@ struct bench_settings {
 
 struct bench_counters {
     uint64_t requests;
-    uint64_t batches; /* sent, retries included */
-    uint64_t retries; /* batches sent again */
-    uint64_t bytes;   /* of batches sent */
-    uint64_t moves;   /* leader changes followed */
-    uint64_t hints;   /* of them by a hint in an answer */
-    uint64_t late;    /* answers of a former leader to what was sent elsewhere meanwhile */
+    uint64_t batches;   /* sent, retries included */
+    uint64_t retries;   /* batches sent again */
+    uint64_t bytes;     /* of batches sent */
+    uint64_t moves;     /* leader changes followed */
+    uint64_t hints;     /* of them by a hint in an answer */
+    uint64_t late;      /* answers of a former leader to what was sent elsewhere meanwhile */
+    uint64_t late_acks; /* of them without an error */
     uint64_t disconnects;
     uint64_t errors[BENCH_ERRORS];
 };

@@ -115,13 +115,13 @@ static void print_json(const struct bench_plan *plan, const struct bench_result 
     json_object_set_new(out, "gap", json_gap(&result->gap));
     json_object_set_new(out, "gaps_ms", json_hist(&result->gaps));
     json_object_set_new(out, "client",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "requests",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "requests",
                                   (json_int_t)c->requests, "batches", (json_int_t)c->batches,
                                   "retries", (json_int_t)c->retries, "bytes", (json_int_t)c->bytes,
                                   "leader_moves", (json_int_t)c->moves, "hints",
-                                  (json_int_t)c->hints, "late_answers", (json_int_t)c->late,
-                                  "disconnects", (json_int_t)c->disconnects, "cpu_s",
-                                  result->client_cpu_s));
+                                  (json_int_t)c->hints, "late_acks", (json_int_t)c->late_acks,
+                                  "late_answers", (json_int_t)c->late, "disconnects",
+                                  (json_int_t)c->disconnects, "cpu_s", result->client_cpu_s));
     json_object_set_new(out, "errors", json_errors(c));
     if (plan->fault != NULL) {
         json_object_set_new(out, "faults", json_faults(result));
@@ -164,8 +164,8 @@ static void client_rows(struct table *table, const struct bench_result *result)
         row(table, "");
         table_cell(table,
                    "%" PRIu64 " leader moves (%" PRIu64 " by hint), %" PRIu64
-                   " disconnects, %" PRIu64 " late answers",
-                   c->moves, c->hints, c->disconnects, c->late);
+                   " disconnects, %" PRIu64 " late answers (%" PRIu64 " acks)",
+                   c->moves, c->hints, c->disconnects, c->late, c->late_acks);
     }
     for (size_t i = 0; i < BENCH_ERRORS; i++) {
         if (c->errors[i] > 0) {
