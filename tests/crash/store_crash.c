@@ -587,6 +587,7 @@ static void start_again(struct run *run, bool power)
     struct model_state state = {0};
     size_t held = 0;
 
+    settle(run);
     mem_disk_on_point(run->disk, NULL, NULL);
     if (power) {
         mem_disk_crash(run->disk);
