@@ -114,6 +114,7 @@ static void note_report(struct round *r, const struct decide_report *report)
         break;
     case REPORT_LEARNER_READY:
         watch->ready |= report->nodes;
+        watch->silent &= ~report->nodes; /* they acknowledge: another silence begins anew */
         break;
     case REPORT_AMNESIA:
         break; /* for people; the node registers a new incarnation when they say so */
