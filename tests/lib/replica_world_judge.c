@@ -48,7 +48,8 @@ void rworld_judge_write(struct world *w, const struct world_node *n,
         w->batches[n->log.at[write->value]].info.base_offset != write->value) {
         rworld_break(w, "node %u cuts a batch at %lld", n->id, (long long)write->value);
     }
-    bool current = promised >= w->control.floor && promised >= w->committed_epoch;
+    bool current = promised >= w->control.floor && promised >= w->committed_epoch &&
+                   synced >= w->control.since[n->id];
     if (write->kind == EFFECT_LOG_START && current && write->value > w->committed.end) {
         rworld_break(w, "node %u deletes below %lld, committed is only %lld", n->id,
                      (long long)write->value, (long long)w->committed.end);
@@ -321,7 +322,10 @@ static void judge_shown(struct world *w, struct world_node *n)
     if (r->synced_durable == r->promised && r->promised >= w->control.floor &&
         r->promised > n->hw_looked_at) {
         n->hw_looked_at = r->promised;
-        if (r->hw > n->log.start && committed_part(w, &n->log) < r->hw) {
+        /* The initial log of an activated lossy epoch is as good as committed. */
+        int64_t part = committed_part(w, &n->log);
+        int64_t given = rworld_common(&n->log, &w->epochs[w->control.floor].log);
+        if (r->hw > n->log.start && (part > given ? part : given) < r->hw) {
             rworld_break(w, "node %u still shows up to %lld in epoch %d", n->id, (long long)r->hw,
                          r->promised);
         }
@@ -471,12 +475,14 @@ void rworld_judge_client_answer(struct world *w, const struct world_request *req
     struct world_epoch *floor = &w->epochs[w->control.floor];
     if (request->epoch < w->control.floor) {
         struct world_batch *b = &w->batches[w->epochs[request->epoch].log.at[request->base]];
-        floor->lost_bytes += !b->answered && request->base >= floor->parted ? b->info.bytes : 0;
-        b->answered = true;
+        bool is_new = !b->answered && w->control.specs[request->epoch].config.home >= 0;
+        floor->lost_bytes += is_new && request->base >= floor->parted ? b->info.bytes : 0;
+        b->answered = b->answered || is_new;
         judge_loss(w, w->control.floor);
         return;
     }
-    w->batches[w->committed.at[request->base]].answered = true;
+    w->batches[w->committed.at[request->base]].answered =
+        w->control.specs[request->epoch].config.home >= 0;
     for (int64_t offset = request->base; offset <= request->last; offset++) {
         if (offset >= w->committed.end ||
             w->batches[w->committed.at[offset]].payload != request->payload) {
