@@ -47,6 +47,8 @@ struct request {
 void conn_opened(void *ctx, struct wire_client *client);
 void conn_frame(void *ctx, struct wire_client *client, struct blob *frame);
 void conn_closed(void *ctx, struct wire_client *client);
+/* At every tick: reads again from those that may be read again. */
+void conns_resume(struct node *node);
 /* All of them, for node_close. */
 void conns_close(struct node *node);
 

@@ -65,6 +65,17 @@ static void pause_or_resume(struct conn *conn)
     }
 }
 
+/* What paused them may have been others' requests, so their own ends do not wake them. */
+void conns_resume(struct node *node)
+{
+    QUEUE_EACH (each, &node->conns) {
+        struct conn *conn = CONTAINER_OF(each, struct conn, link);
+        if (conn->paused) {
+            pause_or_resume(conn);
+        }
+    }
+}
+
 void conn_opened(void *ctx, struct wire_client *client)
 {
     struct node *node = ctx;

@@ -313,6 +313,7 @@ static void tick(struct timer *timer)
     controller_tick(node);
     lease_tick(node);
     ledger_tick(node);
+    conns_resume(node);
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */

@@ -206,6 +206,9 @@ static int check_batch(const struct produce_part *part, struct slice records,
         info->bytes > part->topic->policy.max_message_bytes) {
         return TERN_ETOOBIG;
     }
+    if (info->bytes > store_batch_max(part->produce->rq->node->store)) {
+        return TERN_ETOOBIG; /* whatever the policy says: it would not fit into a journal file */
+    }
     if ((info->attributes & BATCH_TRANSACTIONAL) != 0) {
         return TERN_EINVALIDRECORD; /* not advertised: no transaction coordinator yet */
     }
