@@ -37,6 +37,7 @@ struct request {
     void *message; /* struct kafka_<name>_request */
     bool done;
     bool silent; /* done without an answer (acks=0) */
+    bool leased; /* its answer may only leave while this node holds its lease */
     struct kafka_out out;
     uint64_t begun_us;
     struct timer timer;                      /* for the handler */

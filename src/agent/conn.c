@@ -121,6 +121,14 @@ static void drain(struct conn *conn)
         }
         link_remove(&rq->in_conn);
         conn->request_count--;
+        if (rq->leased && !rq->silent && !conn->closing && conn->client != NULL &&
+            !lease_valid(conn->node)) {
+            /* It waited for others, of its request or before it, until the lease was over: another
+             * leader may have cut off by now what it says. */
+            conn->closing = true;
+            wire_of(conn)->client_close(conn->node->o.wire, conn->client,
+                                        "an acknowledgement waited longer than the lease");
+        }
         if (!rq->silent && !conn->closing && conn->client != NULL) {
             const struct chunk *chunks;
             size_t count = kafka_out_take(&rq->out, &chunks);

@@ -139,7 +139,8 @@ void produce_progress(struct partition *p)
     if (!replica_hw_known(r) || queue_empty(&p->appends)) {
         return;
     }
-    if (r->spec.config.home >= 0 && needs_lease(p) && !lease_valid(p->node)) {
+    bool leased = r->spec.config.home >= 0 && needs_lease(p);
+    if (leased && !lease_valid(p->node)) {
         return;
     }
     int64_t limit = replica_ack_limit(r);
@@ -152,6 +153,7 @@ void produce_progress(struct partition *p)
          * of this epoch is exactly that. */
         CHECK(part->epoch == r->spec.epoch);
         struct produce *pr = part->produce;
+        pr->rq->leased = pr->rq->leased || leased;
         unwait(part);
         maybe_finish(pr);
     }
