@@ -381,6 +381,11 @@ static int open_steps(struct raft_log_store *log, char why[256])
     if (rv == 0) {
         rv = ops->sync_dir(log->disk, "");
     }
+    if (rv == 0) {
+        /* A name that a killed process made visible is believed only once it is durable: a power
+         * loss now could bring the older snapshot or log back. */
+        rv = ops->sync_dir(log->disk, RAFT_LOG_DIR);
+    }
     if (rv != 0) {
         (void)snprintf(why, 256, "%s cannot be made", RAFT_LOG_DIR);
         return rv;
