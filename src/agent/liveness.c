@@ -212,7 +212,11 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
     if (peer->heard_sent_us != 0 && peer->heartbeat_us >= node->awake_us) {
         uint64_t gap = now_us - peer->heartbeat_us;
         uint64_t interval = (uint64_t)h->interval_ms * 1000;
-        samples_add(&peer->gap_us, gap > interval ? (uint32_t)(gap - interval) : 0);
+        /* Beyond what D may ever be it was an absence; as jitter it would hold D at its maximum,
+         * for all peers, until it has left the samples. */
+        if (gap < SUSPICION_MAX_MS * UINT64_C(1000)) {
+            samples_add(&peer->gap_us, gap > interval ? (uint32_t)(gap - interval) : 0);
+        }
     }
     if (h->echo_us != 0 && now_us > h->echo_us + h->echo_held_us) {
         samples_add(&peer->rtt_us, (uint32_t)(now_us - h->echo_us - h->echo_held_us));
