@@ -39,6 +39,7 @@ struct start {
     node_set answered;
     node_set founded; /* peers that have control state */
     uint64_t highest; /* start number that a peer has registered for us */
+    bool foreign;     /* ... by another disk than this */
     bool forgotten;   /* register through a peer, as a new incarnation */
     bool registering; /* a command is under way */
     uint64_t registered_us;
@@ -85,11 +86,21 @@ static void enter(struct node *node, enum node_phase phase)
     node->start->since_us = clock_now_us(node->o.clock);
 }
 
+static uint64_t new_stamp(struct node *node)
+{
+    uint64_t stamp = clock_random(node->o.clock);
+
+    return stamp != 0 ? stamp : 1;
+}
+
 static int raise_start_number(struct node *node)
 {
     struct node_file *f = &node->file;
     uint64_t highest = f->start_pending > f->start_final ? f->start_pending : f->start_final;
 
+    if (f->stamp_pending == 0) {
+        f->stamp_pending = new_stamp(node);
+    }
     f->start_pending = highest + 1;
     node->start_number = f->start_pending;
     return node_file_save(node->o.disk, f);
@@ -151,7 +162,10 @@ static void begin(struct node *node)
     struct node_file *f = &node->file;
     bool first = f->start_final == 0 && f->start_pending == 0;
 
-    f->raft_retired = f->raft_retired || (node->o.new_incarnation && f->raft_id != 0);
+    if (node->o.new_incarnation && f->raft_id != 0 && !f->raft_retired) {
+        f->raft_retired = true;
+        f->stamp_pending = new_stamp(node); /* another disk registers, as it were */
+    }
     if (raise_start_number(node) != 0) {
         node_die(node, TERN_EIO, "the start number could not be stored");
         return;
@@ -382,6 +396,7 @@ void start_query(struct node *node, uint32_t from, struct slice head)
     r.start_number = node->control->nodes[q->node].start_number;
     r.incarnation = node->control->nodes[q->node].incarnation;
     r.founded = !uuid_is_zero(node->control->cluster_id);
+    r.stamp = node->control->nodes[q->node].stamp;
     size_t size = tern__mesh__start_reply__pack(&r, room);
     (void)node_send(node, from, WIRE_CONTROL, MESH_START_REPLY, slice_of(room, size), NULL, 0);
     tern__mesh__start_query__free_unpacked(q, NULL);
@@ -390,6 +405,7 @@ void start_query(struct node *node, uint32_t from, struct slice head)
 void start_reply(struct node *node, uint32_t from, struct slice head)
 {
     Tern__Mesh__StartReply *r = tern__mesh__start_reply__unpack(NULL, head.len, head.base);
+    const struct node_file *f = &node->file;
 
     if (r != NULL && r->node == node->o.node_id) {
         node->start->answered |= NODE_BIT(from);
@@ -398,6 +414,11 @@ void start_reply(struct node *node, uint32_t from, struct slice head)
         }
         if (r->start_number > node->start->highest) {
             node->start->highest = r->start_number;
+        }
+        /* A later registration than this disk knows, and it was not this disk that made it. */
+        if (r->start_number > f->start_final && r->stamp != 0 && r->stamp != f->stamp_pending &&
+            r->stamp != f->stamp_final) {
+            node->start->foreign = true;
         }
     }
     tern__mesh__start_reply__free_unpacked(r, NULL);
@@ -433,7 +454,7 @@ static void checking(struct node *node)
         return;
     }
     /* Stored before this start: the pending number less one. */
-    if (s->highest >= node->start_number) {
+    if (s->highest >= node->start_number || s->foreign) {
         s->forgotten = true;
         node->rolled_back = true;
         trace_warn("event=rolled_back node=%u stored_start=%llu registered_start=%llu "
@@ -442,6 +463,7 @@ static void checking(struct node *node)
                    (unsigned long long)s->highest);
         /* For the next start, too: those who know may not answer then. */
         node->file.raft_retired = true;
+        node->file.stamp_pending = new_stamp(node);
         if (node_file_save(node->o.disk, &node->file) != 0) {
             node_die(node, TERN_EIO, "the retired raft id could not be stored");
             return;
@@ -467,6 +489,8 @@ static void make_command(struct node *node, struct buf *out)
         .start_number = node->start_number,
         .raft_id = node->start->forgotten ? 0 : node->file.raft_id,
         .new_incarnation = node->o.new_incarnation || node->start->forgotten,
+        .stamp_final = node->file.stamp_final,
+        .stamp = node->file.stamp_pending,
     };
 
     (void)snprintf(r.region, sizeof r.region, "%s", node->o.region);
@@ -494,6 +518,8 @@ static void become(struct node *node, const struct command_result *r)
     file.start_final = start_number;
     file.start_pending = start_number;
     file.raft_retired = false;
+    file.stamp_final = file.stamp_pending;
+    file.stamp_pending = 0;
     if (renewed) {
         file.founder_count = 0;
     }

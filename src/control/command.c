@@ -126,6 +126,8 @@ void command_register(struct buf *out, struct command_key key, const struct comm
     m.start_number = r->start_number;
     m.raft_id = r->raft_id;
     m.new_incarnation = r->new_incarnation;
+    m.stamp_final = r->stamp_final;
+    m.stamp = r->stamp;
     PUT(register_, REGISTER);
 }
 
@@ -334,6 +336,8 @@ static bool take_register(const Tern__Control__Register *m, struct command_regis
     r->start_number = m->start_number;
     r->raft_id = m->raft_id;
     r->new_incarnation = m->new_incarnation;
+    r->stamp_final = m->stamp_final;
+    r->stamp = m->stamp;
     return m->kafka_port <= UINT16_MAX && PROTO_TAKE(r->region, m->region) &&
            PROTO_TAKE(r->rack, m->rack) && PROTO_TAKE(r->kafka_host, m->kafka_host) &&
            PROTO_TAKE(r->mesh_address, m->mesh_address) &&

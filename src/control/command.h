@@ -32,6 +32,8 @@ struct command_registration {
     uint64_t start_number; /* the pending one */
     uint64_t raft_id;      /* as stored on its disk; 0: none */
     bool new_incarnation;  /* the operator says that this disk is an old copy */
+    uint64_t stamp_final;  /* of the last registration that the disk knows to be applied; 0: none */
+    uint64_t stamp; /* of this one: the same until it is known to be applied; 0: numbers only */
 };
 
 struct command_assignment {

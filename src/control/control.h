@@ -49,6 +49,8 @@ struct control_node {
     bool fenced;               /* suspected: leads nothing until it is unfenced */
     bool full;                 /* below its disk reserve: leads nothing */
     uint64_t registered_index; /* log index of the registration of this incarnation */
+    uint64_t stamp; /* random, of the last registration: only the disk that made it knows it */
+    uint64_t stamp_start; /* start number that came with it */
 };
 
 /* Which replicas count how. Voters and learners are disjoint; the regions of the commit rule are

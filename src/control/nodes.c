@@ -115,8 +115,17 @@ enum disk_memory {
     DISK_REMEMBERS, /* all that was promised with it */
     DISK_IS_FIRST,  /* of a node that never registered */
     DISK_HAS_FORGOTTEN,
-    DISK_IS_FOREIGN
+    DISK_IS_FOREIGN,
+    DISK_IS_LATE /* a later start of it is registered: this command lay somewhere */
 };
+
+/* Numbers alone do not tell an old copy from the disk itself: it may have been started so often
+ * without being registered that its number is the higher one. The stamp does. */
+static bool stamp_known(const struct control_node *node, const struct command_registration *r)
+{
+    return r->stamp == 0 || node->stamp == 0 || r->stamp == node->stamp ||
+           r->stamp_final == node->stamp;
+}
 
 static enum disk_memory disk_memory(const struct control_node *node,
                                     const struct command_registration *r)
@@ -127,6 +136,11 @@ static enum disk_memory disk_memory(const struct control_node *node,
     if (r->incarnation > node->incarnation) {
         return DISK_IS_FOREIGN;
     }
+    if (r->stamp != 0 && r->stamp == node->stamp) {
+        /* This disk's registration, applied already: by this start's twin or by an earlier start
+         * that did not hear of it. */
+        return r->start_number > node->stamp_start ? DISK_REMEMBERS : DISK_IS_LATE;
+    }
     if (r->new_incarnation) {
         return DISK_HAS_FORGOTTEN;
     }
@@ -135,7 +149,7 @@ static enum disk_memory disk_memory(const struct control_node *node,
         return r->raft_id == node->raft_id ? DISK_REMEMBERS : DISK_HAS_FORGOTTEN;
     }
     bool remembers = r->incarnation == node->incarnation && r->start_number > node->start_number &&
-                     r->raft_id == node->raft_id;
+                     r->raft_id == node->raft_id && stamp_known(node, r);
     return remembers ? DISK_REMEMBERS : DISK_HAS_FORGOTTEN;
 }
 
@@ -176,6 +190,8 @@ static void store_registration(struct control_node *node, const struct command_r
     /* Ever rising, also where the disk had forgotten how far it had counted. */
     node->start_number =
         r->start_number > node->start_number ? r->start_number : node->start_number + 1;
+    node->stamp = r->stamp;
+    node->stamp_start = r->start_number;
     node->fenced = false; /* it is there; the controller suspects it again if it is not */
 }
 
@@ -195,6 +211,11 @@ void apply_register(struct apply *a, const struct command_registration *r)
                            "node %u claims incarnation %u, but %u is the last one registered: "
                            "its disk belongs to another cluster or node",
                            r->node_id, r->incarnation, node->incarnation);
+        return;
+    }
+    if (memory == DISK_IS_LATE) {
+        (void)apply_refuse(a, TERN_EREFUSED, "start %llu of node %u is over, a later one is known",
+                           (unsigned long long)r->start_number, r->node_id);
         return;
     }
     if (node->id != 0 && strcmp(control->regions[node->region].name, r->region) != 0) {

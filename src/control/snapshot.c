@@ -61,6 +61,8 @@ static void fill_node(const struct control_node *n, Tern__Control__Node *m)
     m->fenced = n->fenced;
     m->full = n->full;
     m->registered_index = n->registered_index;
+    m->stamp = n->stamp;
+    m->stamp_start = n->stamp_start;
 }
 
 static void fill_nodes(const struct control *c, struct arena *arena, Tern__Control__Snapshot *m)
@@ -311,6 +313,8 @@ static bool take_node(const Tern__Control__Node *m, struct control *c)
     n->fenced = m->fenced;
     n->full = m->full;
     n->registered_index = m->registered_index;
+    n->stamp = m->stamp;
+    n->stamp_start = m->stamp_start;
     return PROTO_TAKE(n->rack, m->rack) && PROTO_TAKE(n->kafka_host, m->kafka_host) &&
            PROTO_TAKE(n->mesh_address, m->mesh_address) &&
            PROTO_TAKE(n->admin_address, m->admin_address);

@@ -49,6 +49,8 @@ static void encode(const struct node_file *file, struct buf *out)
     buf_le64(out, file->start_pending);
     buf_le64(out, file->start_final);
     buf_u8(out, file->raft_retired ? 1 : 0);
+    buf_le64(out, file->stamp_final);
+    buf_le64(out, file->stamp_pending);
     buf_le32(out, file->founder_count);
     for (uint32_t i = 0; i < file->founder_count; i++) {
         const struct node_founder *founder = &file->founders[i];
@@ -80,6 +82,8 @@ static bool decode(struct reader *in, struct node_file *out)
     out->start_pending = reader_le64(in);
     out->start_final = reader_le64(in);
     out->raft_retired = reader_u8(in) != 0;
+    out->stamp_final = reader_le64(in);
+    out->stamp_pending = reader_le64(in);
     out->founder_count = reader_le32(in);
     if (out->founder_count > NODE_FOUNDERS_MAX) {
         return false;

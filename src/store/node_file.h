@@ -8,7 +8,7 @@
 #include "base/uuid.h"
 #include "base/wire.h"
 
-#define NODE_FILE_FORMAT  1
+#define NODE_FILE_FORMAT  2
 #define NODE_FOUNDERS_MAX 9
 
 struct node_founder {
@@ -28,6 +28,9 @@ struct node_file {
     uint64_t start_pending; /* raised before registration; >= start_final */
     uint64_t start_final;   /* last registered start number */
     bool raft_retired;      /* this disk's raft id must never take part again */
+    uint64_t stamp_final;   /* random number of the registration that made start_final; 0: none */
+    uint64_t
+        stamp_pending; /* of the next one; the same until that is known to be applied; 0: none */
     /* The bootstrap configuration, as `tern cluster init` gave it; empty for joiners. */
     uint32_t founder_count;
     struct node_founder founders[NODE_FOUNDERS_MAX];

@@ -221,6 +221,65 @@ static void an_old_copy_of_a_disk_is_found_out_by_its_start_number(void **state)
     assert_int_equal(f->result.incarnation, 2);
 }
 
+static int stamped(struct control_fixture *f, uint64_t start, uint64_t stamp_final, uint64_t stamp,
+                   bool forgotten)
+{
+    const struct control_node *node = &f->control->nodes[2];
+    struct command_registration r = {.node_id = 2,
+                                     .region = "eu-central",
+                                     .incarnation = forgotten ? 0 : node->incarnation,
+                                     .start_number = start,
+                                     .raft_id = forgotten ? 0 : node->raft_id,
+                                     .new_incarnation = forgotten,
+                                     .stamp_final = stamp_final,
+                                     .stamp = stamp};
+
+    command_register(&f->command, control_fixture_key(f), &r);
+    return control_fixture_apply(f);
+}
+
+static void an_old_copy_that_counted_further_is_found_out_by_its_stamp(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(stamped(f, 7, 0, 100, false), 0);
+    assert_int_equal(stamped(f, 8, 100, 101, false), 0);
+    assert_int_equal(f->result.incarnation, 1);
+    /* A copy from before start 8, started again and again without a quorum. */
+    assert_int_equal(stamped(f, 12, 100, 102, false), 0);
+    assert_true(f->result.rolled_back);
+    assert_int_equal(f->result.incarnation, 2);
+}
+
+static void a_start_that_did_not_hear_of_its_registration_is_known_by_its_stamp(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(stamped(f, 7, 0, 100, false), 0);
+    assert_int_equal(stamped(f, 8, 100, 101, false), 0);
+    assert_int_equal(stamped(f, 9, 100, 101, false), 0);
+    assert_int_equal(f->result.incarnation, 1);
+    assert_int_equal(f->result.start_number, 9);
+}
+
+static void a_wiped_disk_that_registers_by_several_starts_is_one_incarnation(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(stamped(f, 7, 0, 100, false), 0);
+    assert_int_equal(stamped(f, 1, 0, 200, true), 0);
+    assert_int_equal(f->result.incarnation, 2);
+    uint64_t raft_id = f->result.raft_id;
+    assert_int_equal(stamped(f, 2, 0, 200, true), 0);
+    assert_int_equal(f->result.incarnation, 2);
+    assert_int_equal(f->result.raft_id, raft_id);
+    assert_int_equal(f->result.start_number, 9);
+    /* The first one again, late. */
+    assert_int_equal(stamped(f, 1, 0, 200, true), TERN_EREFUSED);
+    assert_int_equal(f->control->nodes[2].incarnation, 2);
+    assert_int_equal(f->control->nodes[2].start_number, 9);
+}
+
 static void foreign_disks_and_wrong_regions_are_refused(void **state)
 {
     struct control_fixture *f = *state;
@@ -680,6 +739,9 @@ int main(void)
         WITH_CLUSTER(an_async_leader_that_restarts_leads_again_in_a_new_epoch),
         WITH_CLUSTER(a_wiped_disk_is_a_new_incarnation_that_counts_later),
         WITH_CLUSTER(an_old_copy_of_a_disk_is_found_out_by_its_start_number),
+        WITH_CLUSTER(an_old_copy_that_counted_further_is_found_out_by_its_stamp),
+        WITH_CLUSTER(a_start_that_did_not_hear_of_its_registration_is_known_by_its_stamp),
+        WITH_CLUSTER(a_wiped_disk_that_registers_by_several_starts_is_one_incarnation),
         WITH_CLUSTER(foreign_disks_and_wrong_regions_are_refused),
         WITH_CLUSTER(a_repeated_command_gives_the_first_result),
         WITH_CLUSTER(epochs_go_on_when_a_topic_is_deleted_and_made_again),

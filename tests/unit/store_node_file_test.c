@@ -14,6 +14,8 @@ static struct node_file sample(void)
                              .incarnation = 2,
                              .start_pending = 9,
                              .start_final = 8,
+                             .stamp_final = 0x1122334455667788,
+                             .stamp_pending = 0x99aabbccddeeff00,
                              .founder_count = 2};
 
     file.founders[0] = (struct node_founder){1, 11, "eu-west", "10.0.0.1:19093"};
@@ -32,6 +34,8 @@ static void assert_same(const struct node_file *a, const struct node_file *b)
     assert_int_equal(a->start_pending, b->start_pending);
     assert_int_equal(a->start_final, b->start_final);
     assert_int_equal(a->raft_retired, b->raft_retired);
+    assert_int_equal(a->stamp_final, b->stamp_final);
+    assert_int_equal(a->stamp_pending, b->stamp_pending);
     assert_int_equal(a->founder_count, b->founder_count);
     for (uint32_t i = 0; i < a->founder_count; i++) {
         assert_int_equal(a->founders[i].node_id, b->founders[i].node_id);
@@ -126,7 +130,7 @@ static void another_format_is_refused_with_both_versions(void **state)
     assert_true(mem_disk_poke(disk, "node", 8, slice_of(other, sizeof other)));
     assert_int_equal(node_file_load(disk, &file, why), TERN_EFORMAT);
     assert_non_null(strstr(why, "format 7"));
-    assert_non_null(strstr(why, "knows 1"));
+    assert_non_null(strstr(why, "knows 2"));
     mem_disk_free(disk);
 }
 
