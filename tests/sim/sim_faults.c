@@ -54,7 +54,7 @@ struct sim_faults {
     struct disk *old_copy; /* of old_node's disk, as it was before its start number `old_start` */
     uint32_t old_node;
     uint64_t old_start;
-    uint32_t tender; /* nothing new goes wrong before this node is ready; 0: none */
+    uint32_t tender; /* nothing new goes wrong before this node is found out; 0: none */
     struct way ways[SIM_PLACES][SIM_PLACES];
     struct machine machines[SIM_NODES_MAX];
 };
@@ -231,8 +231,8 @@ static bool all_ready(const struct sim *sim)
 static void repair_all(struct sim_faults *faults);
 
 /* The first time a copy is made, later it is put back. That the disk is an old one can be known
- * once a start after the copy was registered, from those that have applied that: so until the node
- * is back nothing else may go wrong. */
+ * once a start after the copy was registered, from those that have applied that: so until it is
+ * known nothing else may go wrong. */
 static void roll_back(struct sim_faults *faults, uint32_t id)
 {
     struct sim_node *node = &faults->sim->nodes[faults->old_copy != NULL ? faults->old_node : id];
@@ -355,7 +355,7 @@ static void next(struct timer *timer)
 
     if (faults->tender != 0) {
         const struct sim_node *node = &faults->sim->nodes[faults->tender];
-        if (node->node == NULL || node_phase(node->node) != NODE_READY) {
+        if (node->node == NULL || !node_rolled_back(node->node)) {
             sim_after(faults->sim, timer, 100 * SIM_MS);
             return;
         }
