@@ -248,7 +248,8 @@ static bool acked_by_the_cut(struct checker *c, uint32_t partition, int64_t offs
 {
     const struct partition *p = &c->partitions[partition];
 
-    for (uint32_t i = 0; old && i < p->lossy_count; i++) {
+    /* The newest first: to an earlier one the same leader was new. */
+    for (uint32_t i = p->lossy_count; old && i-- > 0;) {
         if (offset >= 0 && offset < p->lossy[i].start) {
             continue;
         }
