@@ -101,6 +101,16 @@ static void log_restart(struct world_log *log, int64_t offset)
     log->end = offset;
 }
 
+/* It follows the epoch's log from now on: what it has deleted is what that log had there. */
+static void log_joins(const struct world *w, struct world_log *log, int32_t epoch)
+{
+    const struct world_epoch *e = &w->epochs[epoch];
+
+    for (int64_t offset = 0; e->leader != 0 && offset < log->start; offset++) {
+        log->at[offset] = e->log.at[offset];
+    }
+}
+
 static void history_push(struct history *h, int32_t epoch, int64_t start)
 {
     if (h->count > 0 && h->entries[h->count - 1].epoch >= epoch) {
@@ -138,6 +148,7 @@ static void disk_apply(struct world *w, struct world_disk *disk, const struct wo
         break;
     case EFFECT_SYNCED:
         disk->synced = (int32_t)write->value;
+        log_joins(w, &disk->log, disk->synced);
         break;
     case EFFECT_APPEND:
         history_push(&disk->history, w->batches[write->batch].info.leader_epoch, disk->log.end);
@@ -243,6 +254,7 @@ static void perform_write(struct world *w, struct world_node *n,
         break;
     case EFFECT_SYNCED:
         n->had = INT64_MAX;
+        log_joins(w, &n->log, (int32_t)value);
         break;
     case EFFECT_TRUNCATE:
         n->had = n->had > value && n->had < INT64_MAX ? value : n->had;

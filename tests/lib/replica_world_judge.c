@@ -310,7 +310,7 @@ static void judge_shown(struct world *w, struct world_node *n)
                      (long long)r->hw);
     }
     if (r->hw > n->hw_shown && r->promised >= w->control.floor) {
-        if (r->hw > w->committed.end || committed_part(w, &n->log) < r->hw) {
+        if (r->hw > w->committed.end || rworld_common(&n->log, &w->committed) < r->hw) {
             rworld_break(w, "node %u shows up to %lld, which was never committed", n->id,
                          (long long)r->hw);
         }
@@ -319,11 +319,12 @@ static void judge_shown(struct world *w, struct world_node *n)
         }
     }
     /* What was shown before it followed this epoch is looked at again once it holds its log. */
-    if (r->synced_durable == r->promised && r->promised >= w->control.floor &&
+    bool knows = r->spec.lossy_epoch >= w->control.floor;
+    if (r->synced_durable == r->promised && r->promised >= w->control.floor && knows &&
         r->promised > n->hw_looked_at) {
         n->hw_looked_at = r->promised;
         /* The initial log of an activated lossy epoch is as good as committed. */
-        int64_t part = committed_part(w, &n->log);
+        int64_t part = rworld_common(&n->log, &w->committed);
         int64_t given = rworld_common(&n->log, &w->epochs[w->control.floor].log);
         if (r->hw > n->log.start && (part > given ? part : given) < r->hw) {
             rworld_break(w, "node %u still shows up to %lld in epoch %d", n->id, (long long)r->hw,
