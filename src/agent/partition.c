@@ -341,21 +341,26 @@ static void rebuild_producers(struct partition *p)
     }
 }
 
-static void maybe_save_producers(struct partition *p)
+/* Only a state that rests on durable records may be found again later. */
+static void save_producers(struct partition *p)
 {
     struct replica *r = &p->replica;
-    const struct store_log_state *state = store_state(p->log);
+    struct buf bytes = {0};
 
-    /* Only a state that rests on durable records may be found again later. */
-    if (state->bytes < (uint64_t)p->producers_saved_at + PRODUCERS_SAVE_BYTES ||
-        r->producers_at != r->leo || r->leo_durable != r->leo) {
+    if (r->producers_at != r->leo || r->leo_durable != r->leo || r->truncating) {
         return;
     }
-    struct buf bytes = {0};
     producers_pack(r->producers, &bytes);
     store_producers_save(p->log, r->leo, buf_slice(&bytes));
     buf_fini(&bytes);
-    p->producers_saved_at = (int64_t)state->bytes;
+    p->producers_saved_at = (int64_t)store_state(p->log)->bytes;
+}
+
+static void maybe_save_producers(struct partition *p)
+{
+    if (store_state(p->log)->bytes >= (uint64_t)p->producers_saved_at + PRODUCERS_SAVE_BYTES) {
+        save_producers(p);
+    }
 }
 
 /* ---- effects --------------------------------------------------------------------------------- */
@@ -545,10 +550,11 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
                        &token_new(p, EFFECT_TRUNCATE, effect->offset)->req);
         break;
     case EFFECT_RESTART:
-        store_restart(p->log, effect->offset, false,
+        store_restart(p->log, effect->offset, effect->flag,
                       &token_new(p, EFFECT_RESTART, effect->offset)->req);
         break;
     case EFFECT_LOG_START:
+        save_producers(p); /* what is deleted now can't be read again to rebuild it */
         store_log_start(p->log, effect->offset,
                         &token_new(p, EFFECT_LOG_START, effect->offset)->req);
         break;

@@ -64,9 +64,12 @@ static void gather_fence(struct gather *g, struct partition *p, uint32_t to)
     Tern__Mesh__Fences__Fence *list[] = {&fence};
     Tern__Mesh__Fences fences = TERN__MESH__FENCES__INIT;
 
+    if (p->replica.role == REPLICA_FOLLOWING) {
+        return; /* deposed since the fence was asked for: the newer epoch is not ours to fence */
+    }
     fence.topic_id = id_bytes(p);
     fence.partition = p->key.partition;
-    fence.epoch = p->replica.promised;
+    fence.epoch = p->replica.spec.epoch;
     fences.fences = list;
     fences.n_fences = 1;
     pack(&g->bytes[to], &fences.base);

@@ -208,8 +208,8 @@ static struct buf valid_frame(struct rig *rig, uint16_t type)
         message = &copy.base;
         break;
     }
-    (void)protobuf_c_message_pack(
-        message, buf_extend(&out, protobuf_c_message_get_packed_size(message)));
+    (void)protobuf_c_message_pack(message,
+                                  buf_extend(&out, protobuf_c_message_get_packed_size(message)));
     return out;
 }
 
