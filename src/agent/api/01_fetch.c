@@ -166,7 +166,13 @@ static bool diverged(struct fetch_part *part, const struct partition *p)
         return false;
     }
     if (epoch < 0) {
-        return false; /* deleted by retention: offsets will tell */
+        /* All epochs here are newer than the consumer's: its records ended where the first begins,
+         * or before. Behind that it has read what is not here; epoch 0 is nobody's. */
+        end = history->count > 0 ? history->entries[0].start_offset : p->replica.leo;
+        if (part->in->fetch_offset <= end) {
+            return false;
+        }
+        epoch = 0;
     }
     part->out->diverging_epoch.epoch = epoch;
     part->out->diverging_epoch.end_offset = end;
