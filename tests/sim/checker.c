@@ -248,21 +248,21 @@ static bool acked_by_the_cut(struct checker *c, uint32_t partition, int64_t offs
 {
     const struct partition *p = &c->partitions[partition];
 
-    /* The newest first: to an earlier one the same leader was new. */
-    for (uint32_t i = p->lossy_count; old && i-- > 0;) {
-        if (offset >= 0 && offset < p->lossy[i].start) {
-            continue;
-        }
-        if (left_us > p->lossy[i].since_us) {
-            fail(c,
-                 "C8: partition %u offset %lld was acknowledged by an old leader %llu ms after "
-                 "the lossy epoch %d",
-                 partition, (long long)offset,
-                 (unsigned long long)((left_us - p->lossy[i].since_us) / 1000), p->lossy[i].epoch);
-        }
-        return true;
+    if (!old || p->lossy_count == 0) {
+        return false;
     }
-    return false;
+    const struct lossy *newest = &p->lossy[p->lossy_count - 1];
+    if (offset >= 0 && offset < newest->start) {
+        return false;
+    }
+    if (left_us > newest->since_us) {
+        fail(c,
+             "C8: partition %u offset %lld was acknowledged by an old leader %llu ms after the "
+             "lossy epoch %d",
+             partition, (long long)offset,
+             (unsigned long long)((left_us - newest->since_us) / 1000), newest->epoch);
+    }
+    return true;
 }
 
 void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uint64_t number,

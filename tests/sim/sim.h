@@ -14,11 +14,11 @@
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node.h"
 
-#define SIM_NODES_MAX   8 /* ids 1..7 */
+#define SIM_NODES_MAX   10 /* ids 1..9 */
 #define SIM_REGIONS     3
 #define SIM_MS          ((uint64_t)1000)
 #define SIM_S           ((uint64_t)1000000)
-#define SIM_TOPICS_MAX  4
+#define SIM_TOPICS_MAX  6
 #define SIM_CLIENTS_MAX 12
 
 struct sim_producer;

@@ -48,6 +48,10 @@ static void take(struct sim_client *client, const struct kafka_metadata_response
             }
             client->known[number].epoch = p->leader_epoch;
             client->known[number].leader = p->leader_id > 0 ? (uint32_t)p->leader_id : 0;
+            client->known[number].replicas = 0;
+            for (uint32_t k = 0; k < p->replicas_count; k++) {
+                client->known[number].replicas |= (uint64_t)1 << p->replicas[k];
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ struct sim_client {
     uint32_t place;
     struct sim_conn conns[SIM_NODES_MAX];
     struct {
-        uint32_t leader; /* 0: not known */
+        uint32_t leader;   /* 0: not known */
+        uint64_t replicas; /* bit per node */
         int32_t epoch;
     } known[SIM_PARTITIONS_MAX]; /* by number over all topics */
     bool asking;

@@ -26,7 +26,7 @@ struct loop {
 struct sim_consumer {
     struct sim_client client; /* first */
     uint32_t number;
-    uint32_t node;
+    bool from_leaders;
     int64_t next[SIM_PARTITIONS_MAX];
     int32_t epoch[SIM_PARTITIONS_MAX]; /* of the last record read; -1 */
     int16_t error[SIM_PARTITIONS_MAX]; /* the last one, for people */
@@ -37,7 +37,16 @@ struct sim_consumer {
 
 static uint32_t source(const struct sim_consumer *consumer, int32_t partition)
 {
-    return consumer->node != 0 ? consumer->node : consumer->client.known[partition].leader;
+    const struct sim *sim = consumer->client.sim;
+    uint64_t replicas = consumer->client.known[partition].replicas;
+
+    for (uint32_t id = 1; !consumer->from_leaders && id <= sim->node_count; id++) {
+        if ((replicas >> id & 1) != 0 &&
+            sim->nodes[id].region == sim->nodes[consumer->client.place].region) {
+            return id;
+        }
+    }
+    return consumer->client.known[partition].leader;
 }
 
 static void start(struct timer *timer);
@@ -229,7 +238,7 @@ static void told(struct sim_client *client)
 }
 
 struct sim_consumer *sim_consumer_new(struct sim *sim, uint32_t number, uint32_t place,
-                                      uint32_t node)
+                                      bool from_leaders)
 {
     struct sim_consumer *consumer = mem_new(sizeof *consumer);
     char name[32];
@@ -238,7 +247,7 @@ struct sim_consumer *sim_consumer_new(struct sim *sim, uint32_t number, uint32_t
     sim_client_init(&consumer->client, sim, place, name);
     consumer->client.told = told;
     consumer->number = number;
-    consumer->node = node;
+    consumer->from_leaders = from_leaders;
     for (int32_t i = 0; i < SIM_PARTITIONS_MAX; i++) {
         consumer->epoch[i] = -1;
     }

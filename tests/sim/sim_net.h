@@ -10,7 +10,7 @@
 #include "base/wire.h"
 #include "tests/sim/sim_pipe.h"
 
-#define SIM_PLACES 8
+#define SIM_PLACES 10
 
 struct sim;
 struct sim_call;

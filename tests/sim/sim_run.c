@@ -39,7 +39,10 @@ static void lay_ways(struct sim *sim)
 
 static void make_nodes(struct sim *sim)
 {
-    sim->node_count = 3;
+    uint64_t size = prng_below(&sim->chance_nodes, 12);
+
+    /* Mostly one per region; some that join; three per region. */
+    sim->node_count = size < 9 ? 3 : size < 11 ? (uint32_t)size - 5 : 9;
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_node_init(&sim->nodes[id], sim, id, (id - 1) % SIM_REGIONS);
     }
@@ -95,6 +98,12 @@ static const char policies[] = "policy: payments\n"
                                "mode: sync\n"
                                "ack: 2\n"
                                "leaders: [eu-west, eu-central, eu-north]\n"
+                               "---\n"
+                               "policy: wide\n"
+                               "topics: [wide]\n"
+                               "mode: sync\n"
+                               "ack: 2\n"
+                               "copies: 3\n"
                                "---\n"
                                "policy: strict\n"
                                "topics: [strict]\n"
@@ -157,6 +166,9 @@ static void put_policies(struct sim *sim)
     putting_now = &putting;
     for (size_t i = 0; i < set.count && !sim_failed(sim); i++) {
         struct buf command = {0};
+        if (set.policies[i].copies > 1 && sim->node_count < 9) {
+            continue; /* it would be refused */
+        }
         sim_node_enter(&sim->nodes[1]);
         command_put_policy(&command, node_next_key(node), &set.policies[i], "sim", 0, false);
         putting.done = false;
@@ -227,6 +239,7 @@ static bool made(struct sim *sim)
 /* Its policy follows from its name. */
 static void add_topic(struct sim *sim, const char *name, int32_t home)
 {
+    CHECK(sim->topic_count < SIM_TOPICS_MAX);
     struct sim_topic *topic = &sim->topics[sim->topic_count++];
 
     (void)snprintf(topic->name, sizeof topic->name, "%s", name);
@@ -241,6 +254,9 @@ static void make_topics(struct sim *sim)
     struct maker *maker = mem_new(sizeof *maker);
 
     add_topic(sim, "payments", -1);
+    if (sim->node_count == 9) {
+        add_topic(sim, "wide", -1);
+    }
     if (prng_chance(&sim->chance_clients, 1, 2)) {
         add_topic(sim, "strict", -1);
     }
@@ -268,9 +284,10 @@ static void make_topics(struct sim *sim)
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
-static void add_consumer(struct sim *sim, uint32_t place, uint32_t node)
+static void add_consumer(struct sim *sim, uint32_t place, bool from_leaders)
 {
-    sim->consumers[sim->consumer_count] = sim_consumer_new(sim, sim->consumer_count, place, node);
+    sim->consumers[sim->consumer_count] =
+        sim_consumer_new(sim, sim->consumer_count, place, from_leaders);
     sim->consumer_count++;
 }
 
@@ -278,16 +295,15 @@ static void make_clients(struct sim *sim)
 {
     uint32_t producers = (uint32_t)prng_between(&sim->chance_clients, 2, 4);
 
-    sim->checker =
-        checker_new((uint32_t)sim->partition_count, producers, 2 * (sim->node_count + 1));
+    sim->checker = checker_new((uint32_t)sim->partition_count, producers, 2 * (SIM_REGIONS + 1));
     for (uint32_t i = 0; i < producers; i++) {
         sim->producers[i] = sim_producer_new(sim, i, 1 + i % sim->node_count);
         sim->producer_count++;
     }
-    for (uint32_t id = 1; id <= sim->node_count; id++) {
-        add_consumer(sim, id, id);
+    for (uint32_t id = 1; id <= SIM_REGIONS; id++) {
+        add_consumer(sim, id, false);
     }
-    add_consumer(sim, 1, 0);
+    add_consumer(sim, 1, true);
 }
 
 static bool all_written(struct sim *sim)
@@ -381,10 +397,10 @@ static void bring_to_end(struct sim *sim)
     }
     sim_tell(sim, "everything is acknowledged; final readers begin");
     uint32_t first = sim->consumer_count;
-    for (uint32_t id = 1; id <= sim->node_count; id++) {
-        add_consumer(sim, id, id);
+    for (uint32_t id = 1; id <= SIM_REGIONS; id++) {
+        add_consumer(sim, id, false);
     }
-    add_consumer(sim, 2, 0);
+    add_consumer(sim, 2, true);
     if (!sim_run(sim, until, all_read) && !sim_failed(sim)) {
         for (uint32_t i = 0; i < sim->consumer_count; i++) {
             if (!sim_consumer_at_end(sim->consumers[i])) {
