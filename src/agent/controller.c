@@ -328,7 +328,7 @@ static void follow_membership(struct controller *c)
         }
         struct quorum_member member = {known->raft_id, id, false};
         const struct quorum_peer_status *there = in_configuration(&s, known->raft_id);
-        if (there == NULL) {
+        if (there == NULL || there->half_added) {
             change(c, QUORUM_ADD, member);
             return;
         }

@@ -639,6 +639,7 @@ void quorum_status(const struct quorum *quorum, struct quorum_status *out)
     for (unsigned i = 0; i < configuration->n && i < WIRE_NODES_MAX; i++) {
         const struct raft_server *server = &configuration->servers[i];
         struct quorum_peer_status *peer = &out->peers[out->peer_count++];
+        peer->half_added = server->role == RAFT_SPARE;
         peer->member = (struct quorum_member){
             .raft_id = server->id,
             .node_id = raft_address_node(server->address),

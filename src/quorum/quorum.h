@@ -110,6 +110,7 @@ void quorum_transfer(struct quorum *quorum, uint64_t raft_id);
 enum quorum_role { QUORUM_UNAVAILABLE, QUORUM_FOLLOWER, QUORUM_CANDIDATE, QUORUM_LEADER };
 struct quorum_peer_status {
     struct quorum_member member;
+    bool half_added;      /* its QUORUM_ADD stopped midway: it gets no log before another one */
     uint64_t match_index; /* leader only */
     bool recently_heard;  /* leader only */
 };
