@@ -72,7 +72,7 @@ unit: $(UNIT_BIN)
 	$(Q)tests/tools/run-units $(UNIT_BIN)
 
 # Rules of the other kinds of tests and programs stand beside them.
-include $(wildcard tests/*/*.mk deploy/local/*.mk src/cli/*.mk)
+include $(wildcard tests/*/*.mk deploy/local/*.mk src/cli/*.mk docs/model/*.mk jepsen/*.mk jepsen/*/*.mk)
 
 # ---- words for people ----------------------------------------------------------------------------
 # `make demo` and `make test` install what is missing first; the inner make then finds it.
@@ -92,7 +92,7 @@ test-run:
 .PHONY: rooms format format-check tidy clean
 rooms:
 	$(Q)awk -f tests/tools/rooms.awk src/rooms.txt $$(find src -name '*.[ch]') && echo "rooms: doors are one-way"
-FORMATTED = $(shell find src include tests -name '*.[ch]' -not -path '*/generated/*')
+FORMATTED = $(shell find src include tests jepsen -name '*.[ch]' -not -path '*/generated/*')
 format:
 	$(Q)clang-format-14 -i $(FORMATTED)
 format-check:
