@@ -70,6 +70,7 @@ struct partition {
     struct link appends;  /* produce waiters, ascending by end offset */
     struct link watchers; /* parked fetches and the like */
     struct link reads;    /* struct ship_read */
+    struct link doomed;   /* in node.doomed */
     node_set push_to;
     node_set mark_to;
     node_set fence_to;
@@ -97,6 +98,11 @@ struct partition *partition_find(struct node *node, struct uuid topic_id, int32_
 struct partition *partition_host(struct node *node, struct uuid topic_id, int32_t partition);
 /* Deletes the data; the promise stays as a tombstone. */
 void partition_drop(struct partition *p);
+/* The same for one whose topic is gone; its files are left to partitions_erase: a thousand at once
+ * would keep the loop from everything else, so that nodes suspect each other. */
+void partition_drop_later(struct partition *p);
+void partitions_erase(struct node *node, uint32_t count);
+void partitions_free_doomed(struct node *node); /* no I/O */
 /* Gives memory back, no I/O. */
 void partition_free(struct partition *p);
 /* The writes that nobody will tell of any more: the node closes. */
@@ -201,6 +207,7 @@ struct node {
     uint64_t alive_us; /* last tick or heartbeat */
     uint64_t awake_us; /* when it came back from having been away; 0: never was */
     uint64_t repeated_us;
+    struct link doomed; /* partitions without a topic, still on disk */
     uint64_t tuned_us;
     uint32_t repeat_round;
     node_set reachable;

@@ -13,6 +13,7 @@
 
 #define RETENTION_EVERY_US 30000000
 #define REPORTS_EVERY_US   500000
+#define ERASED_PER_TICK    5    /* partitions: some ms of the disk */
 #define VOTERS_EVERY       10   /* rounds of reports: no hurry to bring leaders back */
 #define HAND_OVER_MS       2000 /* so long a clean stop waits for its leaderships to move */
 
@@ -160,7 +161,7 @@ static void drop_topic(struct node *node, struct uuid topic_id)
 
     HASH_ITER (hh, node->partitions, p, next) {
         if (uuid_equal(p->key.topic_id, topic_id)) {
-            partition_drop(p);
+            partition_drop_later(p);
         }
     }
 }
@@ -212,7 +213,7 @@ void node_follow_all(struct node *node)
     }
     HASH_ITER (hh, node->partitions, p, next) {
         if (control_partition(node->control, p->key.topic_id, p->key.partition) == NULL) {
-            partition_drop(p);
+            partition_drop_later(p);
         }
     }
 }
@@ -299,6 +300,7 @@ static void tick(struct timer *timer)
     }
     timer_set(node->o.clock, timer, now_us + (uint64_t)NODE_TICK_MS * 1000);
     start_tick(node);
+    partitions_erase(node, ERASED_PER_TICK);
     liveness_tick(node, now_us);
     reach(node);
     if (node->phase == NODE_READY && now_us - node->replica_tick_us >= REPLICA_RETRY_MS * 1000U) {
@@ -359,6 +361,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     queue_init(&node->dirty);
     queue_init(&node->ticking);
     queue_init(&node->tokens);
+    queue_init(&node->doomed);
     queue_init(&node->abandoned_reads);
     queue_init(&node->requests);
     queue_init(&node->conns);
@@ -402,6 +405,7 @@ void node_close(struct node *node)
         partition_free(p);
     }
     partition_tokens_drop(node);
+    partitions_free_doomed(node);
     ship_reads_drop(node);
     store_close(node->store);
     control_free(node->control);

@@ -124,6 +124,7 @@ static void load_replica(struct partition *p, bool fresh)
 }
 
 static void rebuild_producers(struct partition *p);
+static void erase_doomed(struct node *node, const struct partition_key *key);
 
 struct partition *partition_host(struct node *node, struct uuid topic_id, int32_t partition)
 {
@@ -136,6 +137,8 @@ struct partition *partition_host(struct node *node, struct uuid topic_id, int32_
     queue_init(&p->appends);
     queue_init(&p->watchers);
     queue_init(&p->reads);
+    erase_doomed(node, &p->key);
+    int32_t tombstone = store_tombstone(node->store, topic_id, partition); /* creating ends it */
     p->log = store_find(node->store, topic_id, partition);
     if (p->log == NULL) {
         p->log = store_create(node->store, topic_id, partition, NULL);
@@ -145,8 +148,7 @@ struct partition *partition_host(struct node *node, struct uuid topic_id, int32_
     load_replica(p, fresh);
     HASH_ADD(hh, node->partitions, key, sizeof p->key, p);
     node->counters.partitions++;
-    int32_t tombstone = fresh ? store_tombstone(node->store, topic_id, partition) : 0;
-    if (tombstone > 0) {
+    if (fresh && tombstone > 0) {
         struct replica_out out = {0};
         replica_on_fence(&p->replica, node_now_ms(node), 0, tombstone, &out);
         partition_run(p, &out, NULL, NULL);
@@ -196,19 +198,69 @@ static void forget(struct partition *p)
     p->deleting = true;
 }
 
-void partition_drop(struct partition *p)
+/* Serves nobody from now on. */
+static void retire(struct partition *p)
 {
-    struct write_token *token = token_new(p, EFFECT_TRUNCATE, 0);
-
     forget(p);
     produce_role_changed(p);
     partition_poke(p);
     while (queue_pop(&p->watchers) != NULL) {
         /* Poked: they look again, and do not find it. */
     }
-    token->req.done = deleted;
     replica_fini(&p->replica);
+}
+
+static void erase(struct partition *p)
+{
+    struct write_token *token = token_new(p, EFFECT_TRUNCATE, 0);
+
+    token->req.done = deleted;
     store_delete(p->log, &token->req);
+}
+
+void partition_drop(struct partition *p)
+{
+    retire(p);
+    erase(p);
+}
+
+void partition_drop_later(struct partition *p)
+{
+    retire(p);
+    queue_push(&p->node->doomed, &p->doomed);
+}
+
+void partitions_erase(struct node *node, uint32_t count)
+{
+    for (; count > 0 && !queue_empty(&node->doomed); count--) {
+        erase(CONTAINER_OF(queue_pop(&node->doomed), struct partition, doomed));
+    }
+}
+
+/* Topic ids are never used twice; should one come back, its old log must not be taken for it, and
+ * must not be erased under it. */
+static void erase_doomed(struct node *node, const struct partition_key *key)
+{
+    QUEUE_EACH (each, &node->doomed) {
+        struct partition *p = CONTAINER_OF(each, struct partition, doomed);
+        if (memcmp(&p->key, key, sizeof *key) == 0) {
+            link_remove(&p->doomed);
+            erase(p);
+        }
+    }
+}
+
+void partitions_free_doomed(struct node *node)
+{
+    struct link *link;
+
+    while ((link = queue_pop(&node->doomed)) != NULL) {
+        struct partition *p = CONTAINER_OF(link, struct partition, doomed);
+        if (p->rebuilding) {
+            store_read_fini(&p->rebuild);
+        }
+        free(p);
+    }
 }
 
 void partition_free(struct partition *p)
@@ -279,7 +331,7 @@ static void rebuilt(struct store_read *read)
 {
     struct partition *p = CONTAINER_OF(read, struct partition, rebuild);
 
-    for (size_t i = 0; read->status == 0 && i < read->chunk_count; i++) {
+    for (size_t i = 0; read->status == 0 && !p->deleting && i < read->chunk_count; i++) {
         struct slice run = chunk_slice(read->chunks[i]);
         struct batch_info info;
         struct slice batch;

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partitions of one node: hosted, dropped, written. */
+#include "base/trace.h"
+#include "tests/unit/agent_rig.h"
+
+static void count_one(void *ctx, struct store_log *log)
+{
+    uint32_t *count = ctx;
+
+    (void)log;
+    (*count)++;
+}
+
+static uint32_t logs_on_disk(const struct rig *rig)
+{
+    uint32_t count = 0;
+
+    store_each(rig->node->store, count_one, &count);
+    return count;
+}
+
+static void host_many(struct rig *rig, int32_t count)
+{
+    for (int32_t i = 1; i < count; i++) {
+        (void)partition_host(rig->node, rig->topic_id, i);
+    }
+    rig_settle(rig);
+}
+
+static void drop_all(struct rig *rig)
+{
+    struct partition *p;
+    struct partition *next;
+
+    HASH_ITER (hh, rig->node->partitions, p, next) {
+        partition_drop_later(p);
+    }
+}
+
+static void partitions_without_a_topic_are_erased_a_few_at_a_time(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    host_many(&rig, 20);
+    drop_all(&rig);
+    assert_null(partition_find(rig.node, rig.topic_id, 7)); /* at once */
+    assert_int_equal(rig.node->counters.partitions, 0);
+    for (uint32_t left = 20; left > 0; left -= 5) {
+        assert_int_equal(logs_on_disk(&rig), left);
+        partitions_erase(rig.node, 5);
+        rig_settle(&rig);
+    }
+    assert_int_equal(logs_on_disk(&rig), 0);
+    rig_fini(&rig);
+}
+
+static void what_a_restart_left_of_a_deleted_topic_is_erased_then(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    host_many(&rig, 20);
+    drop_all(&rig);
+    partitions_erase(rig.node, 5);
+    rig_settle(&rig);
+    rig_restart(&rig);
+    assert_int_equal(logs_on_disk(&rig), 15);
+    node_follow_all(rig.node); /* the control state knows of no topic */
+    assert_null(partition_find(rig.node, rig.topic_id, 7));
+    partitions_erase(rig.node, 20);
+    rig_settle(&rig);
+    assert_int_equal(logs_on_disk(&rig), 0);
+    rig_fini(&rig);
+}
+
+static void a_key_that_comes_back_gets_a_log_of_its_own(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    struct replica_out out = {0};
+    struct partition *p = partition_find(rig.node, rig.topic_id, 0);
+    replica_on_fence(&p->replica, 1, 2, 4, &out); /* its promise outlives it */
+    partition_run(p, &out, NULL, NULL);
+    rig_settle(&rig);
+    struct store_log *old = p->log;
+    partition_drop_later(p);
+    p = partition_host(rig.node, rig.topic_id, 0);
+    assert_ptr_not_equal(p->log, old);
+    assert_int_equal(p->replica.promised, 4);
+    partitions_erase(rig.node, 20); /* nothing is left to erase under it */
+    rig_settle(&rig);
+    assert_ptr_equal(store_find(rig.node->store, rig.topic_id, 0), p->log);
+    replica_out_fini(&out);
+    rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(partitions_without_a_topic_are_erased_a_few_at_a_time),
+        cmocka_unit_test(what_a_restart_left_of_a_deleted_topic_is_erased_then),
+        cmocka_unit_test(a_key_that_comes_back_gets_a_log_of_its_own),
+    };
+
+    trace_set_level(TRACE_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
