@@ -46,7 +46,23 @@
     X(35, EIDENTITY, 31, "the peer is not who it should be")                                       \
     X(36, EUNKNOWNTOPICID, 100, "there is no topic with this id")                                  \
     X(37, EAPPENDEDUNKNOWN, 20, "the records were appended but may not be committed")              \
-    X(38, ECOMPRESSION, 76, "this version of the request cannot carry that compression")
+    X(38, ECOMPRESSION, 76, "this version of the request cannot carry that compression")           \
+    X(39, ELOADING, 14, "the coordinator is reading its log")                                      \
+    X(40, ENOCOORDINATOR, 15, "there is no coordinator at the moment")                             \
+    X(41, ENOTCOORDINATOR, 16, "this node does not coordinate the group")                          \
+    X(42, EILLEGALGENERATION, 22, "the generation of the group is another one")                    \
+    X(43, EINCONSISTENTPROTOCOL, 23, "the members of the group have no protocol in common")        \
+    X(44, EINVALIDGROUP, 24, "the group id is not allowed")                                        \
+    X(45, EUNKNOWNMEMBER, 25, "the group has no such member")                                      \
+    X(46, ESESSIONTIMEOUT, 26, "the session time-out is not within the bounds")                    \
+    X(47, EREBALANCE, 27, "the group rebalances")                                                  \
+    X(48, EMETADATATOOLARGE, 12, "the metadata of the offset is too long")                         \
+    X(49, ENONEMPTYGROUP, 68, "the group has members")                                             \
+    X(50, EGROUPNOTFOUND, 69, "there is no such group")                                            \
+    X(51, EMEMBERIDREQUIRED, 79, "join again with the member id that was given")                   \
+    X(52, EGROUPFULL, 81, "the group has reached its greatest size")                               \
+    X(53, EFENCEDINSTANCE, 82, "another member has taken this group.instance.id")                  \
+    X(54, EGROUPSUBSCRIBED, 86, "the group subscribes to this topic")
 
 enum tern_error {
     TERN_OK = 0,
