@@ -32,8 +32,18 @@
 #define PUSH_BYTES_MAX ((size_t)1 << 20)    /* of one push frame, as long as batches are smaller */
 #define PUSH_WINDOW    ((uint64_t)32 << 20) /* pushed to a node and not durable there yet */
 #define PUSH_QUEUE_MAX ((size_t)4 << 20)    /* waiting in our socket queue to a node */
-#define REPORTS_MAX    4096
-#define SAMPLES        64
+
+/* Catch-up gives way to what is live: small pieces, few of them under way, read one or two at a time
+ * and only while the disk keeps up with the producers. */
+#define CATCH_UP_BYTES_MAX   ((size_t)256 << 10)
+#define CATCH_UP_WINDOW      ((uint64_t)4 << 20)
+#define CATCH_UP_QUEUE_MAX   ((size_t)1 << 20)
+#define CATCH_UP_READS_MAX   2                   /* of a node, whoever they are for */
+#define CATCH_UP_BACKLOG_MAX ((uint64_t)4 << 20) /* of the store; above it nothing is read */
+#define CATCH_UP_DRAIN_MS    1000 /* so long the change of a stream's channel waits for acks */
+
+#define REPORTS_MAX 4096
+#define SAMPLES     64
 
 /* ---- partitions (partition.c) ---------------------------------------------------------------- */
 
@@ -56,7 +66,16 @@ struct ship_read {
     int32_t epoch;
     bool copying; /* answers a Copy; else a push */
     bool busy;
-    struct link link; /* in partition.reads */
+    bool slow; /* busy, and one of the node's CATCH_UP_READS_MAX */
+    /* The stream of pushes. It changes its channel only when all that went by the other one is
+     * acknowledged, because nothing orders the two. */
+    enum wire_channel via;
+    int32_t sent_epoch; /* 0: nothing was pushed yet */
+    int64_t sent_to;
+    uint64_t draining_us; /* since then it waits to change; 0: it does not */
+    struct node *node_of;
+    struct link link;    /* in partition.reads */
+    struct link waiting; /* in node.catch_up: for its turn to read */
 };
 
 struct partition {
@@ -132,6 +151,15 @@ void samples_add(struct samples *s, uint32_t value);
 /* per_mille 500: the median; 0 without samples. */
 uint32_t samples_at(const struct samples *s, uint32_t per_mille);
 
+/* Pushes by one channel. */
+struct flow {
+    uint64_t pushed_bytes;         /* by us since the channel opened */
+    uint64_t pushed_bytes_durable; /* as it acknowledged */
+    uint64_t taken_bytes;          /* received of its pushes */
+    uint64_t token_bytes;          /* the same at the newest write that they caused */
+    uint64_t taken_bytes_durable;  /* nothing below waits for our disk */
+};
+
 struct peer {
     struct wire_hello hello; /* of the control channel */
     bool up[WIRE_CHANNELS];
@@ -150,16 +178,12 @@ struct peer {
     uint64_t lease_seq;     /* newest it asked of us */
     uint64_t lease_granted; /* newest we granted */
     uint64_t lease_granted_ms;
-    /* Flow of pushes. */
-    uint64_t pushed_bytes;         /* by us since the channel opened */
-    uint64_t pushed_bytes_durable; /* as it acknowledged */
-    uint64_t taken_bytes;          /* received of its pushes */
-    uint64_t token_bytes;          /* the same at the newest write that they caused */
-    uint64_t taken_bytes_durable;  /* nothing below waits for our disk */
+    struct flow flows[WIRE_CHANNELS];
+    enum wire_channel taking; /* by which the push under way has come */
     bool ack_bytes_owed;
 };
 
-bool peer_linked(const struct node *node, uint32_t id); /* both channels are up */
+bool peer_linked(const struct node *node, uint32_t id); /* control and data are up */
 uint32_t peer_suspicion_ms(const struct node *node, const struct peer *peer);
 bool peer_reachable(const struct node *node, uint32_t id);
 /* Since it was heard, as far as this node was there to hear it. */
@@ -210,6 +234,8 @@ struct node {
     struct link doomed; /* partitions without a topic, still on disk */
     uint64_t tuned_us;
     uint32_t repeat_round;
+    struct link catch_up; /* struct ship_read that wait for their turn to read */
+    uint32_t catch_up_reads;
     node_set reachable;
     struct peer peers[WIRE_NODES_MAX];
     struct partition *partitions; /* uthash */
@@ -299,6 +325,13 @@ void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset);
 void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart);
 void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);
 void ship_retry(struct node *node, uint32_t to);
+void ship_retry_marks(struct node *node, uint32_t to);
+/* It has acknowledged: a stream may have waited for that to change its channel. */
+void ship_acked(struct partition *p, uint32_t from);
+/* The catch-up channel to a node is lost, and what was in it: those streams begin anew. */
+void ship_catch_up_down(struct node *node, uint32_t to);
+void ship_tick(struct node *node);
+void ship_partition_tick(struct partition *p);
 
 /* ---- mesh.c: what comes from them ------------------------------------------------------------ */
 

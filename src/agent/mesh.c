@@ -143,8 +143,8 @@ static bool split(struct chunk tail, struct arena *arena, struct run *out)
     return true;
 }
 
-static void on_push(struct node *node, uint32_t from, struct slice head, struct chunk tail,
-                    struct arena *arena)
+static void on_push(struct node *node, uint32_t from, enum wire_channel channel, struct slice head,
+                    struct chunk tail, struct arena *arena)
 {
     ProtobufCAllocator allocator = mesh_allocator(arena);
     Tern__Mesh__Push *m = tern__mesh__push__unpack(&allocator, head.len, head.base);
@@ -156,7 +156,9 @@ static void on_push(struct node *node, uint32_t from, struct slice head, struct 
     }
     struct partition *p = named(node, m->topic_id, m->partition);
     struct peer *peer = &node->peers[from];
-    peer->taken_bytes += tail.len;
+    struct flow *flow = &peer->flows[channel];
+    flow->taken_bytes += tail.len;
+    peer->taking = channel;
     if (p != NULL) {
         struct replica_push push = {
             .epoch = m->epoch,
@@ -175,9 +177,9 @@ static void on_push(struct node *node, uint32_t from, struct slice head, struct 
         partition_run(p, &out, run.infos, run.chunks);
         replica_out_fini(&out);
     }
-    if (tail.len > 0 && peer->taken_bytes_durable >= peer->token_bytes) {
+    if (tail.len > 0 && flow->taken_bytes_durable >= flow->token_bytes) {
         /* Nothing of it went to the log (an overlap, a complaint): done at once. */
-        peer->taken_bytes_durable = peer->taken_bytes;
+        flow->taken_bytes_durable = flow->taken_bytes;
         peer->ack_bytes_owed = true;
         node_wake(node);
     }
@@ -219,6 +221,17 @@ static void on_copy(struct node *node, uint32_t from, struct slice head, struct 
     }
 }
 
+/* True: it was full, and is not any more. */
+static bool window_opens(struct flow *flow, uint64_t durable, uint64_t window)
+{
+    bool was_full = flow->pushed_bytes - flow->pushed_bytes_durable >= window;
+
+    if (durable > flow->pushed_bytes_durable && durable <= flow->pushed_bytes) {
+        flow->pushed_bytes_durable = durable;
+    }
+    return was_full && flow->pushed_bytes - flow->pushed_bytes_durable < window;
+}
+
 static void on_acks(struct node *node, uint32_t from, struct slice head, struct arena *arena)
 {
     ProtobufCAllocator allocator = mesh_allocator(arena);
@@ -229,10 +242,8 @@ static void on_acks(struct node *node, uint32_t from, struct slice head, struct 
         malformed(node, from, MESH_ACKS);
         return;
     }
-    bool was_full = peer->pushed_bytes - peer->pushed_bytes_durable >= PUSH_WINDOW;
-    if (m->pushed_bytes > peer->pushed_bytes_durable && m->pushed_bytes <= peer->pushed_bytes) {
-        peer->pushed_bytes_durable = m->pushed_bytes;
-    }
+    bool opened = window_opens(&peer->flows[WIRE_DATA], m->pushed_bytes, PUSH_WINDOW);
+    opened |= window_opens(&peer->flows[WIRE_CATCH_UP], m->catch_up_bytes, CATCH_UP_WINDOW);
     for (size_t i = 0; i < m->n_acks; i++) {
         struct partition *p = named(node, m->acks[i]->topic_id, m->acks[i]->partition);
         if (p == NULL) {
@@ -243,8 +254,9 @@ static void on_acks(struct node *node, uint32_t from, struct slice head, struct 
         replica_on_ack(&p->replica, node_now_ms(node), from, &ack, &out);
         partition_run(p, &out, NULL, NULL);
         replica_out_fini(&out);
+        ship_acked(p, from);
     }
-    if (was_full && peer->pushed_bytes - peer->pushed_bytes_durable < PUSH_WINDOW) {
+    if (opened) {
         ship_retry(node, from);
     }
 }
@@ -298,8 +310,8 @@ static void on_reports(struct node *node, uint32_t from, struct slice head, stru
     }
 }
 
-static void data_frame(struct node *node, uint32_t from, uint16_t type, struct slice head,
-                       struct chunk tail, struct arena *arena)
+static void data_frame(struct node *node, uint32_t from, enum wire_channel channel, uint16_t type,
+                       struct slice head, struct chunk tail, struct arena *arena)
 {
     switch (type) {
     case MESH_FENCES:
@@ -309,7 +321,7 @@ static void data_frame(struct node *node, uint32_t from, uint16_t type, struct s
         on_answers(node, from, head, arena);
         break;
     case MESH_PUSH:
-        on_push(node, from, head, tail, arena);
+        on_push(node, from, channel, head, tail, arena);
         break;
     case MESH_ACKS:
         on_acks(node, from, head, arena);
@@ -372,10 +384,9 @@ static void peer_frame(void *ctx, uint32_t from, enum wire_channel channel, uint
     if (!node->registered) {
         return; /* amnesia: until registered it answers no fence and acknowledges nothing */
     }
-    (void)channel;
     arena_init(&arena);
     arena.limit = 8 * (head.len + tail.len) + ((size_t)1 << 16);
-    data_frame(node, from, type, head, tail, &arena);
+    data_frame(node, from, channel, type, head, tail, &arena);
     arena_fini(&arena);
 }
 
@@ -442,16 +453,13 @@ static void peer_up(void *ctx, const struct wire_hello *hello, enum wire_channel
 
     if (channel == WIRE_CONTROL) {
         peer->hello = *hello;
-    } else {
-        peer->pushed_bytes = 0;
-        peer->pushed_bytes_durable = 0;
-        peer->taken_bytes = 0;
-        peer->taken_bytes_durable = 0;
-        peer->token_bytes = 0;
     }
+    peer->flows[channel] = (struct flow){0};
     peer->up[channel] = true;
     peer->heard_us = clock_now_us(node->o.clock);
-    if (peer_linked(node, hello->node_id)) {
+    if (channel == WIRE_CATCH_UP) {
+        ship_retry(node, hello->node_id);
+    } else if (peer_linked(node, hello->node_id)) {
         tell_replicas(node, hello->node_id, true);
     }
 }
@@ -462,7 +470,9 @@ static void peer_down(void *ctx, uint32_t node_id, enum wire_channel channel)
     bool was = peer_linked(node, node_id);
 
     node->peers[node_id].up[channel] = false;
-    if (was) {
+    if (channel == WIRE_CATCH_UP) {
+        ship_catch_up_down(node, node_id);
+    } else if (was) {
         tell_replicas(node, node_id, false);
     }
     if (channel == WIRE_CONTROL) {
@@ -480,7 +490,9 @@ static void peer_drained(void *ctx, uint32_t node_id, enum wire_channel channel)
 {
     struct node *node = ctx;
 
-    if (channel == WIRE_DATA) {
+    if (channel == WIRE_CONTROL) {
+        ship_retry_marks(node, node_id);
+    } else {
         ship_retry(node, node_id);
     }
 }

@@ -311,6 +311,7 @@ static void tick(struct timer *timer)
         repeat_reports(node, now_us);
         retain(node, now_us);
     }
+    ship_tick(node);
     report_flush(node);
     controller_tick(node);
     lease_tick(node);
@@ -363,6 +364,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     queue_init(&node->tokens);
     queue_init(&node->doomed);
     queue_init(&node->abandoned_reads);
+    queue_init(&node->catch_up);
     queue_init(&node->requests);
     queue_init(&node->conns);
     queue_init(&node->producer_ids.waiters);

@@ -18,6 +18,7 @@ struct write_token {
     enum replica_effect_kind kind;
     int64_t value;
     uint32_t pushed_by;    /* whose push it came with; 0: nobody's */
+    enum wire_channel via; /* by which it came */
     uint64_t pushed_bytes; /* received from it up to the end of that push */
 };
 
@@ -55,11 +56,12 @@ static void written(struct store_req *req, int status)
     }
     if (token->pushed_by != 0) {
         struct peer *peer = &node->peers[token->pushed_by];
-        if (token->pushed_bytes > peer->taken_bytes_durable &&
-            token->pushed_bytes <= peer->token_bytes) {
+        struct flow *flow = &peer->flows[token->via];
+        if (token->pushed_bytes > flow->taken_bytes_durable &&
+            token->pushed_bytes <= flow->token_bytes) {
             /* Behind the newest write nothing waits any more. */
-            peer->taken_bytes_durable =
-                token->pushed_bytes == peer->token_bytes ? peer->taken_bytes : token->pushed_bytes;
+            flow->taken_bytes_durable =
+                token->pushed_bytes == flow->token_bytes ? flow->taken_bytes : token->pushed_bytes;
             peer->ack_bytes_owed = true;
         }
     }
@@ -443,9 +445,11 @@ static void append(struct partition *p, const struct replica_effect *effect,
     if (p->replica.role != REPLICA_SERVING && p->replica.leader != 0 &&
         p->replica.leader != p->node->o.node_id) {
         struct peer *peer = &p->node->peers[p->replica.leader];
-        peer->token_bytes = peer->taken_bytes;
+        struct flow *flow = &peer->flows[peer->taking];
+        flow->token_bytes = flow->taken_bytes;
         token->pushed_by = p->replica.leader;
-        token->pushed_bytes = peer->taken_bytes;
+        token->via = peer->taking;
+        token->pushed_bytes = flow->taken_bytes;
     }
     store_append(p->log, chunks[effect->index], &token->req);
 }
@@ -681,6 +685,7 @@ void partition_tick(struct partition *p, uint64_t now_ms)
     struct replica_out out = {0};
     uint64_t patience = 2 * (uint64_t)peer_suspicion_ms(p->node, NULL);
 
+    ship_partition_tick(p);
     replica_tick(&p->replica, now_ms, patience, &out);
     partition_run(p, &out, NULL, NULL);
     replica_out_fini(&out);

@@ -18,6 +18,14 @@
 struct gather {
     struct buf bytes[WIRE_NODES_MAX];
     uint32_t items[WIRE_NODES_MAX];
+    struct told *told[WIRE_NODES_MAX]; /* of marks: one per item */
+};
+
+/* A mark that counts as told once its frame is in the queue. */
+struct told {
+    struct partition *partition;
+    int64_t next;
+    int64_t hw;
 };
 
 static ProtobufCBinaryData id_bytes(struct partition *p)
@@ -37,8 +45,13 @@ static void send_gathered(struct node *node, struct gather *g, uint32_t to, uint
     if (g->items[to] == 0 && g->bytes[to].len == 0) {
         return;
     }
-    /* Not sent because the channel is down: whoever needs it asks again when it is up. */
-    (void)node_send(node, to, WIRE_CONTROL, type, buf_slice(&g->bytes[to]), NULL, 0);
+    /* Not sent because the channel is down or full: whoever needs it asks again; marks, for which
+     * nobody asks, are told again when there is room. */
+    bool sent = node_send(node, to, WIRE_CONTROL, type, buf_slice(&g->bytes[to]), NULL, 0);
+    for (uint32_t i = 0; sent && g->told[to] != NULL && i < g->items[to]; i++) {
+        const struct told *told = &g->told[to][i];
+        replica_pushed(&told->partition->replica, to, told->next, told->hw);
+    }
     buf_clear(&g->bytes[to]);
     g->items[to] = 0;
 }
@@ -55,6 +68,7 @@ static void finish(struct node *node, struct gather *g, uint16_t type)
     for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
         send_gathered(node, g, to, type);
         buf_fini(&g->bytes[to]);
+        free(g->told[to]);
     }
 }
 
@@ -127,7 +141,8 @@ static void gather_ack(struct gather *g, struct partition *p)
     acks.acks = list;
     acks.n_acks = 1;
     acks.incarnation = p->node->file.incarnation;
-    acks.pushed_bytes = p->node->peers[to].taken_bytes_durable;
+    acks.pushed_bytes = p->node->peers[to].flows[WIRE_DATA].taken_bytes_durable;
+    acks.catch_up_bytes = p->node->peers[to].flows[WIRE_CATCH_UP].taken_bytes_durable;
     p->node->peers[to].ack_bytes_owed = false;
     pack(&g->bytes[to], &acks.base);
     gathered(p->node, g, to, MESH_ACKS);
@@ -152,14 +167,27 @@ static void gather_mark(struct gather *g, struct partition *p, uint32_t to)
     marks.marks = list;
     marks.n_marks = 1;
     pack(&g->bytes[to], &marks.base);
+    g->told[to] = mem_grow(g->told[to], g->items[to] + 1, sizeof *g->told[to]);
+    g->told[to][g->items[to]] = (struct told){p, head.base, head.hw};
     gathered(p->node, g, to, MESH_MARKS);
-    replica_pushed(&p->replica, to, head.base, head.hw);
+}
+
+void ship_retry_marks(struct node *node, uint32_t to)
+{
+    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
+        struct replica_push head;
+        if (replica_push_head(&p->replica, to, &head) &&
+            replica_peer_of(&p->replica, to)->hw_told != head.hw) {
+            p->mark_to |= NODE_BIT(to);
+            partition_mark_dirty(p);
+        }
+    }
 }
 
 /* ---- pushes ---------------------------------------------------------------------------------- */
 
-static bool send_push(struct partition *p, uint32_t to, const struct replica_push *head,
-                      const struct chunk *tail, size_t count)
+static bool send_push(struct partition *p, const struct ship_read *r,
+                      const struct replica_push *head, const struct chunk *tail, size_t count)
 {
     Tern__Mesh__Push push = TERN__MESH__PUSH__INIT;
     uint8_t room[128];
@@ -176,8 +204,10 @@ static bool send_push(struct partition *p, uint32_t to, const struct replica_pus
     push.restart = head->restart;
     CHECK(tern__mesh__push__get_packed_size(&push) <= sizeof room);
     size_t size = tern__mesh__push__pack(&push, room);
-    return node_send(p->node, to, WIRE_DATA, MESH_PUSH, slice_of(room, size), tail, count);
+    return node_send(p->node, r->node, r->via, MESH_PUSH, slice_of(room, size), tail, count);
 }
+
+static struct ship_read *read_for(struct partition *p, uint32_t node, bool copying);
 
 void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart)
 {
@@ -190,13 +220,13 @@ void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart)
         .truncate = !restart,
         .restart = restart,
     };
-    (void)send_push(p, to, &head, NULL, 0);
+    (void)send_push(p, read_for(p, to, false), &head, NULL, 0);
 }
 
 static void push_read_done(struct store_read *read);
 static void copy_read_done(struct store_read *read);
 
-static struct ship_read *read_for(struct partition *p, uint32_t node, bool copying)
+static struct ship_read *find_read(struct partition *p, uint32_t node, bool copying)
 {
     QUEUE_EACH (each, &p->reads) {
         struct ship_read *r = CONTAINER_OF(each, struct ship_read, link);
@@ -204,10 +234,22 @@ static struct ship_read *read_for(struct partition *p, uint32_t node, bool copyi
             return r;
         }
     }
-    struct ship_read *r = mem_new(sizeof *r);
+    return NULL;
+}
+
+static struct ship_read *read_for(struct partition *p, uint32_t node, bool copying)
+{
+    struct ship_read *r = find_read(p, node, copying);
+
+    if (r != NULL) {
+        return r;
+    }
+    r = mem_new(sizeof *r);
     r->partition = p;
+    r->node_of = p->node;
     r->node = node;
     r->copying = copying;
+    r->via = WIRE_DATA;
     queue_push(&p->reads, &r->link);
     return r;
 }
@@ -218,6 +260,9 @@ void ship_reads_abandon(struct partition *p)
     for (struct link *link = queue_pop(&p->reads); link != NULL; link = queue_pop(&p->reads)) {
         struct ship_read *r = CONTAINER_OF(link, struct ship_read, link);
         r->partition = NULL;
+        if (link_in_list(&r->waiting)) {
+            link_remove(&r->waiting);
+        }
         if (r->busy) {
             queue_push(&p->node->abandoned_reads, &r->link);
         } else {
@@ -279,21 +324,144 @@ static bool push_result(struct partition *p, struct ship_read *r)
     if (r->read.status != 0 || r->read.chunk_count == 0) {
         return false;
     }
-    if (!send_push(p, r->node, &head, r->read.chunks, r->read.chunk_count)) {
+    if (!send_push(p, r, &head, r->read.chunks, r->read.chunk_count)) {
         return false; /* peer_drained or peer_up comes back to it */
     }
-    peer->pushed_bytes += run_bytes(r->read.chunks, r->read.chunk_count);
-    replica_pushed(&p->replica, r->node, end_of(r->read.chunks, r->read.chunk_count, head.base),
-                   head.hw);
+    peer->flows[r->via].pushed_bytes += run_bytes(r->read.chunks, r->read.chunk_count);
+    r->sent_epoch = head.epoch;
+    r->sent_to = end_of(r->read.chunks, r->read.chunk_count, head.base);
+    replica_pushed(&p->replica, r->node, r->sent_to, head.hw);
     return true;
 }
 
-static bool may_push(const struct node *node, uint32_t to)
-{
-    const struct peer *peer = &node->peers[to];
+/* ---- live, or catching up? ------------------------------------------------------------------- */
 
-    return peer->pushed_bytes - peer->pushed_bytes_durable < PUSH_WINDOW &&
-           node->o.wire->ops->queued_bytes(node->o.wire, to, WIRE_DATA) < PUSH_QUEUE_MAX;
+/* Chooses the channel of the next push of a stream. False: not now, what went by the other channel
+ * is not acknowledged yet (ship_acked and the tick come back to it). */
+static bool choose_channel(struct partition *p, struct ship_read *r,
+                           const struct replica_push *head)
+{
+    const struct replica_peer *peer = replica_peer_of(&p->replica, r->node);
+    bool behind =
+        head->base < store_recent_start(p->log) && p->node->peers[r->node].up[WIRE_CATCH_UP];
+    enum wire_channel wanted = behind ? WIRE_CATCH_UP : WIRE_DATA;
+    bool fresh = r->sent_epoch != head->epoch || r->sent_to != head->base;
+    uint64_t now_us = clock_now_us(p->node->o.clock);
+
+    if (r->via == wanted || fresh || peer->acked >= head->base) {
+        r->via = wanted;
+        r->draining_us = 0;
+        return true;
+    }
+    if (head->base < p->replica.initial_end) {
+        return true; /* it can't acknowledge before it has the whole initial log */
+    }
+    if (r->draining_us == 0) {
+        r->draining_us = now_us;
+    }
+    if (now_us - r->draining_us < CATCH_UP_DRAIN_MS * 1000) {
+        return false;
+    }
+    r->draining_us = now_us; /* an ack may be lost: another push brings another one */
+    return true;
+}
+
+void ship_acked(struct partition *p, uint32_t from)
+{
+    const struct ship_read *r = find_read(p, from, false);
+    struct replica_push head;
+
+    if (r != NULL && r->draining_us != 0 && replica_push_head(&p->replica, from, &head) &&
+        replica_peer_of(&p->replica, from)->acked >= head.base) {
+        p->push_to |= NODE_BIT(from);
+        partition_mark_dirty(p);
+    }
+}
+
+void ship_partition_tick(struct partition *p)
+{
+    uint64_t now_us = clock_now_us(p->node->o.clock);
+
+    QUEUE_EACH (each, &p->reads) {
+        const struct ship_read *r = CONTAINER_OF(each, struct ship_read, link);
+        if (r->draining_us != 0 && now_us - r->draining_us >= CATCH_UP_DRAIN_MS * 1000) {
+            p->push_to |= NODE_BIT(r->node);
+            partition_mark_dirty(p);
+        }
+    }
+}
+
+/* Live producers first: their fsyncs use the same disk and the same threads. */
+static bool may_read_slowly(const struct node *node)
+{
+    return node->catch_up_reads < CATCH_UP_READS_MAX &&
+           store_backlog_bytes(node->store) < CATCH_UP_BACKLOG_MAX;
+}
+
+void ship_tick(struct node *node)
+{
+    for (uint32_t i = node->catch_up_reads; i < CATCH_UP_READS_MAX && may_read_slowly(node); i++) {
+        struct link *link = queue_pop(&node->catch_up);
+        if (link == NULL) {
+            return;
+        }
+        struct ship_read *r = CONTAINER_OF(link, struct ship_read, waiting);
+        r->partition->push_to |= NODE_BIT(r->node);
+        partition_mark_dirty(r->partition);
+    }
+}
+
+/* False: others read; its turn comes. */
+static bool begin_slow_read(struct ship_read *r)
+{
+    struct node *node = r->node_of;
+
+    if (!may_read_slowly(node)) {
+        if (!link_in_list(&r->waiting)) {
+            queue_push(&node->catch_up, &r->waiting);
+        }
+        return false;
+    }
+    if (link_in_list(&r->waiting)) {
+        link_remove(&r->waiting);
+    }
+    r->slow = true;
+    node->catch_up_reads++;
+    return true;
+}
+
+static void end_slow_read(struct ship_read *r)
+{
+    if (r->slow) {
+        r->slow = false;
+        CHECK(r->node_of->catch_up_reads > 0);
+        r->node_of->catch_up_reads--;
+        ship_tick(r->node_of);
+    }
+}
+
+void ship_catch_up_down(struct node *node, uint32_t to)
+{
+    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
+        struct ship_read *r = find_read(p, to, false);
+        if (r != NULL && r->via == WIRE_CATCH_UP && replica_serves(&p->replica)) {
+            struct replica_out out = {0};
+            r->sent_epoch = 0;
+            replica_peer_up(&p->replica, node_now_ms(node), to, &out); /* fences it anew */
+            partition_run(p, &out, NULL, NULL);
+            replica_out_fini(&out);
+        }
+    }
+}
+
+static bool may_push(const struct node *node, uint32_t to, enum wire_channel via)
+{
+    const struct flow *flow = &node->peers[to].flows[via];
+    uint64_t window = via == WIRE_CATCH_UP ? CATCH_UP_WINDOW : PUSH_WINDOW;
+    size_t queue_max = via == WIRE_CATCH_UP ? CATCH_UP_QUEUE_MAX : PUSH_QUEUE_MAX;
+
+    return flow->pushed_bytes - flow->pushed_bytes_durable < window &&
+           node->o.wire->ops->queued_bytes(node->o.wire, to, via) < queue_max;
 }
 
 static void push(struct partition *p, uint32_t to)
@@ -304,19 +472,22 @@ static void push(struct partition *p, uint32_t to)
     while (!r->busy && replica_push_head(&p->replica, to, &head)) {
         if (head.base >= p->replica.leo) {
             if (replica_peer_of(&p->replica, to)->hw_told != head.hw &&
-                send_push(p, to, &head, NULL, 0)) {
+                send_push(p, r, &head, NULL, 0)) {
                 replica_pushed(&p->replica, to, head.base, head.hw);
             }
             return;
         }
-        if (!may_push(p->node, to)) {
+        if (!choose_channel(p, r, &head) || !may_push(p->node, to, r->via)) {
             return; /* acks, peer_drained and the tick come back to it */
+        }
+        if (head.base < store_recent_start(p->log) && !begin_slow_read(r)) {
+            return;
         }
         r->epoch = head.epoch;
         r->read = (struct store_read){.log = p->log,
                                       .offset = head.base,
                                       .limit = p->replica.leo,
-                                      .max_bytes = PUSH_BYTES_MAX,
+                                      .max_bytes = r->slow ? CATCH_UP_BYTES_MAX : PUSH_BYTES_MAX,
                                       .done = push_read_done};
         r->busy = true;
         if (!store_read(&r->read)) {
@@ -325,6 +496,7 @@ static void push(struct partition *p, uint32_t to)
         r->busy = false;
         bool more = push_result(p, r);
         store_read_fini(&r->read);
+        end_slow_read(r);
         if (!more) {
             return;
         }
@@ -340,12 +512,14 @@ static void push_read_done(struct store_read *read)
     if (p == NULL) {
         store_read_fini(read);
         link_remove(&r->link);
+        end_slow_read(r);
         free(r);
         return;
     }
     bool more = push_result(p, r);
     bool again = more || read->status == TERN_ECANCELED;
     store_read_fini(read);
+    end_slow_read(r);
     if (again) {
         p->push_to |= NODE_BIT(r->node);
         partition_mark_dirty(p);
@@ -395,7 +569,8 @@ static void send_copied(struct partition *p, struct ship_read *r)
     copy.epoch = r->epoch;
     copy.offset = r->read.offset;
     size_t size = tern__mesh__copy__pack(&copy, room);
-    (void)node_send(p->node, r->node, WIRE_DATA, MESH_COPIED, slice_of(room, size), r->read.chunks,
+    enum wire_channel via = p->node->peers[r->node].up[WIRE_CATCH_UP] ? WIRE_CATCH_UP : WIRE_DATA;
+    (void)node_send(p->node, r->node, via, MESH_COPIED, slice_of(room, size), r->read.chunks,
                     r->read.chunk_count);
 }
 
@@ -448,7 +623,8 @@ static void owe_bytes(struct node *node)
         Tern__Mesh__Acks acks = TERN__MESH__ACKS__INIT;
         uint8_t room[64];
         acks.incarnation = node->file.incarnation;
-        acks.pushed_bytes = peer->taken_bytes_durable;
+        acks.pushed_bytes = peer->flows[WIRE_DATA].taken_bytes_durable;
+        acks.catch_up_bytes = peer->flows[WIRE_CATCH_UP].taken_bytes_durable;
         size_t size = tern__mesh__acks__pack(&acks, room);
         (void)node_send(node, to, WIRE_CONTROL, MESH_ACKS, slice_of(room, size), NULL, 0);
     }

@@ -2,9 +2,10 @@
 /* The wire seam: frames to and from peers (other ternd of the cluster) and clients (Kafka).
  * Real: `net` (mutual TLS mesh, Kafka listener). Simulated: tests/sim/sim_net.c.
  *
- * Peers: per node pair one CONTROL channel and one DATA channel (live pushes and catch-up). Frames
- * of one channel arrive in order and at most once while it is up; going down loses what was
- * queued. Both ends may send on a channel, whoever dialled it.
+ * Peers: per node pair one CONTROL channel, one DATA channel (live pushes) and one CATCH_UP channel
+ * (what is read from segments for those that are behind, copies, snapshots), so that bulk is in
+ * nobody's way. Frames of one channel arrive in order and at most once while it is up, those of
+ * different channels in any order; going down loses what was queued. Both ends may send on a channel, whoever dialled it.
  * Clients: whole request frames in, whole responses out; the order of responses is the agent's
  * business. Everything is called on the loop thread; handlers are never called from inside a send.
  */
@@ -18,7 +19,12 @@
 #define WIRE_ADDRESS_MAX    128 /* "host:port", with the NUL */
 #define WIRE_FORMAT_VERSION 1   /* of hello and frames; another one is refused, both named */
 
-enum wire_channel { WIRE_CONTROL, WIRE_DATA, WIRE_CHANNELS };
+enum wire_channel { WIRE_CONTROL, WIRE_DATA, WIRE_CATCH_UP, WIRE_CHANNELS };
+
+static inline const char *wire_channel_name(enum wire_channel channel)
+{
+    return channel == WIRE_CONTROL ? "control" : channel == WIRE_DATA ? "data" : "catch-up";
+}
 
 /* One frame to a peer: a small head (protobuf of proto/mesh.proto) and a tail of borrowed chunks
  * (record batches, raft entries), sent back to back. */
@@ -75,7 +81,7 @@ struct wire_ops {
                  const struct wire_frame *frame);
     bool (*is_up)(struct wire *wire, uint32_t node_id, enum wire_channel channel);
     size_t (*queued_bytes)(struct wire *wire, uint32_t node_id, enum wire_channel channel);
-    /* Drops both channels of a node (it is refused now); redials after a back-off. */
+    /* Drops all channels of a node (it is refused now); redials after a back-off. */
     void (*drop_peer)(struct wire *wire, uint32_t node_id);
     /* One whole response: chunks sent back to back, length prefix added by the wire. Takes the
      * references. */

@@ -145,7 +145,7 @@ bool mesh_send(struct mesh *mesh, uint32_t node_id, enum wire_channel channel,
                const struct wire_frame *frame)
 {
     struct mesh_conn *conn = alive(mesh, node_id, channel);
-    uint32_t len_max = channel == WIRE_DATA ? MESH_DATA_FRAME_MAX : MESH_CONTROL_FRAME_MAX;
+    uint32_t len_max = channel == WIRE_CONTROL ? MESH_CONTROL_FRAME_MAX : MESH_DATA_FRAME_MAX;
     size_t len = 2 + 4 + frame->head.len;
 
     CHECK(frame->type < MESH_FRAME_OWN);

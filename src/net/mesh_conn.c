@@ -8,6 +8,7 @@
 #define KEEPALIVE_S     5
 #define USER_TIMEOUT_MS 15000
 #define NOTSENT_LOWAT   (128 * 1024)
+#define CATCH_UP_LOWAT  (64 * 1024)
 #define STRANGER_LINES  5 /* log lines a minute about the same reason from one host */
 
 static struct mesh_conn *conn_of(struct stream *stream)
@@ -18,11 +19,6 @@ static struct mesh_conn *conn_of(struct stream *stream)
 static struct mesh_channel *channel_of(struct mesh_conn *conn)
 {
     return mesh_channel_of(conn->mesh, conn->hello.node_id, conn->channel);
-}
-
-static const char *channel_name(enum wire_channel channel)
-{
-    return channel == WIRE_DATA ? "data" : "control";
 }
 
 struct mesh_conn *mesh_conn_new(struct mesh *mesh, bool dialled, uint32_t expected,
@@ -163,7 +159,7 @@ static void come_up(struct mesh_conn *conn)
     stream_deadline(&conn->stream, 0, NULL);
     mesh->counters[conn->channel].ups++;
     trace_info("event=peer_up node=%u region=%s channel=%s address=%s dialled=%d",
-               conn->hello.node_id, conn->hello.region, channel_name(conn->channel),
+               conn->hello.node_id, conn->hello.region, wire_channel_name(conn->channel),
                conn->stream.peer, conn->dialled ? 1 : 0);
     mesh->handler->peer_up(mesh->handler_ctx, &conn->hello, conn->channel);
 }
@@ -182,7 +178,7 @@ void mesh_channel_down(struct mesh_channel *channel)
     channel->up = NULL;
     channel->refused_full = false;
     trace_info("event=peer_down node=%u channel=%s why=\"%s\"", channel->node_id,
-               channel_name(channel->channel),
+               wire_channel_name(channel->channel),
                conn->stream.why[0] != '\0' ? conn->stream.why : "replaced");
     if (mesh->handler != NULL) {
         mesh->handler->peer_down(mesh->handler_ctx, channel->node_id, channel->channel);
@@ -227,8 +223,9 @@ static void on_hello(struct mesh_conn *conn, struct slice head)
     if (!accept_hello(conn, head)) {
         return;
     }
-    if (conn->channel == WIRE_DATA) {
-        stream_tune(&conn->stream, KEEPALIVE_S, USER_TIMEOUT_MS, NOTSENT_LOWAT);
+    if (conn->channel != WIRE_CONTROL) {
+        stream_tune(&conn->stream, KEEPALIVE_S, USER_TIMEOUT_MS,
+                    conn->channel == WIRE_DATA ? NOTSENT_LOWAT : CATCH_UP_LOWAT);
     }
     if (conn->dialled) {
         send_own(conn, MESH_FRAME_READY, (struct slice){0});
@@ -287,7 +284,7 @@ static uint32_t len_max(const struct mesh_conn *conn)
     if (conn->state != MESH_UP) {
         return 6 + MESH_HELLO_MAX;
     }
-    return conn->channel == WIRE_DATA ? MESH_DATA_FRAME_MAX : MESH_CONTROL_FRAME_MAX;
+    return conn->channel == WIRE_CONTROL ? MESH_CONTROL_FRAME_MAX : MESH_DATA_FRAME_MAX;
 }
 
 static void on_bytes(struct stream *stream, struct slice bytes)

@@ -27,7 +27,7 @@ struct net_options {
     uint32_t kafka_clients_max;     /* 10,000 */
     size_t kafka_receive_bytes_max; /* requests under way, all clients: 256 MiB */
     size_t control_queue_max;       /* per peer: 16 MiB */
-    size_t data_queue_max;          /* per peer: 32 MiB */
+    size_t data_queue_max;          /* per peer: 32 MiB; as much for catch-up */
 };
 
 /* Since net_open, except what is "now". */

@@ -291,9 +291,9 @@ static bool wire_out(struct quorum_io *qio, const struct raft_message *message)
         .tail = &tail,
         .tail_count = tail.blob != NULL ? 1 : 0,
     };
-    /* A snapshot may be large: it must not stand in front of heartbeats. */
+    /* A snapshot may be large: it must not stand in front of heartbeats, nor of live pushes. */
     enum wire_channel channel =
-        message->type == RAFT_IO_INSTALL_SNAPSHOT ? WIRE_DATA : WIRE_CONTROL;
+        message->type == RAFT_IO_INSTALL_SNAPSHOT ? WIRE_CATCH_UP : WIRE_CONTROL;
     bool sent = wire->ops->send(wire, node, channel, &frame);
     if (!sent && message->type == RAFT_IO_INSTALL_SNAPSHOT) {
         trace_warn("event=quorum_snapshot_not_sent to=%u bytes=%zu", node, tail.len);

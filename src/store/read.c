@@ -170,6 +170,11 @@ static void job_submit(struct read_job *job, size_t len)
     disk_submit(job->log->store->disk, &job->op);
 }
 
+int64_t store_recent_start(const struct store_log *log)
+{
+    return ring_start(log);
+}
+
 bool store_read(struct store_read *read)
 {
     struct store_log *log = read->log;

@@ -57,6 +57,12 @@ static bool running(const struct sim_end *end)
     return alive(end) && !end->channel->sim->nodes[end->node].paused;
 }
 
+/* Catch-up has as long a queue as live data. */
+static size_t queue_max(const struct sim_net *net, enum wire_channel kind)
+{
+    return net->queue_max[kind == WIRE_CATCH_UP ? WIRE_DATA : kind];
+}
+
 /* ---- ways ------------------------------------------------------------------------------------ */
 
 bool sim_net_cut(const struct sim_net *net, uint32_t from, uint32_t to)
@@ -153,7 +159,7 @@ static void end_down(struct sim_end *end)
     if (was_up && alive(end)) {
         struct sim_wire *wire = wire_of(end);
         sim_tell(end->channel->sim, "node %u: %s channel to node %u is down", end->node,
-                 end->channel->kind == WIRE_CONTROL ? "control" : "data", other_end(end)->node);
+                 wire_channel_name(end->channel->kind), other_end(end)->node);
         sim_node_enter(&wire->sim->nodes[end->node]);
         wire->handler->peer_down(wire->ctx, other_end(end)->node, end->channel->kind);
     }
@@ -167,7 +173,7 @@ static void end_up(struct sim_end *end)
     end->up = true;
     end->channel->backoff_ms = BACKOFF_MIN_MS;
     sim_tell(end->channel->sim, "node %u: %s channel to node %u is up", end->node,
-             end->channel->kind == WIRE_CONTROL ? "control" : "data", other_end(end)->node);
+             wire_channel_name(end->channel->kind), other_end(end)->node);
     sim_node_enter(&wire->sim->nodes[end->node]);
     wire->handler->peer_up(wire->ctx, &end->other, end->channel->kind);
 }
@@ -281,7 +287,7 @@ static void maybe_drained(struct sim_end *end)
     struct sim_wire *wire = wire_of(end);
 
     if (end->refused && end->up && running(end) &&
-        end->out.queued < wire->sim->net.queue_max[end->channel->kind] / 2) {
+        end->out.queued < queue_max(&wire->sim->net, end->channel->kind) / 2) {
         end->refused = false;
         sim_node_enter(&wire->sim->nodes[end->node]);
         wire->handler->peer_drained(wire->ctx, other_end(end)->node, end->channel->kind);
@@ -468,9 +474,9 @@ static bool send(struct wire *wire, uint32_t node_id, enum wire_channel channel,
 
     if (w->sim->verbose >= 4) {
         printf("[%11.6f]    frame %u > %u %s type=%u head=%zu tail=%zu%s\n",
-               (double)w->sim->now_us / 1e6, w->node, node_id,
-               channel == WIRE_DATA ? "data" : "control", frame->type, frame->head.len,
-               frame->tail_count, is_up(wire, node_id, channel) ? "" : " (down)");
+               (double)w->sim->now_us / 1e6, w->node, node_id, wire_channel_name(channel),
+               frame->type, frame->head.len, frame->tail_count,
+               is_up(wire, node_id, channel) ? "" : " (down)");
     }
     /* A process that has died inside this turn says nothing any more. */
     if (!is_up(wire, node_id, channel) || sim_node_gone(&w->sim->nodes[w->node])) {
@@ -480,7 +486,7 @@ static bool send(struct wire *wire, uint32_t node_id, enum wire_channel channel,
     for (size_t i = 0; i < frame->tail_count; i++) {
         len += frame->tail[i].len;
     }
-    if (end->out.queued > 0 && end->out.queued + len > w->sim->net.queue_max[channel]) {
+    if (end->out.queued > 0 && end->out.queued + len > queue_max(&w->sim->net, channel)) {
         end->refused = true;
         if (w->sim->verbose >= 4) {
             printf("[%11.6f]    frame refused, %zu bytes wait\n", (double)w->sim->now_us / 1e6,

@@ -7,16 +7,20 @@
 
 #include "agent/inner.h"
 #include "base/error.h"
+#include "mesh.pb-c.h"
 #include "tests/lib/fake_clock.h"
 #include "tests/lib/mem_disk.h"
 #include "tests/lib/test.h"
 
-/* A wire that takes everything and leads nowhere; counts the peers that it was told to drop. */
+/* A wire that takes everything, unless it is full, and leads nowhere; counts what was sent of each
+ * type, and the peers that it was told to drop. */
 struct dead_wire {
     struct wire wire;
     const struct wire_handler *handler;
     void *ctx;
     unsigned dropped;
+    bool full;
+    unsigned sent[WIRE_CHANNELS][64];
 };
 
 static struct dead_wire *dead(struct wire *wire)
@@ -46,10 +50,12 @@ static void set_peer(struct wire *wire, uint32_t node_id, const char *mesh_addre
 static bool send_frame(struct wire *wire, uint32_t node_id, enum wire_channel channel,
                        const struct wire_frame *frame)
 {
-    (void)wire;
     (void)node_id;
-    (void)channel;
-    return frame->head.len > 0;
+    if (frame->head.len == 0 || dead(wire)->full) {
+        return false;
+    }
+    dead(wire)->sent[channel][frame->type % 64]++;
+    return true;
 }
 
 static bool is_up(struct wire *wire, uint32_t node_id, enum wire_channel channel)
@@ -114,9 +120,11 @@ static inline void rig_open(struct rig *rig)
     options.wire = &rig->wire.wire;
     options.store = store_defaults();
     options.store.journal_file_bytes = 1 << 20;
+    options.store.cache_bytes = 1; /* what is in its segment file is read from there */
     assert_int_equal(node_open(&options, &rig->node, why), 0);
     rig->node->registered = true; /* what it says is listened to from now on */
     rig->node->start_number = 1;
+    rig->node->file.incarnation = 1;
     struct wire_hello hello = {.node_id = 2, .format_version = WIRE_FORMAT_VERSION};
     for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
         rig->wire.handler->peer_up(rig->wire.ctx, &hello, (enum wire_channel)i);
@@ -158,4 +166,97 @@ static inline void rig_fini(struct rig *rig)
     mem_disk_crash(rig->disk);
     mem_disk_free(rig->disk);
     fake_clock_fini(&rig->clock);
+}
+
+/* Node 1 leads partition 0 in epoch 1; node 2, in another region, is the other voter. */
+static inline struct partition *rig_lead(struct rig *rig)
+{
+    struct partition *p = partition_find(rig->node, rig->topic_id, 0);
+    struct replica_rule both = {NODE_BIT(1) | NODE_BIT(2), 0, 2, -1};
+    struct replica_spec spec = {.epoch = 1,
+                                .leader = 1,
+                                .leader_start = 1,
+                                .config = both,
+                                .recover = both,
+                                .activated = true,
+                                .lossy_start = -1,
+                                .member_count = 2,
+                                .members = {{1, 1, 0, 0}, {2, 1, 0, 1}}};
+    struct replica_out out = {0};
+
+    replica_assign(&p->replica, node_now_ms(rig->node), &spec, &out);
+    partition_run(p, &out, NULL, NULL);
+    replica_out_fini(&out);
+    rig_settle(rig);
+    assert_int_equal(p->replica.role, REPLICA_SERVING);
+    return p;
+}
+
+/* A producer's batch of one record comes in. */
+static inline void rig_produce(struct rig *rig, struct partition *p)
+{
+    struct batch_builder builder = {0};
+    struct replica_out out = {0};
+    struct batch_info info;
+    bool duplicate;
+
+    batch_builder_init(&builder);
+    batch_builder_add(&builder, (struct slice){0}, slice_text("value"), 1);
+    struct chunk chunk = chunk_copy(batch_builder_finish(&builder, -1, -1, -1));
+    assert_int_equal(batch_check(chunk_slice(chunk), &info), 0);
+    replica_reach(&p->replica, NODE_BIT(1) | NODE_BIT(2));
+    assert_int_equal(replica_produce(&p->replica, node_now_ms(rig->node), &info, &duplicate, &out),
+                     0);
+    batch_patch(chunk.blob->bytes + (chunk.base - chunk.blob->bytes), info.base_offset,
+                info.leader_epoch);
+    partition_run(p, &out, &info, &chunk);
+    replica_out_fini(&out);
+    chunk_drop(&chunk);
+    batch_builder_fini(&builder);
+    rig_settle(rig);
+}
+
+static inline void rig_frame(struct rig *rig, uint16_t type, const ProtobufCMessage *message)
+{
+    struct buf head = {0};
+
+    (void)protobuf_c_message_pack(message,
+                                  buf_extend(&head, protobuf_c_message_get_packed_size(message)));
+    rig->wire.handler->peer_frame(rig->wire.ctx, 2, WIRE_CONTROL, type, buf_slice(&head),
+                                  (struct chunk){0});
+    buf_fini(&head);
+    rig_settle(rig);
+}
+
+/* Node 2 answers the fence of epoch 1: its log ends at `leo`, all of it of that epoch. */
+static inline void rig_answer(struct rig *rig, int64_t leo)
+{
+    Tern__Mesh__Answers__Answer answer = TERN__MESH__ANSWERS__ANSWER__INIT;
+    Tern__Mesh__Answers__Answer *list[] = {&answer};
+    Tern__Mesh__Answers answers = TERN__MESH__ANSWERS__INIT;
+
+    answer.topic_id = (ProtobufCBinaryData){sizeof rig->topic_id.bytes, rig->topic_id.bytes};
+    answer.epoch = 1;
+    answer.incarnation = 1;
+    answer.synced = leo > 0 ? 1 : 0;
+    answer.leo = leo;
+    answers.answers = list;
+    answers.n_answers = 1;
+    rig_frame(rig, MESH_ANSWERS, &answers.base);
+}
+
+/* Node 2 acknowledges all below `leo` in epoch 1. */
+static inline void rig_ack(struct rig *rig, int64_t leo)
+{
+    Tern__Mesh__Acks__Ack ack = TERN__MESH__ACKS__ACK__INIT;
+    Tern__Mesh__Acks__Ack *list[] = {&ack};
+    Tern__Mesh__Acks acks = TERN__MESH__ACKS__INIT;
+
+    ack.topic_id = (ProtobufCBinaryData){sizeof rig->topic_id.bytes, rig->topic_id.bytes};
+    ack.epoch = 1;
+    ack.leo = leo;
+    acks.incarnation = 1;
+    acks.acks = list;
+    acks.n_acks = 1;
+    rig_frame(rig, MESH_ACKS, &acks.base);
 }
