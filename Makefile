@@ -98,7 +98,7 @@ format:
 format-check:
 	$(Q)clang-format-14 --dry-run --Werror $(FORMATTED) && echo "format: clean"
 tidy: $(PROTO_H)
-	$(Q)clang-tidy-14 --quiet $(SRC) -- -std=c11 -D_GNU_SOURCE $(INC) 2>/dev/null
+	$(Q)printf '%s\n' $(SRC) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet --warnings-as-errors="*" "$$@" -- -std=c11 -D_GNU_SOURCE $(INC) 2>/dev/null' sh && echo "tidy: clean"
 clean:
 	rm -rf build
 

@@ -40,9 +40,9 @@ struct request {
     bool leased; /* its answer may only leave while this node holds its lease */
     struct kafka_out out;
     uint64_t begun_us;
-    struct timer timer;                      /* for the handler */
-    void (*cancel)(struct request *request); /* the node closes: give things back, no answer */
-    void *state;                             /* the handler's */
+    struct timer timer;                 /* for the handler */
+    void (*cancel)(struct request *rq); /* the node closes: give things back, no answer */
+    void *state;                        /* the handler's */
 };
 
 void conn_opened(void *ctx, struct wire_client *client);
@@ -54,9 +54,9 @@ void conns_resume(struct node *node);
 void conns_close(struct node *node);
 
 /* Encodes and queues the answer; ends the request. */
-void request_reply(struct request *request, const void *response);
+void request_reply(struct request *rq, const void *response);
 /* Ends it without an answer; with a reason the connection is closed. */
-void request_end(struct request *request, const char *close_reason);
+void request_end(struct request *rq, const char *close_reason);
 
 /* The one question about rights; the schema of each API names resource and operation. Allows
  * everything until there are users (a later stage). */
@@ -65,15 +65,15 @@ bool authorize(const struct request *request, enum kafka_resource resource, stru
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
-void api_produce(struct request *request);
-void api_fetch(struct request *request);
-void api_list_offsets(struct request *request);
-void api_metadata(struct request *request);
-void api_api_versions(struct request *request);
-void api_create_topics(struct request *request);
-void api_delete_topics(struct request *request);
-void api_init_producer_id(struct request *request);
-void api_offset_for_leader_epoch(struct request *request);
+void api_produce(struct request *rq);
+void api_fetch(struct request *rq);
+void api_list_offsets(struct request *rq);
+void api_metadata(struct request *rq);
+void api_api_versions(struct request *rq);
+void api_create_topics(struct request *rq);
+void api_delete_topics(struct request *rq);
+void api_init_producer_id(struct request *rq);
+void api_offset_for_leader_epoch(struct request *rq);
 
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);

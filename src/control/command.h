@@ -101,4 +101,4 @@ struct command_result {
 };
 int command_result_read(struct slice bytes, struct command_result *out) TERN_MUST_USE;
 /* For logs: a short name of a packed command ("fence", "create_topic"); static string. */
-const char *command_name(struct slice command);
+const char *command_name(struct slice bytes);

@@ -180,7 +180,7 @@ void control_free(struct control *control);
 /* Applies one command. Never fails: a command that can't be done leaves the state and says so in
  * the result (message CommandResult, appended to out_result). A repeated dedup key gives the
  * result of the first time. Changes are appended. */
-void control_apply(struct control *control, uint64_t index, struct slice command,
+void control_apply(struct control *control, uint64_t index, struct slice bytes,
                    struct buf *out_result, struct control_changes *changes);
 /* A format version (see control_snapshot_version), then proto/control.proto, message Snapshot. */
 void control_snapshot(const struct control *control, struct buf *out);

@@ -190,8 +190,8 @@ void apply_activated(struct apply *a, const struct command *command);
 /* nodes.c */
 void apply_found(struct apply *a, const struct command *command);
 void apply_register(struct apply *a, const struct command_registration *r);
-void apply_fence(struct apply *a, uint32_t node, bool set);
-void apply_full(struct apply *a, uint32_t node, bool set);
+void apply_fence(struct apply *a, uint32_t id, bool set);
+void apply_full(struct apply *a, uint32_t id, bool set);
 
 /* topics.c */
 void apply_create_topic(struct apply *a, const struct command *command);

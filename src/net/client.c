@@ -247,7 +247,7 @@ static int greet(struct client *client, char why[CLIENT_WHY])
     uint64_t now = now_ms();
     uint32_t left_ms = now < client->deadline_ms ? (uint32_t)(client->deadline_ms - now) : 0;
     struct slice answer;
-    int said;
+    int said = 0;
 
     put_be32(hello, ADMIN_MAGIC);
     put_be32(hello + 4, ADMIN_FORMAT_VERSION);

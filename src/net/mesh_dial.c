@@ -52,6 +52,7 @@ static const struct addrinfo *choose(const struct addrinfo *found, uint32_t atte
     for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
         count++;
     }
+    CHECK(count > 0);
     for (uint32_t i = attempt % count; i > 0; i--) {
         chosen = chosen->ai_next;
     }

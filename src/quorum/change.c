@@ -107,7 +107,7 @@ bool quorum_change_step(struct quorum *quorum)
     case CHANGE_NEXT:
         if (!quorum_leads(quorum)) {
             /* A controller that took itself out has done what it was asked for. */
-            rv = next_call(quorum, &nothing);
+            (void)next_call(quorum, &nothing);
             change_end(quorum, nothing ? 0 : TERN_ETIMEDOUT);
             return true;
         }

@@ -84,7 +84,7 @@ struct quorum_proposal {
 };
 /* Takes a copy of the command; goes to the controller wherever it is, again after a change of
  * controller, until it is done or the time is over. `done` never from inside. */
-void quorum_submit(struct quorum *quorum, struct slice command, struct quorum_proposal *proposal);
+void quorum_submit(struct quorum *quorum, struct slice bytes, struct quorum_proposal *proposal);
 void quorum_cancel(struct quorum *quorum, struct quorum_proposal *proposal); /* no done */
 
 /* Proof that this node was controller after the call: a majority confirmed its term. status 0 or
