@@ -84,12 +84,15 @@ struct partition {
     struct node *node;
     struct replica replica;
     struct store_log *log;
-    struct link dirty;    /* in node.dirty: something below is to be sent */
-    struct link ticking;  /* in node.ticking */
-    struct link appends;  /* produce waiters, ascending by end offset */
-    struct link watchers; /* parked fetches and the like */
-    struct link reads;    /* struct ship_read */
-    struct link doomed;   /* in node.doomed */
+    struct link dirty;             /* in node.dirty: something below is to be sent */
+    struct link ticking;           /* in node.ticking */
+    struct link appends;           /* produce waiters, ascending by end offset */
+    struct link watchers;          /* parked fetches and the like */
+    struct link reads;             /* struct ship_read */
+    struct link doomed;            /* in node.doomed */
+    struct link stuck;             /* in node.stuck */
+    struct write_token *stuck_cut; /* refused by the store: damage is in the way; NULL: none */
+    uint64_t stuck_ms;             /* when it was tried last */
     node_set push_to;
     node_set mark_to;
     node_set fence_to;
@@ -122,6 +125,8 @@ void partition_drop(struct partition *p);
 void partition_drop_later(struct partition *p);
 void partitions_erase(struct node *node, uint32_t count);
 void partitions_free_doomed(struct node *node); /* no I/O */
+/* Tries the cuts again that damage was in the way of. */
+void partitions_retry_cuts(struct node *node, uint64_t now_ms);
 /* Gives memory back, no I/O. */
 void partition_free(struct partition *p);
 /* The writes that nobody will tell of any more: the node closes. */
@@ -232,6 +237,7 @@ struct node {
     uint64_t awake_us; /* when it came back from having been away; 0: never was */
     uint64_t repeated_us;
     struct link doomed; /* partitions without a topic, still on disk */
+    struct link stuck;  /* partitions whose cut is to be tried again */
     uint64_t tuned_us;
     uint32_t repeat_round;
     struct link catch_up; /* struct ship_read that wait for their turn to read */

@@ -9,6 +9,7 @@
 #include "base/trace.h"
 
 #define PRODUCERS_SAVE_BYTES ((uint64_t)16 << 20)
+#define CUT_RETRY_MS         5000
 
 /* One write of a partition that waits for its fsync. Pooled per process: as many as ever waited. */
 struct write_token {
@@ -17,6 +18,7 @@ struct write_token {
     struct partition *partition;
     enum replica_effect_kind kind;
     int64_t value;
+    bool committed;        /* of a restart */
     uint32_t pushed_by;    /* whose push it came with; 0: nobody's */
     enum wire_channel via; /* by which it came */
     uint64_t pushed_bytes; /* received from it up to the end of that push */
@@ -43,17 +45,66 @@ static void token_free(struct write_token *token)
     free(token);
 }
 
+/* ---- a cut whose place is damaged -------------------------------------------------------------- */
+
+/* Nothing has changed on disk, and the replica must not count with records that it was told to cut:
+ * it stays in the middle of its cut, takes, answers and acknowledges nothing, and tries again, since
+ * what is damaged may be mended. One bad sector is no reason to end the node, which would meet it
+ * again after every start. */
+static void cut_refused(struct write_token *token)
+{
+    struct partition *p = token->partition;
+
+    if (p->stuck_ms == 0) {
+        trace_error(
+            "event=cut_failed partition=%d to=%lld what=\"the place is damaged: the replica "
+            "takes no part until it is mended\"",
+            p->key.partition, (long long)token->value);
+    }
+    p->stuck_ms = node_now_ms(p->node);
+    p->stuck_cut = token;
+    queue_push(&p->node->stuck, &p->stuck);
+}
+
+static void cut(struct partition *p, struct write_token *token)
+{
+    if (token->kind == EFFECT_TRUNCATE) {
+        store_truncate(p->log, token->value, false, &token->req);
+    } else {
+        store_restart(p->log, token->value, token->committed, &token->req);
+    }
+}
+
+void partitions_retry_cuts(struct node *node, uint64_t now_ms)
+{
+    QUEUE_EACH (each, &node->stuck) {
+        struct partition *p = CONTAINER_OF(each, struct partition, stuck);
+        if (now_ms - p->stuck_ms >= CUT_RETRY_MS) {
+            struct write_token *token = p->stuck_cut;
+            p->stuck_cut = NULL;
+            link_remove(&p->stuck);
+            cut(p, token);
+        }
+    }
+}
+
 static void written(struct store_req *req, int status)
 {
     struct write_token *token = CONTAINER_OF(req, struct write_token, req);
     struct partition *p = token->partition;
     struct node *node = p->node;
 
-    if (status != 0) {
+    bool is_cut = token->kind == EFFECT_TRUNCATE || token->kind == EFFECT_RESTART;
+    if (status == TERN_EDAMAGED && is_cut && !p->deleting) {
+        cut_refused(token);
+        return;
+    }
+    if (status != 0 && !(is_cut && p->deleting)) {
         node_die(node, status, "a journal write was not made durable");
         token_free(token);
         return;
     }
+    p->stuck_ms = is_cut ? 0 : p->stuck_ms;
     if (token->pushed_by != 0) {
         struct peer *peer = &node->peers[token->pushed_by];
         struct flow *flow = &peer->flows[token->via];
@@ -197,6 +248,11 @@ static void forget(struct partition *p)
         link_remove(&p->ticking);
     }
     ship_reads_abandon(p);
+    if (p->stuck_cut != NULL) {
+        token_free(p->stuck_cut);
+        p->stuck_cut = NULL;
+        link_remove(&p->stuck);
+    }
     p->deleting = true;
 }
 
@@ -602,13 +658,14 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
         trace_info("event=truncate partition=%d epoch=%d to=%lld", p->key.partition,
                    p->replica.promised, (long long)effect->offset);
         cut_off(p, effect->offset);
-        store_truncate(p->log, effect->offset, false,
-                       &token_new(p, EFFECT_TRUNCATE, effect->offset)->req);
+        cut(p, token_new(p, EFFECT_TRUNCATE, effect->offset));
         break;
-    case EFFECT_RESTART:
-        store_restart(p->log, effect->offset, effect->flag,
-                      &token_new(p, EFFECT_RESTART, effect->offset)->req);
+    case EFFECT_RESTART: {
+        struct write_token *token = token_new(p, EFFECT_RESTART, effect->offset);
+        token->committed = effect->flag;
+        cut(p, token);
         break;
+    }
     case EFFECT_LOG_START:
         save_producers(p); /* what is deleted now can't be read again to rebuild it */
         store_log_start(p->log, effect->offset,

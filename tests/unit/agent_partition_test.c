@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Partitions of one node: hosted, dropped, written. */
+#include <stdio.h>
+
 #include "base/trace.h"
 #include "tests/unit/agent_rig.h"
+
+#define STORE_PATH   256
+#define SEGMENT_HEAD 64 /* bytes before the first batch */
 
 static void count_one(void *ctx, struct store_log *log)
 {
@@ -99,11 +104,58 @@ static void a_key_that_comes_back_gets_a_log_of_its_own(void **state)
     rig_fini(&rig);
 }
 
+static void find_segment(void *ctx, const char *path, uint64_t size)
+{
+    char *out = ctx;
+
+    (void)size;
+    if (strstr(path, ".log") != NULL) {
+        (void)snprintf(out, STORE_PATH, "%s", path);
+    }
+}
+
+/* The node goes on, the replica takes no part until the place is mended. */
+static void a_cut_that_damage_is_in_the_way_of_waits(void **state)
+{
+    struct rig rig;
+    char path[STORE_PATH] = "";
+    Tern__Mesh__Push push = TERN__MESH__PUSH__INIT;
+
+    (void)state;
+    rig_init(&rig);
+    struct partition *p = rig_lead(&rig);
+    for (int i = 0; i < 3; i++) {
+        rig_produce(&rig, p);
+    }
+    mem_disk_each(rig.disk, find_segment, path);
+    assert_true(mem_disk_flip(rig.disk, path, SEGMENT_HEAD + 16, 0)); /* the first batch's magic */
+    push.topic_id = (ProtobufCBinaryData){sizeof rig.topic_id.bytes, rig.topic_id.bytes};
+    push.epoch = 2;
+    push.from_offset = 1;
+    push.truncate = true;
+    rig_frame(&rig, MESH_PUSH, &push.base);
+    assert_int_equal(p->replica.promised, 2);
+    assert_true(p->replica.truncating);
+    assert_int_equal(store_state(p->log)->leo, 3);
+    fake_clock_run(&rig.clock, 6000000); /* it tries again, in vain */
+    rig_settle(&rig);
+    assert_true(p->replica.truncating);
+    assert_int_equal(rig.wire.sent[WIRE_CONTROL][MESH_ANSWERS], 0);
+    assert_true(mem_disk_flip(rig.disk, path, SEGMENT_HEAD + 16, 0));
+    fake_clock_run(&rig.clock, 6000000);
+    rig_settle(&rig);
+    assert_false(p->replica.truncating);
+    assert_int_equal(store_state(p->log)->leo, 1);
+    assert_true(rig.wire.sent[WIRE_CONTROL][MESH_ANSWERS] > 0);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitions_without_a_topic_are_erased_a_few_at_a_time),
         cmocka_unit_test(what_a_restart_left_of_a_deleted_topic_is_erased_then),
+        cmocka_unit_test(a_cut_that_damage_is_in_the_way_of_waits),
         cmocka_unit_test(a_key_that_comes_back_gets_a_log_of_its_own),
     };
 
