@@ -219,7 +219,8 @@ static void view_of(struct controller *c, struct decide_view *view)
         if (id == node->o.node_id) {
             *n = (struct decide_node){.reachable = true,
                                       .registered = node_is_current(node) && !node->stopping,
-                                      .full = !store_writable(node->store)};
+                                      .full = !store_writable(node->store),
+                                      .applied_index = node->control->applied_index};
             continue;
         }
         n->silent_ms = peer_silent_us(node, id) / 1000;
@@ -227,6 +228,7 @@ static void view_of(struct controller *c, struct decide_view *view)
             peer->heard_us != 0 ? peer_reachable(node, id) : n->silent_ms < view->suspicion_ms;
         n->registered = known->id != 0 && peer->ready && peer->start_number == known->start_number;
         n->full = peer->full;
+        n->applied_index = peer->up[WIRE_CONTROL] ? peer->applied_index : 0;
     }
 }
 

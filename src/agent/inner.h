@@ -101,6 +101,7 @@ struct partition {
     uint32_t ack_to; /* 0: none */
     int32_t ack_epoch;
     int64_t ack_offset;
+    uint64_t unled_ms; /* since then it is to lead by the control state, and does not; 0: no */
     bool rebuilding;
     bool deleting;
     struct store_read rebuild;
@@ -143,6 +144,8 @@ void partition_repeat_reports(struct partition *p, bool voters);
 /* Leads, but the policy wants another region first: the controller waits to hear that a voter there
  * has caught up. */
 bool partition_leads_elsewhere(const struct partition *p);
+/* It is assigned to lead and can't, for t: the controller must hear that (rule 12). */
+void partition_watch_role(struct partition *p, uint64_t now_ms);
 void partition_tick(struct partition *p, uint64_t now_ms);
 
 /* ---- peers (liveness.c) ---------------------------------------------------------------------- */

@@ -283,6 +283,7 @@ static void repeat_reports(struct node *node, uint64_t now_us)
     bool round = node->repeat_round++ % VOTERS_EVERY == 0;
     for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
         ledger_watch_breach(p);
+        partition_watch_role(p, now_us / 1000);
         bool voters = round && partition_leads_elsewhere(p);
         if (voters || p->caught_up != 0 || p->replica.leader_hw < p->replica.leo) {
             partition_repeat_reports(p, voters);

@@ -616,6 +616,21 @@ void partition_repeat_reports(struct partition *p, bool voters)
     }
 }
 
+void partition_watch_role(struct partition *p, uint64_t now_ms)
+{
+    const struct replica *r = &p->replica;
+    bool assigned = r->spec.leader == r->self && r->spec.epoch > 0 && r->start_number != 0 &&
+                    r->spec.leader_start == r->start_number;
+
+    if (!assigned || r->role != REPLICA_FOLLOWING) {
+        p->unled_ms = 0;
+    } else if (p->unled_ms == 0) {
+        p->unled_ms = now_ms;
+    } else if (now_ms - p->unled_ms >= 2 * (uint64_t)peer_suspicion_ms(p->node, NULL)) {
+        report(p, REPORT_NO_QUORUM, 0);
+    }
+}
+
 static void role_changed(struct partition *p)
 {
     trace_debug("event=role partition=%d epoch=%d role=%s leo=%lld", p->key.partition,

@@ -145,6 +145,20 @@ static void sweep(struct round *r)
     }
 }
 
+/* Heartbeats come, and yet it does not do what the control log says. */
+static bool is_behind(const struct round *r, uint32_t n)
+{
+    struct decide_memory *memory = r->memory;
+    uint64_t applied = r->view->nodes[n].applied_index;
+
+    if (applied == 0 || applied >= memory->mark_index[n] || !r->view->nodes[n].reachable) {
+        memory->mark_index[n] = r->control->applied_index;
+        memory->mark_ms[n] = r->view->now_ms;
+        return false;
+    }
+    return r->view->now_ms - memory->mark_ms[n] >= 2 * r->view->suspicion_ms;
+}
+
 static void note_nodes(struct round *r)
 {
     node_set alive = control_alive(r->control);
@@ -154,6 +168,10 @@ static void note_nodes(struct round *r)
         const struct control_node *node = &r->control->nodes[n];
         bool usable = (alive & NODE_BIT(n)) != 0 && seen->reachable && seen->registered;
         bool well = usable && !node->full && !seen->full;
+        if (is_behind(r, n)) {
+            r->behind |= NODE_BIT(n);
+            well = false;
+        }
         r->usable |= usable ? NODE_BIT(n) : 0;
         r->writable |= well ? NODE_BIT(n) : 0;
         if (node->id != 0) {

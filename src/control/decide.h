@@ -10,15 +10,17 @@
 
 /* What the controller knows about one node now. */
 struct decide_node {
-    bool reachable;     /* heard within its suspicion time */
-    uint64_t silent_ms; /* since it was last heard */
-    bool registered;    /* its present start is registered: it may lead */
-    bool full;          /* told below its disk reserve */
+    bool reachable;         /* heard within its suspicion time */
+    uint64_t silent_ms;     /* since it was last heard */
+    bool registered;        /* its present start is registered: it may lead */
+    bool full;              /* told below its disk reserve */
+    uint64_t applied_index; /* of the control log, as it said last; 0: not known */
 };
 
 enum decide_report_kind {
-    REPORT_NO_QUORUM,     /* a candidate or leader lacks its quorum and has resigned; `reaches` says
-                             whom it hears, itself included; repeated until it leads a newer epoch */
+    REPORT_NO_QUORUM,     /* a candidate or leader lacks its quorum, or cannot become leader;
+                             `reaches` says whom it hears, itself included; repeated until it leads
+                             a newer epoch */
     REPORT_REGION_SILENT, /* `nodes` have not acknowledged a sync topic for `millis`; repeated
                              while it lasts */
     REPORT_LEARNER_READY, /* `nodes` (followers of any kind: learners, voters, voters of a newer
@@ -66,8 +68,9 @@ void decide_memory_free(struct decide_memory *memory);
  *   1. a silent node is fenced, one that is back is unfenced, a full one hands its leaders away;
  *      then nothing else in this round, because leaders move by that alone;
  *   2. a partition without a leader that can serve gets one as soon as a quorum is possible;
- *   3. a leader that reports no quorum is replaced, not more often than once in D; an epoch that
- *      is not activated within 2 D goes back to the last activated config;
+ *   3. a leader that reports no quorum is replaced, not more often than once in D, and so is one
+ *      that is heard and has not applied its assignment for 2 D; an epoch that is not activated
+ *      within 2 D goes back to the last activated config;
  *   4. sync, ack 3, on_region_loss degrade: a region silent for region_loss_after_ms stops to
  *      count (its replicas become learners), the ledger is opened before;
  *   5. async, failover auto: a home silent for failover_after_ms whose leases have run out is

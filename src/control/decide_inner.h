@@ -38,8 +38,11 @@ struct watch {
 struct decide_memory {
     struct watch *watches;
     uint64_t well_since_ms[WIRE_NODES_MAX]; /* 0: not well */
-    uint64_t tokens_ms;                     /* when tokens were last added */
-    uint32_t tokens;                        /* moves for the better that may be made now */
+    /* How far the control log was at some moment; a node that is not there 2 D later is behind. */
+    uint64_t mark_index[WIRE_NODES_MAX];
+    uint64_t mark_ms[WIRE_NODES_MAX];
+    uint64_t tokens_ms; /* when tokens were last added */
+    uint32_t tokens;    /* moves for the better that may be made now */
     uint64_t swept_ms;
 };
 
@@ -49,6 +52,7 @@ struct round {
     struct decide_memory *memory;
     node_set usable;   /* registered, not fenced, heard by the controller */
     node_set writable; /* of those, not full */
+    node_set behind;   /* heard, but they do not apply the control log */
     node_set region_nodes[CONTROL_REGIONS_MAX];
     uint32_t leads[WIRE_NODES_MAX];
     uint32_t load[WIRE_NODES_MAX]; /* counted when first needed */

@@ -25,7 +25,8 @@ static uint32_t choose(const struct round *r, const struct subject *s,
 {
     const struct watch *w = s->watch;
     node_set failed = w != NULL ? w->failed : 0;
-    node_set tries[] = {r->usable & ~failed, r->usable & ~NODE_BIT(s->p->leader), r->usable};
+    node_set tries[] = {r->usable & ~failed & ~r->behind, r->usable & ~NODE_BIT(s->p->leader),
+                        r->usable};
     bool patient =
         w != NULL && r->view->now_ms - w->assigned_ms < ALL_FAILED_WAIT * r->view->suspicion_ms;
     size_t count = failed == 0 || patient ? 1 : ARRAY_COUNT(tries);
@@ -157,6 +158,16 @@ static bool stuck(struct round *r, struct subject *s)
     return r->view->now_ms - watch->seen_ms >= 2 * r->view->suspicion_ms;
 }
 
+/* Rule 12: an epoch that its leader has not heard of for so long will not serve. */
+static bool unserved(const struct round *r, const struct subject *s)
+{
+    uint32_t leader = s->p->leader;
+
+    return (r->behind & NODE_BIT(leader)) != 0 &&
+           s->p->assigned_index > r->view->nodes[leader].applied_index &&
+           s->p->assigned_index <= r->memory->mark_index[leader];
+}
+
 bool decide_repair(struct round *r, struct subject *s)
 {
     forgive(r, s);
@@ -166,6 +177,12 @@ bool decide_repair(struct round *r, struct subject *s)
         }
         (void)give_up_home(r, s);
         return true; /* nothing else makes sense without a leader */
+    }
+    if (unserved(r, s)) {
+        struct watch *watch = decide_watch(r, s);
+        watch->no_quorum = true;
+        watch->failed |= NODE_BIT(s->p->leader);
+        watch->failed_ms = r->view->now_ms;
     }
     if ((s->watch != NULL && s->watch->no_quorum) || stuck(r, s)) {
         if (!backed_off(r, s)) {

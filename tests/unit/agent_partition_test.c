@@ -150,12 +150,36 @@ static void a_cut_that_damage_is_in_the_way_of_waits(void **state)
     rig_fini(&rig);
 }
 
+/* Assigned to lead, and it can't: a higher epoch is promised already. The controller hears of it. */
+static void an_assigned_leader_that_cannot_lead_says_so(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    struct partition *p = partition_find(rig.node, rig.topic_id, 0);
+    struct replica_out out = {0};
+    struct replica_spec spec = {.epoch = 1, .leader = 1, .leader_start = 1, .lossy_start = -1};
+    replica_on_fence(&p->replica, 1, 2, 4, &out);
+    replica_assign(&p->replica, 1, &spec, &out);
+    partition_run(p, &out, NULL, NULL);
+    replica_out_fini(&out);
+    partition_watch_role(p, 1000);
+    partition_watch_role(p, 1900);
+    assert_int_equal(rig.node->report_count, 0);
+    partition_watch_role(p, 2000 + 2 * 3000);
+    assert_int_equal(rig.node->report_count, 1);
+    assert_int_equal(rig.node->reports[0].kind, REPORT_NO_QUORUM);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitions_without_a_topic_are_erased_a_few_at_a_time),
         cmocka_unit_test(what_a_restart_left_of_a_deleted_topic_is_erased_then),
         cmocka_unit_test(a_cut_that_damage_is_in_the_way_of_waits),
+        cmocka_unit_test(an_assigned_leader_that_cannot_lead_says_so),
         cmocka_unit_test(a_key_that_comes_back_gets_a_log_of_its_own),
     };
 

@@ -245,6 +245,77 @@ static void a_leader_without_a_quorum_is_replaced_with_back_off(void **state)
     assert_int_equal(p->epoch, 4);
 }
 
+/* All have applied everything, but this one has not. */
+static void applied(struct scene *s, uint32_t behind, uint64_t index)
+{
+    for (uint32_t n = 1; n <= 3; n++) {
+        s->view.nodes[n].applied_index = n == behind ? index : s->f.control->applied_index;
+    }
+}
+
+static void a_leader_that_does_not_apply_its_assignment_is_replaced_after_2_d(void **state)
+{
+    struct scene *s = *state;
+    uint64_t before = s->f.control->applied_index;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(p->leader, 1);
+    applied(s, 1, before); /* its heartbeats come, but the assignment has not arrived */
+    assert_string_equal(round_of(s), "");
+    pass(s, 2 * D - 1);
+    assert_string_equal(round_of(s), "");
+    pass(s, 1);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 2);
+    assert_false(s->f.control->nodes[1].fenced);
+    applied(s, 1, before);
+    pass(s, 20 * D); /* forgiven meanwhile, but still behind */
+    report(s, REPORT_NO_QUORUM, t, NODE_BIT(2), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 3);
+}
+
+static void who_applies_late_but_applies_keeps_its_partitions(void **state)
+{
+    struct scene *s = *state;
+    uint64_t before = s->f.control->applied_index;
+    struct control_topic *t = payments(s);
+
+    applied(s, 1, before);
+    for (int i = 0; i < 10; i++) {
+        assert_string_equal(round_of(s), "");
+        pass(s, D);
+        applied(s, 1, s->f.control->applied_index); /* it gets there ... */
+        assert_string_equal(round_of(s), "");
+        (void)control_fixture_topic(&s->f,
+                                    i == 0   ? "other"
+                                    : i == 1 ? "third"
+                                             : "fourth",
+                                    &t->policy, 1); /* ... and there is more */
+        applied(s, 1, s->f.control->applied_index - 1);
+    }
+    assert_int_equal(t->partitions[0].leader, 1);
+}
+
+/* What it leads since before it is not taken from it: that it serves. */
+static void a_node_that_is_behind_keeps_what_it_knew(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    uint64_t known = s->f.control->applied_index;
+    struct policy policy = control_fixture_sync();
+    struct control_topic *later = control_fixture_topic(&s->f, "later", &policy, 1);
+
+    assert_int_equal(later->partitions[0].leader, 1);
+    applied(s, 1, known);
+    assert_string_equal(round_of(s), "");
+    pass(s, 2 * D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(t->partitions[0].leader, 1);
+    assert_int_equal(later->partitions[0].leader, 2);
+}
+
 static void reports_of_old_epochs_and_strangers_are_ignored(void **state)
 {
     struct scene *s = *state;
@@ -728,6 +799,9 @@ int main(void)
         SCENE(a_full_node_leads_nothing),
         SCENE(a_partition_gets_a_leader_when_a_quorum_is_possible_again),
         SCENE(a_leader_without_a_quorum_is_replaced_with_back_off),
+        SCENE(a_leader_that_does_not_apply_its_assignment_is_replaced_after_2_d),
+        SCENE(who_applies_late_but_applies_keeps_its_partitions),
+        SCENE(a_node_that_is_behind_keeps_what_it_knew),
         SCENE(reports_of_old_epochs_and_strangers_are_ignored),
         SCENE(a_config_that_is_not_activated_in_time_is_dropped),
         SCENE(ack_3_degrades_and_is_restored),
