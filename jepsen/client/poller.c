@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One consumer, which is one logical process: it polls, now and then takes other partitions, and sometimes crashes. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+struct polling {
+    const struct options *o;
+    struct dice dice;
+    rd_kafka_t *kafka;
+    rd_kafka_queue_t *queue;
+    int id;
+    int64_t next[KEYS_MAX]; /* offset behind the last one read; -1: never read */
+    uint64_t assign_ns;
+    uint64_t crash_ns;
+};
+
+static void begin(struct polling *p)
+{
+    rd_kafka_conf_t *conf = client_conf(p->o);
+    char group[64];
+    char why[256];
+
+    (void)snprintf(group, sizeof group, "jepsen-%d", p->id);
+    client_set(conf, "group.id", group); /* librdkafka wants one; offsets are kept by ourselves */
+    client_set(conf, "enable.auto.commit", "false");
+    client_set(conf, "enable.auto.offset.store", "false");
+    client_set(conf, "auto.offset.reset", "earliest");
+    client_set(conf, "check.crcs", "true");
+    client_set(conf, "fetch.wait.max.ms", "100");
+    client_set(conf, "fetch.error.backoff.ms", "50");
+    p->kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (p->kafka == NULL) {
+        complain("%s", why);
+        exit(1);
+    }
+    (void)rd_kafka_poll_set_consumer(p->kafka);
+    p->queue = rd_kafka_queue_get_consumer(p->kafka);
+}
+
+static void end(struct polling *p)
+{
+    rd_kafka_queue_destroy(p->queue);
+    rd_kafka_destroy_flags(p->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static int key_index(const struct options *o, const char *topic, int32_t partition)
+{
+    for (int n = 0; n < o->key_count; n++) {
+        if (o->keys[n].partition == partition && strcmp(o->keys[n].topic, topic) == 0) {
+            return n;
+        }
+    }
+    return -1;
+}
+
+static int64_t where_from(struct polling *p, int key, bool all)
+{
+    uint64_t roll = dice_roll(&p->dice, 10);
+
+    if (all || roll == 0) {
+        return RD_KAFKA_OFFSET_BEGINNING;
+    }
+    if (roll < 7 && p->next[key] >= 0) {
+        return p->next[key];
+    }
+    return RD_KAFKA_OFFSET_END;
+}
+
+/* Some of the keys, or all of them from the beginning. */
+static void assign(struct polling *p, bool all)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(p->o->key_count);
+    uint64_t share = 20 + dice_roll(&p->dice, 80);
+    struct text names = {0};
+
+    text_add(&names, "[");
+    for (int n = 0; n < p->o->key_count; n++) {
+        const struct key *key = &p->o->keys[n];
+        if (all || dice_roll(&p->dice, 100) < share) {
+            rd_kafka_topic_partition_list_add(list, key->topic, key->partition)->offset =
+                where_from(p, n, all);
+            text_add(&names, "%s\"%s\"", names.len > 1 ? " " : "", key->name);
+        }
+    }
+    text_add(&names, "]");
+    log_op(now_ns(), p->id, "invoke", "assign", ", :value %s", names.bytes);
+    rd_kafka_resp_err_t error = rd_kafka_assign(p->kafka, list);
+    log_op(now_ns(), p->id, error == 0 ? "ok" : "info", "assign", ", :value %s", names.bytes);
+    rd_kafka_topic_partition_list_destroy(list);
+    free(names.bytes);
+    p->assign_ns = now_ns() + (3 + dice_roll(&p->dice, 20)) * 1000000000;
+}
+
+static void crash(struct polling *p)
+{
+    log_op(now_ns(), p->id, "invoke", "crash", ", :value nil");
+    end(p);
+    log_op(now_ns(), p->id, "info", "crash", ", :value nil");
+    p->id += 1000000;
+    begin(p);
+    assign(p, false);
+    p->crash_ns = now_ns() + (15 + dice_roll(&p->dice, 40)) * 1000000000;
+}
+
+#define BATCH_MAX 200
+
+/* Returns how many records were read. Nothing is written down of a poll that returned nothing. */
+static int poll_once(struct polling *p, bool final)
+{
+    rd_kafka_message_t *messages[BATCH_MAX];
+    struct text by_key[KEYS_MAX] = {0};
+    struct text value = {0};
+    struct text hw = {0};
+    uint64_t begun = now_ns();
+    ssize_t count = rd_kafka_consume_batch_queue(p->queue, 100, messages, BATCH_MAX);
+    int records = 0;
+
+    for (ssize_t n = 0; n < count; n++) {
+        const rd_kafka_message_t *m = messages[n];
+        int key = m->err == 0 ? key_index(p->o, rd_kafka_topic_name(m->rkt), m->partition) : -1;
+        if (key >= 0) {
+            int64_t v = payload_read(m->payload, m->len, p->o->keys[key].name);
+            const char *space = by_key[key].len > 0 ? " " : "";
+            if (v >= 0) {
+                text_add(&by_key[key], "%s[%" PRId64 " %" PRId64 "]", space, m->offset, v);
+            } else {
+                text_add(&by_key[key], "%s[%" PRId64 " nil]", space, m->offset);
+            }
+            p->next[key] = m->offset + 1;
+            records++;
+        }
+        rd_kafka_message_destroy(messages[n]);
+    }
+    for (int n = 0; n < p->o->key_count; n++) {
+        int64_t low = -1;
+        int64_t high = -1;
+        if (by_key[n].len == 0) {
+            continue;
+        }
+        text_add(&value, "%s\"%s\" [%s]", value.len > 0 ? ", " : "", p->o->keys[n].name,
+                 by_key[n].bytes);
+        if (rd_kafka_get_watermark_offsets(p->kafka, p->o->keys[n].topic, p->o->keys[n].partition,
+                                           &low, &high) == 0 &&
+            high >= 0) {
+            text_add(&hw, "%s\"%s\" %" PRId64, hw.len > 0 ? ", " : "", p->o->keys[n].name, high);
+        }
+        free(by_key[n].bytes);
+    }
+    if (records > 0) {
+        log_op(begun, p->id, "invoke", "poll", ", :value [[:poll {}]]");
+        log_op(now_ns(), p->id, "ok", "poll", ", :value [[:poll {%s}]]%s%s%s%s", value.bytes,
+               final ? ", :final true" : "", hw.len > 0 ? ", :hw {" : "",
+               hw.len > 0 ? hw.bytes : "", hw.len > 0 ? "}" : "");
+    }
+    free(value.bytes);
+    free(hw.bytes);
+    return records;
+}
+
+static void polling_init(struct polling *p, const struct options *o, int id)
+{
+    *p = (struct polling){.o = o, .id = id};
+    p->dice.state = o->seed * 7000003 + (uint64_t)id;
+    for (int n = 0; n < KEYS_MAX; n++) {
+        p->next[n] = -1;
+    }
+    begin(p);
+}
+
+void *poller_main(void *arg)
+{
+    const struct poller *poller = arg;
+    struct polling p;
+
+    polling_init(&p, poller->o, poller->o->run * 1000 + 900 + poller->number);
+    assign(&p, poller->number == 0); /* one of them follows everything from its beginning */
+    p.crash_ns = now_ns() + (15 + dice_roll(&p.dice, 40)) * 1000000000;
+    while (!ending) {
+        uint64_t now = now_ns();
+        if (poller->number != 0 && now > p.crash_ns) {
+            crash(&p);
+        } else if (poller->number != 0 && now > p.assign_ns) {
+            assign(&p, false);
+        }
+        (void)poll_once(&p, false);
+    }
+    end(&p);
+    return NULL;
+}
+
+/* ---- the last read -------------------------------------------------------------------------- */
+
+static bool ask_ends(struct polling *p, int64_t *ends, uint64_t until)
+{
+    struct text value = {0};
+
+    for (int n = 0; n < p->o->key_count; n++) {
+        int64_t low = 0;
+        while (rd_kafka_query_watermark_offsets(p->kafka, p->o->keys[n].topic,
+                                                p->o->keys[n].partition, &low, &ends[n],
+                                                2000) != 0) {
+            if (now_ns() > until) {
+                complain("the end of %s cannot be learned", p->o->keys[n].name);
+                free(value.bytes);
+                return false;
+            }
+        }
+        text_add(&value, "%s\"%s\" %" PRId64, n > 0 ? ", " : "", p->o->keys[n].name, ends[n]);
+        p->next[n] = low;
+    }
+    log_op(now_ns(), p->id, "invoke", "final-offsets", ", :value nil");
+    log_op(now_ns(), p->id, "ok", "final-offsets", ", :value {%s}", value.bytes);
+    free(value.bytes);
+    return true;
+}
+
+int final_read(const struct options *o)
+{
+    uint64_t until = now_ns() + (uint64_t)o->final_seconds * 1000000000;
+    int64_t ends[KEYS_MAX];
+    struct polling p;
+    int behind = 1;
+
+    polling_init(&p, o, o->run * 1000);
+    if (ask_ends(&p, ends, until)) {
+        assign(&p, true);
+        while (behind > 0 && now_ns() < until) {
+            (void)poll_once(&p, true);
+            behind = 0;
+            for (int n = 0; n < o->key_count; n++) {
+                behind += p.next[n] < ends[n];
+            }
+        }
+    }
+    end(&p);
+    return behind > 0 ? 1 : 0;
+}
