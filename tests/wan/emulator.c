@@ -22,7 +22,10 @@ enum {
     WRITE_BATCH = 64,
     COPY_BELOW = 8192, /* shorter frames move to memory of their size, longer ones keep theirs */
     EVENTS = 16,
-    SPIN_NS = 20000, /* what is due this soon is waited for without sleeping */
+    EARLY_NS = 15000, /* what is due this soon is due */
+    SPIN_NS = 30000,  /* what is due this soon is waited for without sleeping */
+    LEAD_NS_MAX = 150000,
+    LEAD_STEP_NS = 1000,
     REALTIME_PRIORITY = 10,
 };
 
@@ -37,7 +40,9 @@ struct emulator {
     int epoll;
     int timer;
     int signals;
-    uint64_t armed_ns;
+    uint64_t armed_ns; /* what the timer was armed for; 0: it is not */
+    uint64_t lead_ns;  /* a sleeper wakes late; the timer is set so much earlier */
+    uint64_t woken_ns; /* a packet that has woken us came before we saw it; 0: we were awake */
     uint64_t cpu_before_us;
     uint64_t counted_since_ns;
     bool stop;
@@ -96,7 +101,8 @@ static bool read_frame(struct emulator *e, uint32_t from)
         network->nodes[from].strays++;
         return true;
     }
-    link_offer(&network->links[from][to], now_ns(), own_piece(e, (size_t)len), &shape);
+    uint64_t now = e->woken_ns != 0 ? e->woken_ns : now_ns();
+    link_offer(&network->links[from][to], now, own_piece(e, (size_t)len), &shape);
     return true;
 }
 
@@ -106,8 +112,8 @@ static void deliver_link(struct emulator *e, uint32_t from, uint32_t to)
     struct link_piece *piece;
     uint64_t now = now_ns();
 
-    for (int i = 0; i < WRITE_BATCH && (piece = link_take(link, now)) != NULL; i++) {
-        network_note_late(e->network, now - piece->due_ns);
+    for (int i = 0; i < WRITE_BATCH && (piece = link_take(link, now + EARLY_NS)) != NULL; i++) {
+        network_note_late(e->network, now > piece->due_ns ? now - piece->due_ns : 0);
         if (write(e->doors[to].fd, piece->frame, piece->len) != (ssize_t)piece->len) {
             link->counters.delivered -= piece->segments;
             link->counters.delivered_bytes -= piece->wire_bytes;
@@ -127,6 +133,23 @@ static void deliver(struct emulator *e)
     }
 }
 
+/* The lead follows the median of how late the timer wakes us. */
+static void timer_fired(struct emulator *e)
+{
+    uint64_t ticks;
+
+    (void)!read(e->timer, &ticks, sizeof ticks);
+    if (e->armed_ns == 0) {
+        return;
+    }
+    if (now_ns() > e->armed_ns) {
+        e->lead_ns += e->lead_ns < LEAD_NS_MAX ? LEAD_STEP_NS : 0;
+    } else {
+        e->lead_ns -= e->lead_ns > 0 ? LEAD_STEP_NS : 0;
+    }
+    e->armed_ns = 0;
+}
+
 /* How long to sleep for events: 0 if something is due so soon that waking up would come too late,
  * else without end, with the timer armed. */
 static int timeout(struct emulator *e)
@@ -140,7 +163,7 @@ static int timeout(struct emulator *e)
         return 0;
     }
     if (due != e->armed_ns) {
-        uint64_t at = due - SPIN_NS;
+        uint64_t at = due - e->lead_ns;
         struct itimerspec when = {.it_value = {(time_t)(at / 1000000000), (long)(at % 1000000000)}};
         CHECK(timerfd_settime(e->timer, TFD_TIMER_ABSTIME, &when, NULL) == 0);
         e->armed_ns = due;
@@ -180,7 +203,6 @@ static void handle(struct emulator *e, const struct epoll_event *event)
 {
     enum source source = (enum source)(event->data.u64 >> 32);
     uint32_t index = (uint32_t)event->data.u64;
-    uint64_t ticks;
     int place;
 
     switch (source) {
@@ -189,8 +211,7 @@ static void handle(struct emulator *e, const struct epoll_event *event)
         }
         break;
     case FROM_TIMER:
-        (void)!read(e->timer, &ticks, sizeof ticks);
-        e->armed_ns = 0;
+        timer_fired(e);
         break;
     case FROM_CONTROL:
         place = control_accept(&e->control);
@@ -207,6 +228,18 @@ static void handle(struct emulator *e, const struct epoll_event *event)
         e->stop = true;
         break;
     }
+}
+
+static int wait(struct emulator *e, struct epoll_event *events)
+{
+    int patience = timeout(e);
+    uint64_t before = now_ns();
+
+    int count = epoll_wait(e->epoll, events, EVENTS, patience);
+    CHECK(count >= 0 || errno == EINTR);
+    uint64_t after = now_ns();
+    e->woken_ns = after - before > e->lead_ns ? after - e->lead_ns : 0;
+    return count;
 }
 
 static void settle(const struct emulator_options *options)
@@ -257,8 +290,7 @@ int emulator_run(struct network *network, struct door *doors,
                  network->seed, network->count, options->socket_path);
     (void)fflush(stdout);
     while (!e.stop) {
-        int count = epoll_wait(e.epoll, events, EVENTS, timeout(&e));
-        CHECK(count >= 0 || errno == EINTR);
+        int count = wait(&e, events);
         for (int i = 0; i < count; i++) {
             handle(&e, &events[i]);
             deliver(&e);
