@@ -12,3 +12,22 @@ $(B)/jepsen/disk/badblock: $(B)/jepsen/disk/badblock.o $(DISK_WIRE_O)
 disk-rigs: $(DISK_RIGS)
 disk-test: $(DISK_RIGS)
 	$(Q)TERN_BIN=$(abspath $(B)) jepsen/disk/disk_test $(ONLY)
+
+# A ternd that acknowledges what it has not synced: the power cuts must convict it.
+PLANTED_STORE_O := $(patsubst %.c,$(B)/planted/%.o,$(filter-out src/store/disk_real.c,$(wildcard src/store/*.c)))
+$(B)/planted/src/store/%.o: src/store/%.c | $(PROTO_H)
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) -DPLANT=PLANT_ACK_BEFORE_FSYNC -DTERN_MUTANT=MUTANT_ack_unsynced $(WARN) $(INC) -MMD -MP -c -o $@ $<
+$(B)/planted/ternd: $(B)/src/daemon/main.o $(PLANTED_STORE_O) $(B)/libtern-all.a
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Power failures of a live cluster; adds up in jepsen/disk/results.jsonl. As root.
+CUTS ?= 10
+.PHONY: powercuts powercuts-planted
+powercuts: all demo-programs disk-rigs
+	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
+	$(Q)TERN_BIN=$(abspath $(B)) jepsen/disk/powercuts $(CUTS) $(if $(SEED),--seed $(SEED))
+# Exit status 0 only if the build with the mistake is found out.
+powercuts-planted: all demo-programs disk-rigs $(B)/planted/ternd
+	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
+	$(Q)ln -sfn ../jepsen $(B)/planted/jepsen; ln -sf ../tern ../numbered_producer $(B)/planted/
+	$(Q)TERN_BIN=$(abspath $(B))/planted jepsen/disk/powercuts --dry --all --block 1 10; test $$? -eq 1 && echo "powercuts-planted: found out"
