@@ -69,11 +69,22 @@ void api_produce(struct request *rq);
 void api_fetch(struct request *rq);
 void api_list_offsets(struct request *rq);
 void api_metadata(struct request *rq);
+void api_offset_commit(struct request *rq);
+void api_offset_fetch(struct request *rq);
+void api_find_coordinator(struct request *rq);
+void api_join_group(struct request *rq);
+void api_heartbeat(struct request *rq);
+void api_leave_group(struct request *rq);
+void api_sync_group(struct request *rq);
+void api_describe_groups(struct request *rq);
+void api_list_groups(struct request *rq);
 void api_api_versions(struct request *rq);
 void api_create_topics(struct request *rq);
 void api_delete_topics(struct request *rq);
 void api_init_producer_id(struct request *rq);
 void api_offset_for_leader_epoch(struct request *rq);
+void api_delete_groups(struct request *rq);
+void api_offset_delete(struct request *rq);
 
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);

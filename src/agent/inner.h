@@ -78,10 +78,13 @@ struct ship_read {
     struct link waiting; /* in node.catch_up: for its turn to read */
 };
 
+struct coordinator; /* group.h */
+
 struct partition {
     struct partition_key key;
     UT_hash_handle hh;
     struct node *node;
+    struct coordinator *coordinator; /* of the groups' topic only; else NULL */
     struct replica replica;
     struct store_log *log;
     struct link dirty;             /* in node.dirty: something below is to be sent */
@@ -261,6 +264,8 @@ struct node {
     uint64_t waiting_bytes; /* produce bytes not answered yet */
     uint64_t waiting_since_us;
     struct producer_ids producer_ids;
+    struct link group_loads; /* struct group_load, their reads under way */
+    bool making_groups_topic;
 
     struct lease *lease;   /* lease.c */
     struct ledger *ledger; /* ledger.c */

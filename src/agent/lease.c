@@ -4,6 +4,7 @@
  * only after a majority has confirmed its term since the request arrived. One lease for a whole
  * node. */
 #include "agent/api.h"
+#include "agent/group.h"
 #include "agent/inner.h"
 
 #define ASKED_KEPT 64 /* requests whose sending times are remembered */
@@ -81,6 +82,7 @@ void lease_granted(struct node *node, uint64_t seq)
         if (!queue_empty(&p->appends)) {
             produce_progress(p);
         }
+        coordinator_poke(p);
     }
 }
 

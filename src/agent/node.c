@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/api.h"
+#include "agent/group.h"
 #include "agent/inner.h"
 #include "base/error.h"
 #include "base/trace.h"
@@ -178,6 +179,7 @@ void node_follow(struct node *node, const struct control_change *change)
     }
     case CONTROL_TOPIC_DELETED:
         drop_topic(node, change->topic_id);
+        coordinators_topic_deleted(node);
         break;
     case CONTROL_ASSIGNED:
     case CONTROL_ACTIVATED:
@@ -261,8 +263,8 @@ static void retain(struct node *node, uint64_t now_us)
     node->retained_us = now_us;
     HASH_ITER (hh, node->partitions, p, next) {
         const struct control_topic *topic = control_topic_by_id(node->control, p->key.topic_id);
-        if (topic == NULL || !replica_hw_known(&p->replica)) {
-            continue;
+        if (topic == NULL || p->coordinator != NULL || !replica_hw_known(&p->replica)) {
+            continue; /* a coordinator knows itself what it needs no more */
         }
         int64_t start =
             store_retention_start(p->log, clock_wall_ms(node->o.clock), topic->policy.retention_ms,
@@ -336,6 +338,12 @@ static void defaults(struct node_options *o)
     if (o->max_request_bytes_waiting == 0) {
         o->max_request_bytes_waiting = (uint64_t)256 << 20;
     }
+    if (o->group_retention_ms == 0) {
+        o->group_retention_ms = (uint64_t)7 * 86400 * 1000;
+    }
+    if (o->group_snapshot_bytes == 0) {
+        o->group_snapshot_bytes = GROUPS_SNAPSHOT;
+    }
 }
 
 static void host_stored(void *ctx, struct store_log *log)
@@ -371,6 +379,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     queue_init(&node->requests);
     queue_init(&node->conns);
     queue_init(&node->producer_ids.waiters);
+    queue_init(&node->group_loads);
     int status = store_open(node->o.disk, node->o.clock, &node->o.store, &node->store, why);
     if (status != 0) {
         control_free(node->control);
@@ -409,6 +418,7 @@ void node_close(struct node *node)
     HASH_ITER (hh, node->partitions, p, next) {
         partition_free(p);
     }
+    coordinators_close(node);
     partition_tokens_drop(node);
     partitions_free_doomed(node);
     ship_reads_drop(node);

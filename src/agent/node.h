@@ -43,6 +43,9 @@ struct node_options {
     uint32_t suspicion_ms;              /* 0: measured, 500..3000 */
     uint32_t lease_ms;                  /* 0: 2000 */
     uint64_t max_request_bytes_waiting; /* produce bytes not yet answered; 0: 256 MiB */
+    uint32_t group_initial_delay_ms;    /* an empty group waits so long for more members */
+    uint64_t group_retention_ms;        /* of offsets of a group without members; 0: 7 days */
+    uint64_t group_snapshot_bytes;      /* of a groups' log before it is rewritten; 0: 4 MiB */
     /* The process must end now; nothing more is acknowledged. Called once. */
     void (*fatal)(void *ctx, int error, const char *what);
     void *ctx;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/api.h"
+#include "agent/group.h"
 #include "agent/inner.h"
 #include "base/error.h"
 #include "base/trace.h"
@@ -265,6 +266,7 @@ static void retire(struct partition *p)
     while (queue_pop(&p->watchers) != NULL) {
         /* Poked: they look again, and do not find it. */
     }
+    coordinator_detach(p, false);
     replica_fini(&p->replica);
 }
 
@@ -323,6 +325,7 @@ void partitions_free_doomed(struct node *node)
 
 void partition_free(struct partition *p)
 {
+    coordinator_detach(p, true);
     forget(p);
     if (p->rebuilding) {
         store_read_fini(&p->rebuild);
@@ -373,6 +376,9 @@ void partition_assign(struct partition *p)
         const struct control_replica *c = &cp->replicas[i];
         spec.members[i] =
             (struct replica_member){c->node, c->incarnation, c->since, region_of(control, c->node)};
+    }
+    if (control_topic_internal(topic->name)) {
+        coordinator_attach(p);
     }
     struct replica_out out = {0};
     if (spec.epoch > p->replica.spec.epoch) {
@@ -490,6 +496,7 @@ void partition_poke(struct partition *p)
         waiter->poke(waiter);
     }
     produce_progress(p);
+    coordinator_poke(p);
 }
 
 static void append(struct partition *p, const struct replica_effect *effect,

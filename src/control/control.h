@@ -26,6 +26,10 @@
 #define CONTROL_PRODUCER_BLOCK       1000  /* ids handed out at once */
 #define CONTROL_FORMAT_VERSION       1     /* of snapshots */
 
+/* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
+ * matches it by a glob, and not the one called "default". */
+#define CONTROL_GROUPS_TOPIC "__consumer_offsets"
+
 /* A set of node ids: bit n is node n. */
 typedef uint64_t node_set;
 #define NODE_BIT(node) ((node_set)1 << (node))
@@ -192,6 +196,11 @@ uint32_t control_snapshot_version(struct slice snapshot);
  * snapshot. Walks the whole state: call it now and then, not per command. */
 uint64_t control_hash(const struct control *control);
 
+/* Written by tern itself, and by nobody else. */
+static inline bool control_topic_internal(const char *name)
+{
+    return strcmp(name, CONTROL_GROUPS_TOPIC) == 0;
+}
 struct control_topic *control_topic_named(const struct control *control, const char *name);
 struct control_topic *control_topic_by_id(const struct control *control, struct uuid id);
 /* NULL if the topic or the partition is not there. */

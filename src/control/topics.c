@@ -30,6 +30,20 @@ static struct control_policy *policy_named(const struct control *control, const 
     return NULL;
 }
 
+/* What tern keeps for itself must not fall under a policy by chance: only one that names it. */
+static const struct policy *names_exactly(const struct policy *policies, size_t count,
+                                          const char *topic)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < policies[i].pattern_count; k++) {
+            if (strcmp(policies[i].patterns[k], topic) == 0) {
+                return &policies[i];
+            }
+        }
+    }
+    return NULL;
+}
+
 /* By name where one is given; else by pattern, else the policy called "default", else our own.
  * NULL: there is none of that name. */
 static const struct policy *find_policy(const struct policy *policies, size_t count,
@@ -39,6 +53,10 @@ static const struct policy *find_policy(const struct policy *policies, size_t co
     const struct policy *match = named == NULL ? policy_match(policies, count, topic) : NULL;
     const char *wanted = named != NULL ? named : "default";
 
+    if (named == NULL && control_topic_internal(topic)) {
+        match = names_exactly(policies, count, topic);
+        count = 0; /* else our own */
+    }
     for (size_t i = 0; match == NULL && i < count; i++) {
         match = strcmp(policies[i].name, wanted) == 0 ? &policies[i] : NULL;
     }

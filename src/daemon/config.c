@@ -75,6 +75,12 @@ static const struct setting settings[] = {
      NUMBER(100, 60000), MILLIS, false},
     {"timers/lease", "lease", "TIME", "how long an async leader may go on alone (2s)", AT(lease_ms),
      NUMBER(500, 600000), MILLIS, false},
+    {"groups/initial_delay", "group-initial-delay", "TIME",
+     "how long an empty consumer group waits for more members (3s)", AT(group_initial_delay_ms),
+     NUMBER(0, 3600000), MILLIS, false},
+    {"groups/retention", "group-retention", "TIME",
+     "offsets are forgotten so long after their group is empty (168h)", AT(group_retention_ms),
+     NUMBER(1000, 1ull << 42), MILLIS, false},
     {"log/level", "log-level", "LEVEL", "error, warn, info or debug", AT(log_level), NUMBER(0, 0),
      LEVEL, false},
 };
@@ -409,7 +415,8 @@ enum config_outcome config_read(int argc, char **argv, struct config *out, char 
 {
     enum config_outcome outcome;
 
-    *out = (struct config){.store = store_defaults(), .log_level = TRACE_INFO};
+    *out = (struct config){
+        .store = store_defaults(), .group_initial_delay_ms = 3000, .log_level = TRACE_INFO};
     outcome = read_file_flag(argc, argv, out, why);
     if (outcome == CONFIG_RUN) {
         outcome = read_flags(argc, argv, out, why);

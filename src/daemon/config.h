@@ -29,6 +29,8 @@ struct config {
     uint32_t election_ms; /* 0: measured */
     uint32_t suspicion_ms;
     uint32_t lease_ms;
+    uint32_t group_initial_delay_ms;
+    uint64_t group_retention_ms; /* 0: 7 days */
     enum trace_level log_level;
 };
 

@@ -149,6 +149,8 @@ static int open_node(struct running *running, char why[256])
         .election_ms = config->election_ms,
         .suspicion_ms = config->suspicion_ms,
         .lease_ms = config->lease_ms,
+        .group_initial_delay_ms = config->group_initial_delay_ms,
+        .group_retention_ms = config->group_retention_ms,
         .fatal = on_fatal,
         .ctx = running,
     };

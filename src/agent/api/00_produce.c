@@ -229,6 +229,9 @@ static int append(struct produce_part *part, struct slice records)
     if (status != 0) {
         return status;
     }
+    if (control_topic_internal(part->topic->name)) {
+        return TERN_EINVALIDTOPIC; /* as Kafka: not for clients to write */
+    }
     status = check_batch(part, records, &info);
     if (status != 0) {
         return status;

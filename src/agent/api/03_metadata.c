@@ -73,6 +73,7 @@ static void fill_topic(struct request *rq, const struct control_topic *topic,
 {
     out->name = slice_text(topic->name);
     out->topic_id = topic->id;
+    out->is_internal = control_topic_internal(topic->name);
     out->partitions = kafka_metadata_response_partition_new(&rq->arena, topic->partition_count);
     out->partitions_count = topic->partition_count;
     for (uint32_t i = 0; i < topic->partition_count; i++) {

@@ -28,4 +28,5 @@
 #include "kafka/generated/37_create_partitions.h"
 #include "kafka/generated/42_delete_groups.h"
 #include "kafka/generated/44_incremental_alter_configs.h"
+#include "kafka/generated/47_offset_delete.h"
 #include "kafka/generated/60_describe_cluster.h"

@@ -1580,6 +1580,72 @@ const struct kafka_shape kafka_incremental_alter_configs_response_shape = {
     .size = sizeof(struct kafka_incremental_alter_configs_response),
 };
 
+static const struct kafka_field kafka_offset_delete_request_partition_fields[] = {
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_request_partition, partition)},
+};
+const struct kafka_shape kafka_offset_delete_request_partition_shape = {
+    .name = "offset_delete_request_partition",
+    .fields = kafka_offset_delete_request_partition_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_offset_delete_request_partition),
+};
+
+static const struct kafka_field kafka_offset_delete_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_offset_delete_request_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_request_topic, partitions), .count_offset = offsetof(struct kafka_offset_delete_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_offset_delete_request_topic_shape = {
+    .name = "offset_delete_request_topic",
+    .fields = kafka_offset_delete_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_offset_delete_request_topic),
+};
+
+static const struct kafka_field kafka_offset_delete_request_fields[] = {
+    {.name = "group_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_request, group_id)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_offset_delete_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_request, topics), .count_offset = offsetof(struct kafka_offset_delete_request, topics_count)},
+};
+const struct kafka_shape kafka_offset_delete_request_shape = {
+    .name = "offset_delete_request",
+    .fields = kafka_offset_delete_request_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_offset_delete_request),
+};
+
+static const struct kafka_field kafka_offset_delete_response_partition_fields[] = {
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_response_partition, partition)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_response_partition, error)},
+};
+const struct kafka_shape kafka_offset_delete_response_partition_shape = {
+    .name = "offset_delete_response_partition",
+    .fields = kafka_offset_delete_response_partition_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_offset_delete_response_partition),
+};
+
+static const struct kafka_field kafka_offset_delete_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_offset_delete_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_response_topic, partitions), .count_offset = offsetof(struct kafka_offset_delete_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_offset_delete_response_topic_shape = {
+    .name = "offset_delete_response_topic",
+    .fields = kafka_offset_delete_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_offset_delete_response_topic),
+};
+
+static const struct kafka_field kafka_offset_delete_response_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_response, error)},
+    {.name = "throttle_ms", .kind = KAFKA_I32, .flags = KAFKA_IGNORABLE, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_response, throttle_ms)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_offset_delete_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_offset_delete_response, topics), .count_offset = offsetof(struct kafka_offset_delete_response, topics_count)},
+};
+const struct kafka_shape kafka_offset_delete_response_shape = {
+    .name = "offset_delete_response",
+    .fields = kafka_offset_delete_response_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_offset_delete_response),
+};
+
 static const struct kafka_field kafka_describe_cluster_request_fields[] = {
     {.name = "include_cluster_authorized_operations", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_cluster_request, include_cluster_authorized_operations)},
     {.name = "endpoint_type", .kind = KAFKA_I8, .fallback = INT64_C(1), .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_cluster_request, endpoint_type)},
@@ -1683,8 +1749,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 8,
         .min_version = 2,
         .max_version = 10,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 2,
+        .advertised_max = 10,
         .flexible_since = 8,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_READ,
@@ -1696,8 +1762,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 9,
         .min_version = 1,
         .max_version = 10,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 1,
+        .advertised_max = 10,
         .flexible_since = 6,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_DESCRIBE,
@@ -1709,8 +1775,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 10,
         .min_version = 0,
         .max_version = 6,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 5,
         .flexible_since = 3,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_DESCRIBE,
@@ -1722,8 +1788,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 11,
         .min_version = 0,
         .max_version = 9,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 9,
         .flexible_since = 6,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_READ,
@@ -1735,8 +1801,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 12,
         .min_version = 0,
         .max_version = 4,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 4,
         .flexible_since = 4,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_READ,
@@ -1748,8 +1814,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 13,
         .min_version = 0,
         .max_version = 5,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 5,
         .flexible_since = 4,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_READ,
@@ -1761,8 +1827,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 14,
         .min_version = 0,
         .max_version = 5,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 5,
         .flexible_since = 4,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_READ,
@@ -1774,8 +1840,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 15,
         .min_version = 0,
         .max_version = 6,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 6,
         .flexible_since = 5,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_DESCRIBE,
@@ -1787,8 +1853,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 16,
         .min_version = 0,
         .max_version = 5,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 5,
         .flexible_since = 3,
         .resource = KAFKA_RESOURCE_CLUSTER,
         .operation = KAFKA_OPERATION_DESCRIBE,
@@ -1930,8 +1996,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 42,
         .min_version = 0,
         .max_version = 2,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 2,
         .flexible_since = 2,
         .resource = KAFKA_RESOURCE_GROUP,
         .operation = KAFKA_OPERATION_DELETE,
@@ -1948,6 +2014,19 @@ static const struct kafka_api kafka_apis[] = {
         .flexible_since = 1,
         .resource = KAFKA_RESOURCE_TOPIC,
         .operation = KAFKA_OPERATION_ALTER_CONFIGS,
+    },
+    {
+        .name = "offset_delete",
+        .request = &kafka_offset_delete_request_shape,
+        .response = &kafka_offset_delete_response_shape,
+        .key = 47,
+        .min_version = 0,
+        .max_version = 0,
+        .advertised_min = 0,
+        .advertised_max = 0,
+        .flexible_since = KAFKA_NEVER,
+        .resource = KAFKA_RESOURCE_GROUP,
+        .operation = KAFKA_OPERATION_DELETE,
     },
     {
         .name = "describe_cluster",

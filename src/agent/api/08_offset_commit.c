@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OffsetCommit: answered when the coordinator's log has the offsets by its policy's rule. */
+#include <string.h>
+
+#include "agent/group.h"
+#include "base/error.h"
+
+struct commit {
+    struct group_wait wait;
+    struct request *rq;
+    struct kafka_offset_commit_response response;
+    bool any; /* something is on its way */
+};
+
+static const struct control_topic *topic_of(const struct request *rq,
+                                            const struct kafka_offset_commit_request_topic *in,
+                                            int *out_error)
+{
+    bool by_id = rq->version >= 10;
+    const struct control_topic *topic = by_id ? control_topic_by_id(rq->node->control, in->topic_id)
+                                              : topic_by_slice(rq->node, in->name);
+
+    *out_error = by_id ? TERN_EUNKNOWNTOPICID : TERN_ENOENT;
+    return topic;
+}
+
+static int append(struct coordinator *co, const struct request *rq,
+                  const struct control_topic *topic,
+                  const struct kafka_offset_commit_request_partition *in)
+{
+    const struct kafka_offset_commit_request *m = rq->message;
+    struct group_now now = coordinator_now(co);
+    struct buf key = {0};
+    struct buf value = {0};
+
+    if (in->partition < 0 || (uint32_t)in->partition >= topic->partition_count) {
+        return TERN_ENOENT;
+    }
+    if (in->metadata.len > GROUP_METADATA_MAX) {
+        return TERN_EMETADATATOOLARGE;
+    }
+    struct group_offset_value v = {
+        .offset = in->offset,
+        .leader_epoch = in->leader_epoch,
+        .metadata = in->metadata,
+        .commit_ms = now.wall_ms,
+        .expire_ms = -1,
+    };
+    if (m->retention_ms >= 0 && m->retention_ms < INT64_MAX - now.wall_ms) {
+        v.expire_ms = now.wall_ms + m->retention_ms;
+    }
+    group_offset_key(&key, m->group_id, slice_text(topic->name), in->partition);
+    group_offset_value(&value, &v);
+    coordinator_append(co, buf_slice(&key), buf_slice(&value));
+    buf_fini(&key);
+    buf_fini(&value);
+    return 0;
+}
+
+/* All partitions get `error`, or only those that have none of their own. */
+static void set_errors(struct commit *c, int error, bool all)
+{
+    for (uint32_t t = 0; t < c->response.topics_count; t++) {
+        struct kafka_offset_commit_response_topic *topic = &c->response.topics[t];
+        for (uint32_t i = 0; i < topic->partitions_count; i++) {
+            if (all || topic->partitions[i].error == 0) {
+                topic->partitions[i].error = error_kafka(error);
+            }
+        }
+    }
+}
+
+static void committed(struct group_wait *wait, int status)
+{
+    struct commit *c = CONTAINER_OF(wait, struct commit, wait);
+
+    set_errors(c, status, false);
+    request_reply(c->rq, &c->response);
+}
+
+static void timed_out(struct timer *timer)
+{
+    struct request *rq = CONTAINER_OF(timer, struct request, timer);
+    struct commit *c = rq->state;
+
+    link_remove(&c->wait.link);
+    committed(&c->wait, TERN_ETIMEDOUT);
+}
+
+static void canceled(struct request *rq)
+{
+    struct commit *c = rq->state;
+
+    if (link_in_list(&c->wait.link)) {
+        link_remove(&c->wait.link);
+    }
+}
+
+static void prepare(struct commit *c)
+{
+    struct request *rq = c->rq;
+    const struct kafka_offset_commit_request *m = rq->message;
+
+    kafka_offset_commit_response_init(&c->response);
+    c->response.topics = kafka_offset_commit_response_topic_new(&rq->arena, m->topics_count);
+    c->response.topics_count = m->topics_count;
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct kafka_offset_commit_request_topic *in = &m->topics[t];
+        struct kafka_offset_commit_response_topic *out = &c->response.topics[t];
+        out->name = in->name;
+        out->topic_id = in->topic_id;
+        out->partitions_count = in->partitions_count;
+        out->partitions =
+            kafka_offset_commit_response_partition_new(&rq->arena, in->partitions_count);
+        for (uint32_t i = 0; i < in->partitions_count; i++) {
+            out->partitions[i].partition = in->partitions[i].partition;
+        }
+    }
+}
+
+static void append_all(struct commit *c, struct coordinator *co)
+{
+    const struct kafka_offset_commit_request *m = c->rq->message;
+
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        int missing = 0;
+        const struct control_topic *topic = topic_of(c->rq, &m->topics[t], &missing);
+        for (uint32_t i = 0; i < m->topics[t].partitions_count; i++) {
+            int status =
+                topic != NULL ? append(co, c->rq, topic, &m->topics[t].partitions[i]) : missing;
+            c->response.topics[t].partitions[i].error = error_kafka(status);
+            c->any = c->any || status == 0;
+        }
+    }
+}
+
+void api_offset_commit(struct request *rq)
+{
+    const struct kafka_offset_commit_request *m = rq->message;
+    struct commit *c = arena_take(&rq->arena, sizeof *c);
+    struct coordinator *co = NULL;
+    struct group_out none = {0};
+
+    memset(c, 0, sizeof *c);
+    c->rq = rq;
+    c->wait.done = committed;
+    rq->state = c;
+    rq->cancel = canceled;
+    prepare(c);
+    int status = coordinator_of(rq->node, m->group_id, &co);
+    if (status == 0) {
+        status = groups_may_commit(coordinator_groups(co), coordinator_now(co), m->group_id,
+                                   m->generation_or_epoch, m->member_id, m->group_instance_id);
+        coordinator_run(co, &none);
+    }
+    if (status == 0) {
+        append_all(c, co);
+    } else {
+        set_errors(c, status, true);
+    }
+    if (!c->any) {
+        request_reply(rq, &c->response);
+        return;
+    }
+    coordinator_wait(co, &c->wait);
+    rq->timer.fire = timed_out;
+    timer_after_ms(rq->node->o.clock, &rq->timer, GROUPS_TIMEOUT_MS);
+}
