@@ -53,8 +53,6 @@ static const char *ledger_kind_name(enum control_ledger_kind kind)
         return "rpo_breached";
     case LEDGER_EXPOSED:
         return "exposed";
-    case LEDGER_RECORDED_LATE:
-        return "recorded_late";
     }
     return "unknown";
 }

@@ -205,7 +205,11 @@ static void check_nodes(const struct health_view *view, struct health_cluster *o
             continue;
         }
         heard[node->region]++;
-        if (node->fenced) {
+        if (node->forgot) {
+            health_add(out, "NODE_FORGOT", HEALTH_DEGRADED, subject,
+                       "its disk holds less than it acknowledged: start it again, it then becomes "
+                       "a new incarnation and copies everything");
+        } else if (node->fenced) {
             health_add(out, "NODE_FENCED", HEALTH_DEGRADED, subject,
                        "it is suspected by the controller and leads nothing");
         }

@@ -129,6 +129,7 @@ static void send_reports(struct node *node, uint32_t to)
         items[i].reaches = r->reaches;
         items[i].nodes = r->nodes;
         items[i].millis = r->millis;
+        items[i].incarnation = r->incarnation;
         list[i] = &items[i];
     }
     m.reports = list;

@@ -308,6 +308,9 @@ void start_submit(struct node *node, uint32_t from, struct slice head);
 void start_submit_reply(struct node *node, uint32_t from, struct slice head);
 void start_founded(struct node *node);
 void start_hello(struct node *node);
+/* The cluster has found that this disk holds less than it acknowledged: what is left of it comes
+ * back as a new incarnation. Ends the process. */
+void start_forgotten(struct node *node);
 
 /* ---- lease.c --------------------------------------------------------------------------------- */
 

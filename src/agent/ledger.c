@@ -64,7 +64,7 @@ static bool unpack(struct slice bytes, struct control_ledger_entry *e)
         return false;
     }
     uint32_t kind = reader_le32(&r);
-    e->kind = kind <= LEDGER_RECORDED_LATE ? (enum control_ledger_kind)kind : LEDGER_RECORDED_LATE;
+    e->kind = kind <= LEDGER_EXPOSED ? (enum control_ledger_kind)kind : LEDGER_EXPOSED;
     e->partition = (int32_t)reader_le32(&r);
     e->first_offset = (int64_t)reader_le64(&r);
     e->end_offset = (int64_t)reader_le64(&r);

@@ -301,6 +301,7 @@ static void on_reports(struct node *node, uint32_t from, struct slice head, stru
             .reaches = r->reaches,
             .nodes = r->nodes,
             .millis = r->millis,
+            .incarnation = r->incarnation,
         };
         if (r->topic_id.len != sizeof report.topic_id.bytes || r->kind > REPORT_AMNESIA) {
             continue;
@@ -344,6 +345,15 @@ static void data_frame(struct node *node, uint32_t from, enum wire_channel chann
     }
 }
 
+/* Declared to hold less than it acknowledged: nothing of it counts. The quorum's frames go on, by
+ * them it hears of it. */
+static bool is_forgetful(const struct node *node, uint32_t from)
+{
+    const struct control_node *known = &node->control->nodes[from];
+
+    return known->forgot && node->peers[from].hello.incarnation <= known->incarnation;
+}
+
 static void peer_frame(void *ctx, uint32_t from, enum wire_channel channel, uint16_t type,
                        struct slice head, struct chunk tail)
 {
@@ -383,6 +393,9 @@ static void peer_frame(void *ctx, uint32_t from, enum wire_channel channel, uint
     }
     if (!node->registered) {
         return; /* amnesia: until registered it answers no fence and acknowledges nothing */
+    }
+    if (is_forgetful(node, from)) {
+        return;
     }
     arena_init(&arena);
     arena.limit = 8 * (head.len + tail.len) + ((size_t)1 << 16);

@@ -150,6 +150,11 @@ static void follow_node(struct node *node, uint32_t id)
 {
     const struct control_node *known = &node->control->nodes[id];
 
+    if (id == node->o.node_id && known->forgot && known->incarnation == node->file.incarnation) {
+        start_forgotten(node);
+        return;
+    }
+
     if (id != 0 && id != node->o.node_id && known->id != 0 && known->mesh_address[0] != '\0') {
         node->o.wire->ops->set_peer(node->o.wire, id, known->mesh_address);
     }

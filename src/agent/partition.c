@@ -560,6 +560,22 @@ static void propose_activated(struct partition *p, const struct replica_effect *
     buf_fini(&command);
 }
 
+static void report_amnesia(struct partition *p, uint32_t of)
+{
+    const struct replica_peer *peer = replica_peer_of(&p->replica, of);
+    struct decide_report r = {.kind = REPORT_AMNESIA,
+                              .topic_id = p->key.topic_id,
+                              .partition = p->key.partition,
+                              .epoch = p->replica.spec.epoch,
+                              .from = p->node->o.node_id,
+                              .nodes = NODE_BIT(of),
+                              .incarnation = peer != NULL ? peer->incarnation : 0};
+
+    trace_error("event=amnesia node=%u incarnation=%u partition=%d acknowledged=%lld", of,
+                r.incarnation, p->key.partition, (long long)(peer != NULL ? peer->acked : -1));
+    report_add(p->node, &r);
+}
+
 static void report(struct partition *p, enum decide_report_kind kind, node_set nodes)
 {
     struct node *node = p->node;
@@ -738,6 +754,9 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
     case EFFECT_CAUGHT_UP:
         p->caught_up |= NODE_BIT(effect->node);
         report(p, REPORT_LEARNER_READY, NODE_BIT(effect->node));
+        break;
+    case EFFECT_AMNESIA:
+        report_amnesia(p, effect->node);
         break;
     }
 }

@@ -182,6 +182,23 @@ static void begin(struct node *node)
     dial_known(node);
 }
 
+void start_forgotten(struct node *node)
+{
+    struct node_file *f = &node->file;
+
+    if (node->dead || f->raft_retired) {
+        return;
+    }
+    f->raft_retired = true;
+    f->stamp_pending = new_stamp(node); /* another disk registers, as it were */
+    if (node_file_save(node->o.disk, f) != 0) {
+        node_die(node, TERN_EIO, "that this disk has forgotten could not be stored");
+        return;
+    }
+    node_die(node, TERN_EREFUSED,
+             "this disk holds less than it acknowledged: the next start is a new incarnation");
+}
+
 int start_open(struct node *node, char why[256])
 {
     int status = node_file_load(node->o.disk, &node->file, why);

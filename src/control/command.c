@@ -61,7 +61,7 @@ bool control_ledger_take(const Tern__Control__LedgerEntry *m, struct control_led
                                          .since_wall_ms = m->since_wall_ms,
                                          .until_wall_ms = m->until_wall_ms,
                                          .index = m->index};
-    return m->kind <= LEDGER_RECORDED_LATE && PROTO_TAKE(out->topic, m->topic) &&
+    return m->kind <= LEDGER_EXPOSED && PROTO_TAKE(out->topic, m->topic) &&
            PROTO_TAKE(out->decided_by, m->decided_by) && PROTO_TAKE(out->note, m->note);
 }
 
@@ -160,6 +160,16 @@ void command_node_full(struct buf *out, struct command_key key, uint32_t node, b
     Tern__Control__NodeFlag m = node_flag(node, full);
 
     PUT(node_full, NODE_FULL);
+}
+
+void command_forgot(struct buf *out, struct command_key key, uint32_t node, uint32_t incarnation)
+{
+    Tern__Control__NodeForgot m;
+
+    tern__control__node_forgot__init(&m);
+    m.node = node;
+    m.incarnation = incarnation;
+    PUT(forgot, FORGOT);
 }
 
 void command_create_topic(struct buf *out, struct command_key key, const char *name,
@@ -456,6 +466,11 @@ static bool take_what(const Tern__Control__Command *m, struct command *out)
     case TERN__CONTROL__COMMAND__WHAT_LEDGER:
         out->kind = COMMAND_LEDGER;
         return take_ledger(m->ledger, out);
+    case TERN__CONTROL__COMMAND__WHAT_FORGOT:
+        out->kind = COMMAND_FORGOT;
+        out->as.forgot.node = m->forgot->node;
+        out->as.forgot.incarnation = m->forgot->incarnation;
+        return true;
     case TERN__CONTROL__COMMAND__WHAT__NOT_SET:
     case _TERN__CONTROL__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;
@@ -518,6 +533,7 @@ static const char *const names[COMMAND_KINDS] = {
     [COMMAND_ACTIVATED] = "activated",
     [COMMAND_PRODUCER_IDS] = "producer_ids",
     [COMMAND_LEDGER] = "ledger",
+    [COMMAND_FORGOT] = "forgot",
 };
 
 const char *command_name(struct slice bytes)

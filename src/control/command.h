@@ -60,6 +60,9 @@ void command_register(struct buf *out, struct command_key key,
 void command_fence(struct buf *out, struct command_key key, uint32_t node);
 void command_unfence(struct buf *out, struct command_key key, uint32_t node);
 void command_node_full(struct buf *out, struct command_key key, uint32_t node, bool full);
+/* Its disk holds less than it acknowledged: this incarnation counts in no recovery any more, leads
+ * nothing, and is told to come back as a new one. */
+void command_forgot(struct buf *out, struct command_key key, uint32_t node, uint32_t incarnation);
 void command_create_topic(struct buf *out, struct command_key key, const char *name,
                           struct uuid topic_id, int32_t partitions /* -1: the policy's */,
                           const char *policy /* NULL: by name patterns */, int64_t retention_ms,

@@ -190,6 +190,9 @@ static void apply_command(struct apply *a, const struct command *command)
             apply_ledger(a, &command->as.ledger.items[i]);
         }
         break;
+    case COMMAND_FORGOT:
+        apply_forgot(a, command->as.forgot.node, command->as.forgot.incarnation);
+        break;
     case COMMAND_KINDS:
         CHECK(false);
     }

@@ -52,6 +52,7 @@ struct control_node {
     uint64_t raft_id;          /* of this incarnation */
     bool fenced;               /* suspected: leads nothing until it is unfenced */
     bool full;                 /* below its disk reserve: leads nothing */
+    bool forgot;               /* this incarnation has lost what it acknowledged: it must end */
     uint64_t registered_index; /* log index of the registration of this incarnation */
     uint64_t stamp; /* random, of the last registration: only the disk that made it knows it */
     uint64_t stamp_start; /* start number that came with it */
@@ -108,8 +109,7 @@ struct control_topic {
 enum control_ledger_kind {
     LEDGER_DEGRADED,     /* fewer regions than the policy says acknowledged */
     LEDGER_RPO_BREACHED, /* the bound was passed */
-    LEDGER_EXPOSED,      /* acknowledged records that a lossy epoch cut off */
-    LEDGER_RECORDED_LATE /* told by a node after it was cut off */
+    LEDGER_EXPOSED       /* acknowledged records that a lossy epoch cut off */
 };
 
 struct control_ledger_entry {

@@ -95,6 +95,15 @@ static void note_report(struct round *r, const struct decide_report *report)
                         .index = report->partition,
                         .p = control_partition(r->control, report->topic_id, report->partition)};
 
+    if (s.p != NULL && report->kind == REPORT_AMNESIA) {
+        uint32_t node = node_set_first(report->nodes);
+        const struct control_node *known = &r->control->nodes[node];
+        if (node != 0 && !known->forgot && known->incarnation == report->incarnation &&
+            control_replica_of(s.p, report->from) != NULL) {
+            r->forgot |= NODE_BIT(node);
+        }
+        return;
+    }
     if (s.p == NULL || report->epoch != s.p->epoch || report->from != s.p->leader) {
         return;
     }
@@ -117,7 +126,7 @@ static void note_report(struct round *r, const struct decide_report *report)
         watch->silent &= ~report->nodes; /* they acknowledge: another silence begins anew */
         break;
     case REPORT_AMNESIA:
-        break; /* for people; the node registers a new incarnation when they say so */
+        break;
     }
 }
 
@@ -187,10 +196,20 @@ static void note_nodes(struct round *r)
 
 /* ---- 1: nodes ------------------------------------------------------------------------------ */
 
-static bool decide_one_node(const struct control_node *node, const struct decide_node *seen,
-                            const struct decide_view *view, struct command_key *key,
+static bool decide_one_node(const struct round *r, const struct control_node *node,
+                            const struct decide_node *seen, struct command_key *key,
                             struct buf *out)
 {
+    const struct decide_view *view = r->view;
+
+    if ((r->forgot & NODE_BIT(node->id)) != 0) {
+        key->seq++;
+        command_forgot(out, *key, node->id, node->incarnation);
+        return true;
+    }
+    if (node->forgot) {
+        return false; /* as good as gone, until another incarnation registers */
+    }
     if (!node->fenced && !seen->reachable) {
         /* Every node keeps its own observations: a new controller does not start the clock anew. */
         if (seen->silent_ms <= view->suspicion_ms) {
@@ -221,7 +240,7 @@ static size_t decide_nodes(const struct round *r, struct command_key *key, struc
     for (uint32_t n = 1; n < WIRE_NODES_MAX && count < max; n++) {
         const struct control_node *node = &r->control->nodes[n];
         if (node->id != 0 && node->start_number != 0 &&
-            decide_one_node(node, &r->view->nodes[n], r->view, key, &out[count])) {
+            decide_one_node(r, node, &r->view->nodes[n], key, &out[count])) {
             count++;
         }
     }

@@ -27,7 +27,8 @@ enum decide_report_kind {
                              incarnation than the pinned one) are within 1 s and 8 MiB of the
                              leader's end. Once per epoch and absence of the node is enough, but a
                              new controller must hear it, too */
-    REPORT_AMNESIA        /* the leader sees less than was acknowledged to it */
+    REPORT_AMNESIA        /* incarnation `incarnation` of `nodes` (one) holds less than it has
+                             acknowledged to the leader; repeated while it does */
 };
 /* Reports of another epoch than the newest, or from a node that does not lead it, are ignored. */
 struct decide_report {
@@ -37,7 +38,8 @@ struct decide_report {
     int32_t epoch;
     uint32_t from; /* node that reports */
     node_set reaches;
-    node_set nodes; /* silent or ready nodes */
+    node_set nodes; /* silent, ready or forgetful nodes */
+    uint32_t incarnation;
     uint64_t millis;
 };
 
@@ -65,7 +67,7 @@ void decide_memory_free(struct decide_memory *memory);
 
 /* What is decided, in the order of its urgency:
  *
- *   1. a silent node is fenced, one that is back is unfenced, a full one hands its leaders away;
+ *   1. a node that holds less than it acknowledged is declared forgetful; a silent node is fenced, one that is back is unfenced, a full one hands its leaders away;
  *      then nothing else in this round, because leaders move by that alone;
  *   2. a partition without a leader that can serve gets one as soon as a quorum is possible;
  *   3. a leader that reports no quorum is replaced, not more often than once in D, and so is one

@@ -18,6 +18,7 @@ enum command_kind {
     COMMAND_ACTIVATED,
     COMMAND_PRODUCER_IDS,
     COMMAND_LEDGER,
+    COMMAND_FORGOT,
     COMMAND_KINDS
 };
 
@@ -36,6 +37,10 @@ struct command {
             uint32_t node;
             bool set;
         } flag; /* fence (set) and unfence, node_full */
+        struct {
+            uint32_t node;
+            uint32_t incarnation;
+        } forgot;
         struct {
             char name[CONTROL_TOPIC_NAME_MAX];
             struct uuid topic_id;
@@ -192,6 +197,7 @@ void apply_found(struct apply *a, const struct command *command);
 void apply_register(struct apply *a, const struct command_registration *r);
 void apply_fence(struct apply *a, uint32_t id, bool set);
 void apply_full(struct apply *a, uint32_t id, bool set);
+void apply_forgot(struct apply *a, uint32_t id, uint32_t incarnation);
 
 /* topics.c */
 void apply_create_topic(struct apply *a, const struct command *command);

@@ -173,6 +173,7 @@ static void new_incarnation(struct apply *a, struct control_node *node, bool fir
     a->result->old_raft_id = first ? 0 : node->raft_id;
     a->result->rolled_back = !first;
     node->incarnation++;
+    node->forgot = false;
     node->raft_id = a->control->next_raft_id++;
     node->registered_index = a->index;
     if (!first) {
@@ -192,7 +193,7 @@ static void store_registration(struct control_node *node, const struct command_r
         r->start_number > node->start_number ? r->start_number : node->start_number + 1;
     node->stamp = r->stamp;
     node->stamp_start = r->start_number;
-    node->fenced = false; /* it is there; the controller suspects it again if it is not */
+    node->fenced = node->forgot; /* it is there; the controller suspects it again if it is not */
 }
 
 void apply_register(struct apply *a, const struct command_registration *r)
@@ -254,6 +255,20 @@ void apply_fence(struct apply *a, uint32_t id, bool set)
     if (set) {
         apply_move_leaders(a, id, false);
     }
+}
+
+void apply_forgot(struct apply *a, uint32_t id, uint32_t incarnation)
+{
+    struct control_node *node = node_of(a, id);
+
+    if (node == NULL || node->incarnation != incarnation || node->forgot) {
+        return; /* it is another disk by now */
+    }
+    node->forgot = true;
+    node->fenced = true;
+    forget_replicas(a->control, id);
+    node_changed(a, id);
+    apply_move_leaders(a, id, false);
 }
 
 void apply_full(struct apply *a, uint32_t id, bool set)

@@ -60,6 +60,7 @@ static void fill_node(const struct control_node *n, Tern__Control__Node *m)
     m->raft_id = n->raft_id;
     m->fenced = n->fenced;
     m->full = n->full;
+    m->forgot = n->forgot;
     m->registered_index = n->registered_index;
     m->stamp = n->stamp;
     m->stamp_start = n->stamp_start;
@@ -312,6 +313,7 @@ static bool take_node(const Tern__Control__Node *m, struct control *c)
     n->raft_id = m->raft_id;
     n->fenced = m->fenced;
     n->full = m->full;
+    n->forgot = m->forgot;
     n->registered_index = m->registered_index;
     n->stamp = m->stamp;
     n->stamp_start = m->stamp_start;

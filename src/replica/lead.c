@@ -132,6 +132,14 @@ void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *
     if (peer == NULL || (peer->state == PEER_STREAMING && !answer->complaint)) {
         return; /* the second of two answers to repeated fences */
     }
+    /* Answers and acks of a node come in their order, and in one epoch a log only ever grows. */
+    if (answer->incarnation == peer->incarnation && peer->acked >= 0 &&
+        (answer->synced < r->spec.epoch || answer->leo < peer->acked)) {
+        struct replica_effect *effect = effect_add(out, EFFECT_AMNESIA);
+        effect->node = from;
+        effect->epoch = r->spec.epoch;
+        return; /* nothing more goes to it: it must come back as another incarnation */
+    }
     if (answer->synced == r->spec.epoch) {
         if (answer->leo < r->log_start) {
             begin(r, peer, r->log_start, true, out);

@@ -385,6 +385,7 @@ void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kin
     case EFFECT_NO_QUORUM:
     case EFFECT_REBUILD:
     case EFFECT_CAUGHT_UP:
+    case EFFECT_AMNESIA:
         CHECK(false);
     }
     pay_answer(r, out);

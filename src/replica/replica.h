@@ -97,6 +97,7 @@ enum replica_effect_kind {
     EFFECT_NO_QUORUM, /* epoch: report to the controller, with the nodes reached */
     EFFECT_REBUILD,   /* rebuild the producer state: feed batches from a snapshot on */
     EFFECT_CAUGHT_UP, /* node, epoch: a learner or forgotten voter is close behind */
+    EFFECT_AMNESIA,   /* node, epoch: its log holds less than it has acknowledged in this epoch */
 };
 
 struct replica_effect {

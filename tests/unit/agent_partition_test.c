@@ -173,6 +173,30 @@ static void an_assigned_leader_that_cannot_lead_says_so(void **state)
     rig_fini(&rig);
 }
 
+/* Its quorum says that this disk has lost what it acknowledged: that is stored, and the process ends. */
+static void a_disk_that_is_declared_forgetful_never_takes_part_again(void **state)
+{
+    struct rig rig;
+    struct node_file file;
+    char why[256] = "";
+
+    (void)state;
+    rig_init(&rig);
+    rig.may_die = true;
+    rig.node->file.node_id = 1;
+    struct control_change change = {.kind = CONTROL_NODE, .node = 1};
+    struct control_node *known = &rig.node->control->nodes[1];
+    *known = (struct control_node){.id = 1, .incarnation = 2, .forgot = true};
+    node_follow(rig.node, &change); /* another disk's trouble, long ago */
+    assert_int_equal(rig.deaths, 0);
+    known->incarnation = 1;
+    node_follow(rig.node, &change);
+    assert_int_equal(rig.deaths, 1);
+    assert_int_equal(node_file_load(rig.disk, &file, why), 0);
+    assert_true(file.raft_retired);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +204,7 @@ int main(void)
         cmocka_unit_test(what_a_restart_left_of_a_deleted_topic_is_erased_then),
         cmocka_unit_test(a_cut_that_damage_is_in_the_way_of_waits),
         cmocka_unit_test(an_assigned_leader_that_cannot_lead_says_so),
+        cmocka_unit_test(a_disk_that_is_declared_forgetful_never_takes_part_again),
         cmocka_unit_test(a_key_that_comes_back_gets_a_log_of_its_own),
     };
 

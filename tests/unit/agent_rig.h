@@ -89,19 +89,25 @@ static const struct wire_ops dead_ops = {
     .drop_peer = drop_peer,
 };
 
-static void fatal(void *ctx, int error, const char *what)
-{
-    (void)ctx;
-    fail_msg("the node died: %s: %s", error_name(error), what);
-}
-
 struct rig {
+    bool may_die;
+    unsigned deaths;
     struct fake_clock clock;
     struct disk *disk;
     struct dead_wire wire;
     struct node *node;
     struct uuid topic_id;
 };
+
+static void fatal(void *ctx, int error, const char *what)
+{
+    struct rig *rig = ctx;
+
+    rig->deaths++;
+    if (!rig->may_die) {
+        fail_msg("the node died: %s: %s", error_name(error), what);
+    }
+}
 
 static inline void rig_open(struct rig *rig)
 {
@@ -112,7 +118,8 @@ static inline void rig_open(struct rig *rig)
                                    .kafka_port = 9092,
                                    .mesh_address = "localhost:9093",
                                    .admin_address = "localhost:9094",
-                                   .fatal = fatal};
+                                   .fatal = fatal,
+                                   .ctx = rig};
     char why[256] = "";
 
     options.clock = &rig->clock.clock;

@@ -91,12 +91,37 @@ static void a_mark_that_found_no_room_is_told_again(void **state)
     rig_fini(&rig);
 }
 
+/* Acknowledged up to 2, and now its log ends at 1: the same disk has forgotten. */
+static void a_follower_that_holds_less_than_it_acknowledged_is_reported(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    struct partition *p = rig_lead(&rig);
+    rig_produce(&rig, p);
+    rig_produce(&rig, p);
+    rig_answer(&rig, 0);
+    rig_ack(&rig, 2);
+    struct replica_out out = {0};
+    replica_peer_up(&p->replica, node_now_ms(rig.node), 2, &out); /* it connects anew */
+    partition_run(p, &out, NULL, NULL);
+    replica_out_fini(&out);
+    rig_answer(&rig, 1);
+    assert_int_equal(rig.node->report_count, 1);
+    assert_int_equal(rig.node->reports[0].kind, REPORT_AMNESIA);
+    assert_int_equal(rig.node->reports[0].incarnation, 1);
+    assert_int_not_equal(replica_peer_of(&p->replica, 2)->state, PEER_STREAMING);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_behind_catches_up_apart_from_what_is_live),
         cmocka_unit_test(a_stream_changes_its_channel_when_all_is_acknowledged),
         cmocka_unit_test(a_lost_catch_up_channel_begins_its_streams_anew),
+        cmocka_unit_test(a_follower_that_holds_less_than_it_acknowledged_is_reported),
         cmocka_unit_test(a_mark_that_found_no_room_is_told_again),
     };
 

@@ -316,6 +316,33 @@ static void a_node_that_is_behind_keeps_what_it_knew(void **state)
     assert_int_equal(later->partitions[0].leader, 2);
 }
 
+static void a_node_that_lost_what_it_acknowledged_is_declared_forgetful(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    report(s, REPORT_AMNESIA, t, NODE_BIT(2), 0);
+    s->reports[0].incarnation = 7; /* another disk than the one that is there now */
+    assert_string_equal(round_of(s), "");
+    report(s, REPORT_AMNESIA, t, NODE_BIT(2), 0);
+    s->reports[0].incarnation = 1;
+    assert_string_equal(round_of(s), "forgot");
+    assert_true(s->f.control->nodes[2].forgot);
+    assert_int_equal(control_replica_of(p, 2)->since, p->epoch + 1); /* counts in no recovery */
+    assert_string_equal(round_of(s), ""); /* heard and registered, and fenced all the same */
+    assert_true(s->f.control->nodes[2].fenced);
+    struct command_registration r = registration(2, "eu-central");
+    r.incarnation = 1;
+    r.raft_id = s->f.control->nodes[2].raft_id;
+    r.start_number = 9;
+    r.new_incarnation = true;
+    assert_int_equal(register_node(&s->f, &r), 0);
+    assert_int_equal(s->f.control->nodes[2].incarnation, 2);
+    assert_false(s->f.control->nodes[2].forgot);
+    assert_false(s->f.control->nodes[2].fenced);
+}
+
 static void reports_of_old_epochs_and_strangers_are_ignored(void **state)
 {
     struct scene *s = *state;
@@ -802,6 +829,7 @@ int main(void)
         SCENE(a_leader_that_does_not_apply_its_assignment_is_replaced_after_2_d),
         SCENE(who_applies_late_but_applies_keeps_its_partitions),
         SCENE(a_node_that_is_behind_keeps_what_it_knew),
+        SCENE(a_node_that_lost_what_it_acknowledged_is_declared_forgetful),
         SCENE(reports_of_old_epochs_and_strangers_are_ignored),
         SCENE(a_config_that_is_not_activated_in_time_is_dropped),
         SCENE(ack_3_degrades_and_is_restored),
