@@ -24,12 +24,13 @@ enum {
 enum link_split { LINK_SPLIT_AUTO, LINK_SPLIT_ON, LINK_SPLIT_OFF };
 
 struct link_settings {
-    uint64_t delay_us;    /* one way */
-    uint64_t jitter_us;   /* even in delay - jitter ... delay + jitter, never below 0 */
-    uint64_t reorder_us;  /* how much later a reordered packet comes; others overtake it */
-    uint64_t rate_kbit;   /* 0: unlimited */
-    uint64_t queue_bytes; /* what may wait for a limited rate; more is dropped from the tail */
-    uint32_t loss_ppm;    /* millionths */
+    uint64_t delay_us;   /* one way */
+    uint64_t jitter_us;  /* even in delay - jitter ... delay + jitter, never below 0 */
+    uint64_t reorder_us; /* how much later a reordered packet comes; others overtake it */
+    uint64_t rate_kbit;  /* 0: unlimited */
+    uint64_t
+        queue_bytes; /* may wait for a limited rate, with what is being sent; the rest is dropped */
+    uint32_t loss_ppm; /* millionths */
     uint32_t duplicate_ppm;
     uint32_t reorder_ppm;
     enum link_split split;

@@ -40,12 +40,9 @@ static bool read_number(const char *text, const struct unit *units, uint64_t max
     }
     for (const struct unit *unit = units; unit->name != NULL; unit++) {
         if (strcmp(unit->name, text + len) == 0) {
-            value = value * unit->factor + 0.5;
-            if (value > (double)max) {
-                return false;
-            }
-            *out = (uint64_t)value;
-            return true;
+            value *= unit->factor;
+            *out = value <= (double)max ? (uint64_t)(value + 0.5) : 0;
+            return value <= (double)max;
         }
     }
     return false;

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make wan`: the emulator, build/wan. `sudo make wan-test`: measures it, in network namespaces.
-WAN_O := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard tests/wan/*.c)))
+WAN_O := $(patsubst %.c,$(B)/%.o,$(wildcard tests/wan/*.c))
 WAN_BASE_O := $(patsubst %.c,$(B)/%.o,$(wildcard src/base/*.c))
 $(B)/tests/wan/wan: $(WAN_O) $(WAN_BASE_O)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 TEST_PROGRAMS += $(B)/tests/wan/wan
+
+WAN_PURE_O := $(addprefix $(B)/tests/wan/,packet.o link.o link_words.o network.o network_show.o)
+WAN_UNIT   := $(addprefix $(B)/tests/unit/,wan_packet_test wan_network_test)
+$(WAN_UNIT): $(WAN_PURE_O)
 
 .PHONY: wan wan-test
 wan: $(B)/tests/wan/wan
