@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deliberate mistakes, to prove that the tests would find them (`make replica-mutants`).
+/* Deliberate mistakes, to prove that the tests would find them (`make replica-mutants`,
+ * `make sim-mutants`, `make crash-mutants`).
  *
  * MUTANT(name) marks where a rule is left out. It is the constant false, and costs nothing, unless
  * the build defines TERN_MUTANTS; then the test program switches one of them on. Names are those of
- * the `--bug`s of docs/model/replication_model.py where it has the same. */
+ * the `--bug`s of docs/model/replication_model.py where it has the same. A build with
+ * TERN_MUTANT=MUTANT_name has that one always on. */
 #pragma once
 
 #include <stdbool.h>
 
-/* X(name, what is wrong) */
-#define MUTANTS(X)                                                                                 \
+/* X(name, what is wrong): the rules of src/replica */
+#define MUTANTS_REPLICA(X)                                                                         \
     X(longest, "recovery takes the longest log")                                                   \
     X(last_entry, "recovery compares the epoch of the last record")                                \
     X(small_quorum, "recovery reads one region less than the rule says")                           \
@@ -48,11 +50,26 @@
     X(ack_lost, "a leader waits for ever for an ack that was lost")                                \
     X(caught_up_once, "a learner that is level too soon is never told of")
 
+/* The rules of src/store. */
+#define MUTANTS_STORE(X)                                                                           \
+    X(ack_unsynced, "requests are completed when the journal is written, not synced")              \
+    X(checkpoint_unsynced, "the journal is freed although segments are not synced")                \
+    X(checkpoint_unapplied, "a snapshot counts before its groups are in the segments")             \
+    X(names_unsynced, "a checkpoint names segment files that may be gone")                         \
+    X(names_trusted, "names that a killed process left are taken for durable")                     \
+    X(quarantine_unsynced, "the log is cut before its bytes are safe")                             \
+    X(torn_believed, "a group counts as whole when its first sector is")
+
+/* Replica first: its tests count on it. */
+#define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X)
+
 #define MUTANT_ENUM(name, what) MUTANT_##name,
 enum mutant { MUTANT_none, MUTANTS(MUTANT_ENUM) MUTANT_count };
 #undef MUTANT_ENUM
 
-#ifdef TERN_MUTANTS
+#if defined TERN_MUTANT
+#define MUTANT(name) (MUTANT_##name == TERN_MUTANT)
+#elif defined TERN_MUTANTS
 extern enum mutant mutant_on; /* the test program's */
 #define MUTANT(name) (mutant_on == MUTANT_##name)
 #else

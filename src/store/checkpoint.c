@@ -329,7 +329,7 @@ static int take_segments(struct store *store)
         struct segment *segment = CONTAINER_OF(checkpoint->dirty.next, struct segment, dirty);
         /* Out of the list first: what is written while the sync runs makes it dirty again. */
         link_remove(&segment->dirty);
-        if (PLANT == PLANT_CHECKPOINT_UNSYNCED) {
+        if (MUTANT(checkpoint_unsynced)) {
             continue;
         }
         int status = segment_open(segment, false);
@@ -350,7 +350,7 @@ static int take_dirs(struct store *store)
     char dir[STORE_PATH_MAX];
     int status = 0;
 
-    if (checkpoint->topics_dir && PLANT != PLANT_NAMES_UNSYNCED) {
+    if (checkpoint->topics_dir && !MUTANT(names_unsynced)) {
         status = open_dir(store, "topics");
     }
     checkpoint->topics_dir = false;
@@ -358,7 +358,7 @@ static int take_dirs(struct store *store)
            checkpoint->file_count < CHECKPOINT_SYNCS_MAX) {
         struct link *link = queue_pop(&checkpoint->dirs);
         log_dir(CONTAINER_OF(link, struct store_log, dirty_dir), dir);
-        status = PLANT == PLANT_NAMES_UNSYNCED ? 0 : open_dir(store, dir);
+        status = MUTANT(names_unsynced) ? 0 : open_dir(store, dir);
     }
     return status;
 }

@@ -401,7 +401,7 @@ static void complete(struct store *store, struct entry *entry)
     case ENTRY_NOTE:
         break;
     }
-    if (PLANT == PLANT_CHECKPOINT_UNAPPLIED && entry->kind == ENTRY_MARKER) {
+    if (MUTANT(checkpoint_unapplied) && entry->kind == ENTRY_MARKER) {
         checkpoint_marker_applied(store, entry->snapshot);
         entry->snapshot = NULL;
     } else if (touches_segments(entry->kind)) {
@@ -482,7 +482,7 @@ static void submit(struct store *store, size_t frame_bytes, uint32_t file_index,
         (struct disk_op){.kind = DISK_WRITE,
                          .extents = &journal->extent,
                          .extent_count = 1,
-                         .sync = PLANT == PLANT_ACK_BEFORE_FSYNC ? NULL : journal->extent.file,
+                         .sync = MUTANT(ack_unsynced) ? NULL : journal->extent.file,
                          .done = group_written};
     journal->busy = true;
     journal->since_marker += journal->buf.len - frame_bytes;

@@ -312,7 +312,7 @@ static void write_piece(struct cut *cut, bool last)
         (struct disk_op){.kind = DISK_WRITE,
                          .extents = cut->extents,
                          .extent_count = last ? 2 : 1,
-                         .sync = last && PLANT != PLANT_QUARANTINE_UNSYNCED ? cut->file : NULL,
+                         .sync = last && !MUTANT(quarantine_unsynced) ? cut->file : NULL,
                          .done = last ? file_written : piece_written};
     disk_submit(cut->store->disk, &cut->op);
 }

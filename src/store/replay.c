@@ -151,7 +151,7 @@ static enum group_state run_of_sectors(const struct replay *replay, uint64_t pos
         }
         if (sector == SECTOR_EMPTY || stamp.sequence != want->sequence || stamp.run != want->run ||
             stamp.group != want->group) {
-            state = PLANT == PLANT_TORN_BELIEVED ? GROUP_WHOLE : GROUP_TORN;
+            state = MUTANT(torn_believed) ? GROUP_WHOLE : GROUP_TORN;
         }
     }
     return state;

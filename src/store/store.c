@@ -252,9 +252,9 @@ static int open_existing(struct store *store, char why[STORE_WHY_MAX])
     struct journal_place place;
     /* A killed process may have left names that are not durable yet. What is built on them below
      * must not outlive them. */
-    int status = PLANT == PLANT_NAMES_TRUSTED ? 0 : disk->ops->sync_dir(disk, "");
+    int status = MUTANT(names_trusted) ? 0 : disk->ops->sync_dir(disk, "");
 
-    if (status == 0 && PLANT != PLANT_NAMES_TRUSTED) {
+    if (status == 0 && !MUTANT(names_trusted)) {
         status = disk->ops->sync_dir(disk, "journal");
     }
     if (status != 0) {

@@ -10,6 +10,7 @@
 
 #include <uthash.h>
 
+#include "base/mutant.h"
 #include "store/batch_peek.h"
 #include "store/journal_format.h"
 #include "store/store.h"
@@ -30,21 +31,6 @@ struct index_entry {
     uint32_t pos;
     int64_t max_before_ms; /* largest timestamp of all batches of the segment before this one */
 };
-
-/* Faults that `make crash-mutants` compiles in one at a time: the crash test must find each. */
-enum plant {
-    PLANT_NONE,
-    PLANT_ACK_BEFORE_FSYNC,     /* reqs are completed when the journal is written, not synced */
-    PLANT_CHECKPOINT_UNSYNCED,  /* the journal is freed although segments are not synced */
-    PLANT_CHECKPOINT_UNAPPLIED, /* a snapshot counts before its groups are in the segments */
-    PLANT_NAMES_UNSYNCED,       /* a checkpoint names segment files that may be gone */
-    PLANT_NAMES_TRUSTED,        /* names that a killed process left are taken for durable */
-    PLANT_QUARANTINE_UNSYNCED,  /* the log is cut before its bytes are safe */
-    PLANT_TORN_BELIEVED,        /* a group counts as whole when its first sector is */
-};
-#ifndef PLANT
-#define PLANT PLANT_NONE
-#endif
 
 struct segment {
     struct store *store;

@@ -15,11 +15,11 @@ crash: $(CRASH_BIN)
 # Only what the store needs is built again for each fault.
 CRASH_SRC := $(filter-out src/store/disk_real.c src/store/raft_log%,$(wildcard src/base/*.c src/store/*.c)) \
              $(addprefix tests/lib/,mem_disk.c fake_clock.c) $(wildcard tests/crash/*.c)
-CRASH_PLANTS := ACK_BEFORE_FSYNC CHECKPOINT_UNSYNCED CHECKPOINT_UNAPPLIED NAMES_UNSYNCED NAMES_TRUSTED \
-                QUARANTINE_UNSYNCED TORN_BELIEVED
+CRASH_PLANTS := ack_unsynced checkpoint_unsynced checkpoint_unapplied names_unsynced names_trusted \
+                quarantine_unsynced torn_believed
 CRASH_MUTANTS := $(CRASH_PLANTS:%=$(B)/tests/crash/mutant-%)
 
 $(B)/tests/crash/mutant-%: $(CRASH_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)
-	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DPLANT=PLANT_$* -o $@ $(CRASH_SRC) $(LIBS)
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(CRASH_SRC) $(LIBS)
 crash-mutants: $(CRASH_MUTANTS)
 	$(Q)tests/crash/run-mutants $(CRASH_WORKLOADS) $(CRASH_MUTANTS)

@@ -14,7 +14,7 @@ enum mutant mutant_on;
 void rworld_choose_mutant(void)
 {
 #define MUTANT_NAME(name, what) #name,
-    static const char *const names[] = {MUTANTS(MUTANT_NAME)};
+    static const char *const names[] = {MUTANTS_REPLICA(MUTANT_NAME)};
 #undef MUTANT_NAME
     const char *wanted = getenv("REPLICA_MUTANT");
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# `make replica-mutants`: do the tests of the replica room find each of the mistakes that
-# src/base/mutant.h lists? One build in which the mistakes can be switched on, one run for each.
-MUTANT_SRC   := $(wildcard src/base/*.c src/replica/*.c tests/lib/replica_world*.c) src/kafka/batch.c
-MUTANT_O     := $(MUTANT_SRC:%.c=$(B)/mutants/%.o)
-MUTANT_TESTS := $(addprefix $(B)/mutants/,replica_story_test replica_walk_test)
-
-$(B)/mutants/%.o: %.c
+# Planted bugs: src/base/mutant.h lists them. One build in which they can be switched on, one run or
+# hunt for each: `make replica-mutants` by the tests of the replica room, `make sim-mutants` by the simulator.
+$(B)/mutants/%.o: %.c | $(PROTO_H)
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CFLAGS) $(WARN) $(INC) -DTERN_MUTANTS -MMD -MP -c -o $@ $<
-$(B)/mutants/%_test: $(B)/mutants/tests/unit/%_test.o $(MUTANT_O)
+
+MUTANT_SRC   := $(wildcard src/base/*.c src/replica/*.c tests/lib/replica_world*.c) src/kafka/batch.c
+MUTANT_TESTS := $(addprefix $(B)/mutants/,replica_story_test replica_walk_test)
+$(B)/mutants/%_test: $(B)/mutants/tests/unit/%_test.o $(MUTANT_SRC:%.c=$(B)/mutants/%.o)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 .PHONY: replica-mutants

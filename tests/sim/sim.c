@@ -17,12 +17,13 @@ static void sink(enum trace_level level, const char *line)
     }
 }
 
-struct sim *sim_new(uint64_t seed, int verbose)
+struct sim *sim_new(uint64_t seed, const struct sim_shape *shape, int verbose)
 {
     struct sim *sim = mem_new(sizeof *sim);
     struct prng root;
 
     sim->seed = seed;
+    sim->shape = shape;
     sim->verbose = verbose;
     sim->hash = 0xcbf29ce484222325u;
     prng_init(&root, seed);

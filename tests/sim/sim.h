@@ -13,6 +13,7 @@
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node.h"
+#include "tests/sim/sim_shape.h"
 
 #define SIM_NODES_MAX   10 /* ids 1..9 */
 #define SIM_REGIONS     3
@@ -41,6 +42,7 @@ struct sim_topic {
 
 struct sim {
     uint64_t seed;
+    const struct sim_shape *shape;
     int verbose; /* 0: nothing; 1: the story; 2: and what the nodes trace; 3: debug, too */
     uint64_t now_us;
     struct timer_heap heap;
@@ -63,11 +65,18 @@ struct sim {
     struct sim_consumer *consumers[SIM_CLIENTS_MAX];
     uint32_t consumer_count;
     struct sim_faults *faults;
+    uint64_t fault_count;   /* faults that struck */
+    uint64_t acked_batches; /* each counted once */
     char failure[512]; /* the first one; empty: none */
 };
 
-struct sim *sim_new(uint64_t seed, int verbose);
+struct sim *sim_new(uint64_t seed, const struct sim_shape *shape, int verbose);
 void sim_free(struct sim *sim);
+
+static inline uint64_t sim_range_draw(struct prng *chance, struct sim_range range)
+{
+    return prng_between(chance, range.low, range.high);
+}
 
 /* Arms a timer of the world. */
 void sim_at(struct sim *sim, struct timer *timer, uint64_t at_us);

@@ -298,6 +298,7 @@ static void strike(struct sim_faults *faults, enum fault fault)
     uint32_t b = another_node(faults, a);
     uint64_t us = how_long(faults);
 
+    faults->sim->fault_count++;
     switch (fault) {
     case FAULT_KILL:
         crash(faults, a, SIM_KILL, us);
@@ -380,15 +381,18 @@ void sim_faults_begin(struct sim *sim)
     faults->sim = sim;
     sim->faults = faults;
     for (int i = 0; i < FAULTS; i++) {
-        faults->exists[i] = prng_chance(chance(faults), 1, 2);
+        bool bites = i == FAULT_KILL || i == FAULT_POWER || i == FAULT_POWER_MANY ||
+                     i == FAULT_WRITE_POINT || i == FAULT_PAUSE || i == FAULT_ISOLATE;
+        faults->exists[i] =
+            prng_chance(chance(faults), !sim->shape->harsh ? 4 : bites ? 7 : 2, 8);
         if (faults->exists[i]) {
             faults->kinds++;
             size_t len = strlen(kinds);
             (void)snprintf(kinds + len, sizeof kinds - len, " %s", names[i]);
         }
     }
-    faults->pace_us = prng_between(chance(faults), 60 * SIM_MS, 1500 * SIM_MS);
-    faults->longest_us = prng_between(chance(faults), SIM_S, 10 * SIM_S);
+    faults->pace_us = sim_range_draw(chance(faults), sim->shape->pace_us);
+    faults->longest_us = sim_range_draw(chance(faults), sim->shape->longest_us);
     sim_tell(sim, "faults begin:%s", kinds);
     faults->next.fire = next;
     for (uint32_t a = 1; a <= sim->node_count; a++) {

@@ -224,6 +224,7 @@ static void acked(struct batch *batch, int64_t base_offset)
                       batch->first + i, base_offset >= 0 ? base_offset + i : -1, sim->now_us,
                       batch->call.left_us, old);
     }
+    sim->acked_batches++;
     sim_note(sim, (uint64_t)base_offset ^ ((uint64_t)lane->partition << 32));
     link_remove(&batch->link);
     lane->waiting--;
@@ -413,7 +414,7 @@ struct sim_producer *sim_producer_new(struct sim *sim, uint32_t number, uint32_t
     producer->client.told = told;
     producer->number = number;
     producer->id = -1;
-    producer->pace_us = prng_between(&sim->chance_clients, 4 * SIM_MS, 60 * SIM_MS);
+    producer->pace_us = sim_range_draw(&sim->chance_clients, sim->shape->batch_us);
     producer->init.done = got_id;
     producer->init_again.fire = ask_id;
     producer->next.fire = make;

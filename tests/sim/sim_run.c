@@ -43,6 +43,9 @@ static void make_nodes(struct sim *sim)
 
     /* Mostly one per region; some that join; three per region. */
     sim->node_count = size < 9 ? 3 : size < 11 ? (uint32_t)size - 5 : 9;
+    if (sim->shape->nodes > 0) {
+        sim->node_count = sim->shape->nodes;
+    }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_node_init(&sim->nodes[id], sim, id, (id - 1) % SIM_REGIONS);
     }
@@ -243,7 +246,7 @@ static void add_topic(struct sim *sim, const char *name, int32_t home)
     struct sim_topic *topic = &sim->topics[sim->topic_count++];
 
     (void)snprintf(topic->name, sizeof topic->name, "%s", name);
-    topic->partitions = (int32_t)prng_between(&sim->chance_clients, 1, 4);
+    topic->partitions = (int32_t)sim_range_draw(&sim->chance_clients, sim->shape->partitions);
     topic->first = sim->partition_count;
     topic->home = home;
     sim->partition_count += topic->partitions;
@@ -446,7 +449,7 @@ static void run(struct sim *sim)
     }
     make_clients(sim);
     sim_faults_begin(sim);
-    (void)sim_run(sim, sim->now_us + prng_between(&sim->chance_faults, 20 * SIM_S, 60 * SIM_S),
+    (void)sim_run(sim, sim->now_us + sim_range_draw(&sim->chance_faults, sim->shape->faults_us),
                   NULL);
     if (!sim_failed(sim)) {
         sim_faults_heal(sim);
@@ -457,9 +460,10 @@ static void run(struct sim *sim)
     }
 }
 
-void sim_run_seed(uint64_t seed, int verbose, struct sim_result *out)
+void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose,
+                  struct sim_result *out)
 {
-    struct sim *sim = sim_new(seed, verbose);
+    struct sim *sim = sim_new(seed, shape, verbose);
 
     memset(out, 0, sizeof *out);
     run(sim);
@@ -468,6 +472,8 @@ void sim_run_seed(uint64_t seed, int verbose, struct sim_result *out)
     out->hash = sim->hash;
     out->steps = sim->steps;
     out->seconds = (double)sim->now_us / 1e6;
+    out->faults = sim->fault_count;
+    out->batches = sim->acked_batches;
     if (sim->checker != NULL) {
         checker_counts(sim->checker, &out->counts);
         checker_free(sim->checker);

@@ -10,7 +10,11 @@ struct sim_result {
     uint64_t hash;     /* of everything that happened; the same in a replay */
     uint64_t steps;
     double seconds; /* virtual */
+    double real_s;  /* of the processor; only if it ran in a process of its own */
+    uint64_t faults;      /* that struck */
+    uint64_t batches;     /* acknowledged */
     struct checker_counts counts;
 };
 
-void sim_run_seed(uint64_t seed, int verbose, struct sim_result *out);
+void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose,
+                  struct sim_result *out);

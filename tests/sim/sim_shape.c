@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_shape.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define MS (uint64_t)1000
+#define S  (uint64_t)1000000
+
+static const struct sim_shape shapes[] = {
+    {
+        .name = "usual",
+        .what = "three to nine nodes, 20 to 60 s of faults",
+        .faults_us = {20 * S, 60 * S},
+        .pace_us = {60 * MS, 1500 * MS},
+        .longest_us = {1 * S, 10 * S},
+        .batch_us = {4 * MS, 60 * MS},
+        .partitions = {1, 4},
+    },
+    {
+        .name = "bite",
+        .what = "three nodes, short runs full of leader changes and lost writes: for mutants",
+        .nodes = 3,
+        .faults_us = {6 * S, 14 * S},
+        .pace_us = {80 * MS, 500 * MS},
+        .longest_us = {300 * MS, 3 * S},
+        .batch_us = {4 * MS, 30 * MS},
+        .partitions = {2, 4},
+        .harsh = true,
+    },
+};
+
+const struct sim_shape *sim_shape_at(unsigned index)
+{
+    return index < sizeof shapes / sizeof *shapes ? &shapes[index] : NULL;
+}
+
+const struct sim_shape *sim_shape_named(const char *name)
+{
+    if (name == NULL) {
+        return &shapes[0];
+    }
+    for (unsigned i = 0; sim_shape_at(i) != NULL; i++) {
+        if (strcmp(shapes[i].name, name) == 0) {
+            return &shapes[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The shape of a run: how large a cluster, how long, how many faults. The seed draws within it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sim_range {
+    uint64_t low;
+    uint64_t high;
+};
+
+struct sim_shape {
+    const char *name;
+    const char *what;
+    uint32_t nodes;              /* 0: by the seed */
+    struct sim_range faults_us;  /* how long things go wrong */
+    struct sim_range pace_us;    /* from fault to fault, the mean of a run is drawn from that */
+    struct sim_range longest_us; /* the longest one, drawn once per run */
+    struct sim_range batch_us;   /* from batch to batch of one producer */
+    struct sim_range partitions; /* per topic */
+    bool harsh;                  /* mostly what changes leaders and what loses unsynced writes */
+};
+
+/* NULL: there is none of that name. NULL as name: the usual one. */
+const struct sim_shape *sim_shape_named(const char *name);
+/* For the usage: the names, NULL behind the last. */
+const struct sim_shape *sim_shape_at(unsigned index);
