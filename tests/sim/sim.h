@@ -67,7 +67,7 @@ struct sim {
     struct sim_faults *faults;
     uint64_t fault_count;   /* faults that struck */
     uint64_t acked_batches; /* each counted once */
-    char failure[512]; /* the first one; empty: none */
+    char failure[512];      /* the first one; empty: none */
 };
 
 struct sim *sim_new(uint64_t seed, const struct sim_shape *shape, int verbose);

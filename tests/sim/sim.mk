@@ -4,6 +4,8 @@ SIM_SRC   := $(wildcard tests/sim/*.c)
 SIM_BIN   := $(B)/tests/sim/sim
 SIM_LIB_O := $(patsubst %.c,$(B)/%.o,$(filter-out tests/sim/sim_main.c tests/sim/sim_many.c,$(SIM_SRC)))
 SEEDS     ?= 30
+SEEDS_HUNT ?= 2000
+REFRESH   ?= 0
 
 $(SIM_BIN): $(B)/tests/sim/sim_main.o $(B)/tests/sim/sim_many.o $(SIM_LIB_O) $(B)/tests/lib/mem_disk.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -27,4 +29,4 @@ $(SIM_MUTANTS): $(B)/mutants/tests/sim/sim_main.o $(B)/mutants/tests/sim/sim_man
 
 .PHONY: sim-mutants
 sim-mutants: $(SIM_MUTANTS)
-	$(Q)tests/sim/run-mutants $(SIM_MUTANTS) tests/sim/mutant-seeds.txt
+	$(Q)REFRESH=$(REFRESH) SEEDS=$(SEEDS_HUNT) tests/sim/run-mutants $(SIM_MUTANTS) tests/sim/mutant-seeds.txt $(ONLY)

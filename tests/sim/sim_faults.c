@@ -383,8 +383,7 @@ void sim_faults_begin(struct sim *sim)
     for (int i = 0; i < FAULTS; i++) {
         bool bites = i == FAULT_KILL || i == FAULT_POWER || i == FAULT_POWER_MANY ||
                      i == FAULT_WRITE_POINT || i == FAULT_PAUSE || i == FAULT_ISOLATE;
-        faults->exists[i] =
-            prng_chance(chance(faults), !sim->shape->harsh ? 4 : bites ? 7 : 2, 8);
+        faults->exists[i] = prng_chance(chance(faults), !sim->shape->harsh ? 4 : bites ? 7 : 2, 8);
         if (faults->exists[i]) {
             faults->kinds++;
             size_t len = strlen(kinds);

@@ -14,7 +14,8 @@ static uint64_t seed_now;
 static const char usage[] =
     "usage: sim [-v]... [-s SHAPE] [-m MUTANT] SEED\n"
     "         one run; the last line is `sim: seed S ok` or `sim: seed S FAIL reason`\n"
-    "       sim -n COUNT [-j JOBS] [-t SECONDS] [-o RESULTS -c COMMIT] [-s SHAPE] [-m MUTANT] SEED\n"
+    "       sim -n COUNT [-j JOBS] [-t SECONDS] [-o RESULTS -c COMMIT] [-s SHAPE] [-m MUTANT] "
+    "SEED\n"
     "         COUNT seeds from SEED on, for at most so long; a line for each that fails, and the "
     "sum\n"
     "       sim -x -m MUTANT [-n COUNT] [-j JOBS] [-s SHAPE] [SEED]...\n"
@@ -161,10 +162,8 @@ static int append(const struct options *o, uint64_t first, uint64_t last, const 
 
 static struct sim_plan plan_of(const struct options *o)
 {
-    return (struct sim_plan){.shape = o->shape,
-                             .jobs = o->jobs,
-                             .limit_s = (unsigned)limit_s(),
-                             .mutant = o->mutant};
+    return (struct sim_plan){
+        .shape = o->shape, .jobs = o->jobs, .limit_s = (unsigned)limit_s(), .mutant = o->mutant};
 }
 
 static int run_many(const struct options *o, uint64_t first)
@@ -189,7 +188,8 @@ static int run_many(const struct options *o, uint64_t first)
 
 /* ---- the hunt -------------------------------------------------------------------------------- */
 
-#define BETTER_WITHIN 200 /* that something stands still is a poorer reason: so long look for more */
+#define BETTER_WITHIN                                                                              \
+    200 /* that something stands still is a poorer reason: so long look for more */
 
 struct hunt {
     const struct options *options;

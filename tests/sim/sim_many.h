@@ -6,22 +6,22 @@
 
 struct sim_plan {
     const struct sim_shape *shape;
-    unsigned jobs;       /* processes at a time */
-    unsigned limit_s;    /* real time for one run */
-    int mutant;          /* switched on in every run; 0: none */
+    unsigned jobs;    /* processes at a time */
+    unsigned limit_s; /* real time for one run */
+    int mutant;       /* switched on in every run; 0: none */
 };
 
 struct sim_sum {
     uint64_t runs;
     uint64_t failed;
-    uint64_t full;    /* of at least 30 s, 3 faults, 1,000 acknowledged batches */
-    double seconds;   /* virtual */
-    double real;      /* of all processes together */
+    uint64_t full;  /* of at least 30 s, 3 faults, 1,000 acknowledged batches */
+    double seconds; /* virtual */
+    double real;    /* of all processes together */
     uint64_t faults;
     uint64_t batches; /* acknowledged */
     uint64_t records; /* acknowledged */
     uint64_t reads;
-    uint64_t cut; /* acknowledged records that lossy epochs cut off */
+    uint64_t cut;  /* acknowledged records that lossy epochs cut off */
     uint64_t hash; /* over the traces of all runs, in any order */
 };
 

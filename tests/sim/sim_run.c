@@ -460,8 +460,7 @@ static void run(struct sim *sim)
     }
 }
 
-void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose,
-                  struct sim_result *out)
+void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose, struct sim_result *out)
 {
     struct sim *sim = sim_new(seed, shape, verbose);
 

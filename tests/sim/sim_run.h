@@ -9,10 +9,10 @@ struct sim_result {
     char failure[512]; /* empty: good */
     uint64_t hash;     /* of everything that happened; the same in a replay */
     uint64_t steps;
-    double seconds; /* virtual */
-    double real_s;  /* of the processor; only if it ran in a process of its own */
-    uint64_t faults;      /* that struck */
-    uint64_t batches;     /* acknowledged */
+    double seconds;   /* virtual */
+    double real_s;    /* of the processor; only if it ran in a process of its own */
+    uint64_t faults;  /* that struck */
+    uint64_t batches; /* acknowledged */
     struct checker_counts counts;
 };
 
