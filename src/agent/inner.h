@@ -239,6 +239,7 @@ struct node {
     uint64_t heartbeat_us;
     uint64_t replica_tick_us;
     uint64_t retained_us;
+    uint64_t aged_us;  /* when producers last became an hour older */
     uint64_t alive_us; /* last tick or heartbeat */
     uint64_t awake_us; /* when it came back from having been away; 0: never was */
     uint64_t repeated_us;

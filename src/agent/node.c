@@ -13,6 +13,7 @@
 #include "base/trace.h"
 
 #define RETENTION_EVERY_US 30000000
+#define PRODUCER_HOUR_US   3600000000ULL
 #define REPORTS_EVERY_US   500000
 #define ERASED_PER_TICK    5    /* partitions: some ms of the disk */
 #define VOTERS_EVERY       10   /* rounds of reports: no hurry to bring leaders back */
@@ -281,6 +282,17 @@ static void retain(struct node *node, uint64_t now_us)
     }
 }
 
+static void age_producers(struct node *node, uint64_t now_us)
+{
+    if (now_us - node->aged_us < PRODUCER_HOUR_US) {
+        return;
+    }
+    node->aged_us = now_us;
+    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
+        replica_producers_age(&p->replica);
+    }
+}
+
 static void repeat_reports(struct node *node, uint64_t now_us)
 {
     if (now_us - node->repeated_us < REPORTS_EVERY_US) {
@@ -319,6 +331,7 @@ static void tick(struct timer *timer)
         }
         repeat_reports(node, now_us);
         retain(node, now_us);
+        age_producers(node, now_us);
     }
     ship_tick(node);
     report_flush(node);
@@ -369,6 +382,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->o.store.fatal = store_fatal;
     node->o.store.fatal_ctx = node;
     node->started_us = clock_now_us(node->o.clock);
+    node->aged_us = node->started_us;
     node->client = uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock));
     node->control = control_new();
     node->lease = lease_new(node);

@@ -362,13 +362,13 @@ void replica_peer_down(struct replica *r, uint32_t node)
     }
 }
 
-/* A producer that is not known may have been forgotten with the start of the log, or cut off by a
- * lossy epoch. As long as neither can be, its first batch is number 0: else one that was refused
+/* A producer that is not known may have been forgotten with the start of the log or for its silence,
+ * or cut off by a lossy epoch. As long as neither can be, its first batch is number 0: else one that was refused
  * before (we did not lead yet) would be overtaken by the next in flight, and never come in. */
 static bool overtakes(const struct replica *r, const struct batch_info *batch)
 {
     return batch->producer_id >= 0 && batch->base_sequence != 0 && r->log_start == 0 &&
-           r->spec.lossy_start < 0 && producers_count(r->producers) < PRODUCERS_MAX &&
+           r->spec.lossy_start < 0 && batch->producer_id > producers_forgotten_max(r->producers) &&
            !producers_knows(r->producers, batch->producer_id);
 }
 

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/reader.h"
 
-#define PRODUCERS_FORMAT 1
+#define PRODUCERS_FORMAT 2 /* 1 did not tell who was forgotten */
 
 struct noted {
     int32_t first_seq;
@@ -19,6 +19,7 @@ struct producer {
     int64_t id;
     int16_t epoch;
     uint8_t count; /* of batches, oldest first */
+    uint8_t age;   /* calls of producers_age since its newest batch; not in snapshots */
     struct noted batches[PRODUCER_BATCHES];
     int64_t last_timestamp;
     UT_hash_handle hh; /* in order of the first batch; re-inserted by each batch: oldest first */
@@ -26,11 +27,22 @@ struct producer {
 
 struct producers {
     struct producer *table;
+    int64_t forgotten_max;
 };
 
 struct producers *producers_new(void)
 {
-    return mem_new(sizeof(struct producers));
+    struct producers *p = mem_new(sizeof *p);
+
+    p->forgotten_max = -1;
+    return p;
+}
+
+static void forget(struct producers *p, struct producer *one)
+{
+    p->forgotten_max = one->id > p->forgotten_max ? one->id : p->forgotten_max;
+    HASH_DEL(p->table, one);
+    free(one);
 }
 
 void producers_clear(struct producers *p)
@@ -42,6 +54,7 @@ void producers_clear(struct producers *p)
         HASH_DEL(p->table, each);
         free(each);
     }
+    p->forgotten_max = -1;
 }
 
 void producers_free(struct producers *p)
@@ -132,9 +145,7 @@ void producers_note(struct producers *p, const struct batch_info *batch)
     struct producer *known = find(p, batch->producer_id);
     if (known == NULL) {
         if (HASH_COUNT(p->table) >= PRODUCERS_MAX) {
-            struct producer *oldest = p->table;
-            HASH_DEL(p->table, oldest);
-            free(oldest);
+            forget(p, p->table); /* the oldest */
         }
         known = mem_new(sizeof *known);
         known->id = batch->producer_id;
@@ -143,6 +154,7 @@ void producers_note(struct producers *p, const struct batch_info *batch)
         HASH_DEL(p->table, known); /* to the end of the order: heard of last */
     }
     HASH_ADD(hh, p->table, id, sizeof known->id, known);
+    known->age = 0;
     if (known->epoch != batch->producer_epoch) {
         known->epoch = batch->producer_epoch;
         known->count = 0;
@@ -159,17 +171,21 @@ void producers_note(struct producers *p, const struct batch_info *batch)
     }
 }
 
-void producers_expire(struct producers *p, int64_t before_ms)
+void producers_age(struct producers *p, uint8_t steps_max)
 {
     struct producer *each;
     struct producer *next;
 
     HASH_ITER (hh, p->table, each, next) {
-        if (each->last_timestamp < before_ms) {
-            HASH_DEL(p->table, each);
-            free(each);
+        if (++each->age > steps_max) {
+            forget(p, each);
         }
     }
+}
+
+int64_t producers_forgotten_max(const struct producers *p)
+{
+    return p->forgotten_max;
 }
 
 void producers_pack(const struct producers *p, struct buf *out)
@@ -178,6 +194,7 @@ void producers_pack(const struct producers *p, struct buf *out)
     struct producer *next;
 
     buf_le32(out, PRODUCERS_FORMAT);
+    buf_le64(out, (uint64_t)p->forgotten_max);
     buf_le32(out, HASH_COUNT(p->table));
     HASH_ITER (hh, p->table, each, next) {
         buf_le64(out, (uint64_t)each->id);
@@ -224,6 +241,7 @@ int producers_unpack(struct producers *p, struct slice bytes)
     if (reader_le32(&r) != PRODUCERS_FORMAT) {
         return TERN_EFORMAT;
     }
+    int64_t forgotten_max = (int64_t)reader_le64(&r);
     uint32_t count = reader_le32(&r);
     if (r.failed || count > PRODUCERS_MAX) {
         return TERN_EMALFORMED;
@@ -238,5 +256,6 @@ int producers_unpack(struct producers *p, struct slice bytes)
         producers_clear(p);
         return TERN_EMALFORMED;
     }
+    p->forgotten_max = forgotten_max;
     return 0;
 }

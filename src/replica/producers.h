@@ -12,6 +12,7 @@
 
 #define PRODUCER_BATCHES 5
 #define PRODUCERS_MAX    100000 /* per partition; then the longest silent one is forgotten */
+#define PRODUCER_HOURS   24     /* of silence, as Kafka's producer.id.expiration.ms */
 
 struct producers; /* table by producer id */
 
@@ -32,8 +33,12 @@ enum producers_verdict producers_check(const struct producers *p, const struct b
                                        int *out_error);
 /* The batch is in the log now (appended here, pushed by the leader, or read back). */
 void producers_note(struct producers *p, const struct batch_info *batch);
-/* Forgets producers whose newest batch is older than `before_ms` (batch timestamps). */
-void producers_expire(struct producers *p, int64_t before_ms);
+/* Another `steps_max` calls without a batch of a producer, and it is forgotten. Called once an
+ * hour: what counts is when batches came, not what their timestamps say, which may be of any age. */
+void producers_age(struct producers *p, uint8_t steps_max);
+/* The highest id that was ever forgotten for its silence or for want of room, -1: none. An unknown
+ * producer with a higher id is a new one: ids are handed out ascending, in blocks. */
+int64_t producers_forgotten_max(const struct producers *p);
 
 void producers_pack(const struct producers *p, struct buf *out);
 /* EMALFORMED, EFORMAT: then the table is empty. */

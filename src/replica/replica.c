@@ -427,3 +427,8 @@ void replica_producers_feed(struct replica *r, const struct batch_info *batch)
         r->producers_at = batch->last_offset + 1;
     }
 }
+
+void replica_producers_age(struct replica *r)
+{
+    producers_age(r->producers, PRODUCER_HOURS);
+}

@@ -268,6 +268,8 @@ void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_o
  * then feeds batches in order until producers_at reaches leo. */
 void replica_producers_restart(struct replica *r, int64_t at);
 void replica_producers_feed(struct replica *r, const struct batch_info *batch);
+/* Once an hour: producers that are silent for PRODUCER_HOURS are forgotten. */
+void replica_producers_age(struct replica *r);
 
 /* ---- questions ------------------------------------------------------------------------------- */
 

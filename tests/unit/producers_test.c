@@ -155,9 +155,23 @@ static void silent_producers_are_forgotten(void **state)
     (void)state;
     note(7, 0, 0, 1, 100);
     note(8, 0, 0, 1, 200);
-    producers_expire(p, 200);
+    for (int hour = 0; hour < PRODUCER_HOURS; hour++) {
+        producers_age(p, PRODUCER_HOURS);
+        note(8, 0, hour + 1, 1, 201 + hour);
+    }
+    assert_true(producers_knows(p, 7)); /* however old its batch says to be */
+    assert_int_equal(producers_forgotten_max(p), -1);
+    producers_age(p, PRODUCER_HOURS);
     assert_false(producers_knows(p, 7));
     assert_true(producers_knows(p, 8));
+    assert_int_equal(producers_forgotten_max(p), 7); /* 8 and above never were */
+    struct buf packed = {0};
+    struct producers *other = producers_new();
+    producers_pack(p, &packed);
+    assert_int_equal(producers_unpack(other, buf_slice(&packed)), 0);
+    assert_int_equal(producers_forgotten_max(other), 7);
+    producers_free(other);
+    buf_fini(&packed);
 }
 
 static void the_longest_silent_producer_makes_room_when_there_are_too_many(void **state)
@@ -171,6 +185,7 @@ static void the_longest_silent_producer_makes_room_when_there_are_too_many(void 
     assert_int_equal(producers_count(p), PRODUCERS_MAX);
     assert_true(producers_knows(p, 0));
     assert_false(producers_knows(p, 1));
+    assert_int_equal(producers_forgotten_max(p), 1);
 }
 
 /* ---- a function of the log ------------------------------------------------------------------- */
@@ -269,7 +284,7 @@ static void a_damaged_snapshot_is_refused_and_leaves_the_table_empty(void **stat
     bytes.base[0]++;
     assert_int_equal(producers_unpack(p, buf_slice(&bytes)), TERN_EFORMAT);
     bytes.base[0]--;
-    memset(bytes.base + 4, 0xff, 4); /* a count that is not there */
+    memset(bytes.base + 12, 0xff, 4); /* a count that is not there */
     assert_int_equal(producers_unpack(p, buf_slice(&bytes)), TERN_EMALFORMED);
     buf_fini(&bytes);
 }

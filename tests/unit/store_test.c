@@ -475,6 +475,15 @@ static void producer_snapshots_fall_with_a_cut(void **state)
     assert_true(store_producers_load(log, 25, &offset, &out));
     assert_int_equal(offset, 10);
     assert_true(slice_equal(buf_slice(&out), slice_text("ten")));
+    for (int i = 0; i < 10; i++) {
+        append(log, 2, 700, NULL); /* 20 is another record now */
+    }
+    run_ms(world, 10);
+    assert_int_equal(world_restart(world, false), 0);
+    log = store_find(world->store, topic, 0);
+    buf_clear(&out);
+    assert_true(store_producers_load(log, 25, &offset, &out));
+    assert_int_equal(offset, 10); /* kept, and the one of the cut records did not come back */
     buf_fini(&out);
     world_free(world);
 }
