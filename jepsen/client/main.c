@@ -27,8 +27,21 @@ static void usage(FILE *out)
 
 static void on_signal(int number)
 {
+    (void)number;
     stopping = true;
-    ending = number != SIGUSR1;
+    ending = true;
+}
+
+static void *obey(void *unused)
+{
+    char line[64];
+
+    (void)unused;
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        stopping = stopping || strcmp(line, "stop\n") == 0;
+    }
+    on_signal(SIGTERM);
+    return NULL;
 }
 
 static const char *next(int argc, char **argv, int *at)
@@ -105,16 +118,17 @@ int main(int argc, char **argv)
     static struct poller pollers[100];
     pthread_t sending[50];
     pthread_t polling[100];
+    pthread_t obeying;
     struct sigaction on = {.sa_handler = on_signal};
 
     read_options(&o, argc, argv);
-    (void)sigaction(SIGUSR1, &on, NULL);
     (void)sigaction(SIGTERM, &on, NULL);
     (void)sigaction(SIGINT, &on, NULL);
     log_open(o.out);
     if (o.final_seconds > 0) {
         return final_read(&o);
     }
+    (void)pthread_create(&obeying, NULL, obey, NULL);
     for (int n = 0; n < o.senders; n++) {
         senders[n] = (struct sender){&o, n};
         (void)pthread_create(&sending[n], NULL, sender_main, &senders[n]);
