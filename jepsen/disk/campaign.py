@@ -116,12 +116,14 @@ class Load:
                                  options=['-X', 'message.timeout.ms=60000'])
 
     def end(self):
-        """Until everything that was sent is acknowledged or given up."""
+        """Until everything that was sent is acknowledged or given up; the longest time without an ack, in ms."""
         self.producer.process.send_signal(signal.SIGINT)
         self.producer.finish(90)
         self.acked |= self.producer.acked
         self.next += 1000000
+        gap = self.producer.summary['longest_gap_ms']
         self.producer = None
+        return gap
 
     def missing(self):
         """(lost, duplicated): acknowledged numbers that can't be read, numbers that are there twice."""

@@ -31,3 +31,10 @@ powercuts-planted: all demo-programs disk-rigs $(B)/planted/ternd
 	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
 	$(Q)ln -sfn ../jepsen $(B)/planted/jepsen; ln -sf ../tern ../numbered_producer $(B)/planted/
 	$(Q)TERN_BIN=$(abspath $(B))/planted jepsen/disk/powercuts --dry --all --block 1 10; test $$? -eq 1 && echo "powercuts-planted: found out"
+
+# A write or fsync of a live node fails: at each of the first POINTS of either kind. As root.
+POINTS ?= 200
+.PHONY: eio
+eio: all demo-programs disk-rigs
+	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
+	$(Q)TERN_BIN=$(abspath $(B)) jepsen/disk/eio $(POINTS)

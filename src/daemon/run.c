@@ -32,11 +32,25 @@ struct running {
     bool stopped;
 };
 
+/* For whoever reads the last lines of the log. */
+static void advise(int error)
+{
+    if (error == TERN_EIO) {
+        trace_error(
+            "event=advice what=\"the disk failed, so this node stops; it acknowledges nothing "
+            "more, and what it has acknowledged had been synced\" "
+            "do=\"look at the kernel's log; replace a disk that goes on failing; then start "
+            "ternd again, with this data directory or an empty one: it catches up by "
+            "itself\"");
+    }
+}
+
 /* Nothing may be acknowledged after this, so nothing is closed in good order either. */
 static void on_fatal(void *ctx, int error, const char *what)
 {
     (void)ctx;
     trace_error("event=fatal error=%s what=\"%s\"", error_name(error), what);
+    advise(error);
     _exit(1);
 }
 
@@ -240,6 +254,7 @@ static int start(struct running *running)
     if (rv != 0) {
         trace_error("event=start_failed step=%s error=%s what=\"%s\"", step, error_name(rv),
                     why[0] != '\0' ? why : error_sentence(rv));
+        advise(rv);
         return rv;
     }
     admin = (struct admin_options){

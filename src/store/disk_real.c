@@ -28,6 +28,7 @@
 struct disk_file {
     int fd;
     bool is_dir;
+    char *path; /* to tell which one failed */
 };
 
 /* Reads and background syncs may not take all threads of the pool: an fsync that somebody waits
@@ -54,6 +55,9 @@ struct work {
     struct disk_real *disk;
     struct disk_op *op;
     int64_t status;
+    const struct disk_file *at; /* the file of the last call, */
+    const char *call;           /* what that was, */
+    int number;                 /* and its errno if it failed */
 };
 
 static struct disk_real *real_of(const struct disk *disk)
@@ -84,6 +88,13 @@ static int error_of(int number)
     }
 }
 
+/* Loop thread only. */
+static void tell(const char *what, const char *path, int number)
+{
+    trace_error("event=disk_failed call=%s path=%s reason=\"%s\"", what,
+                path[0] != '\0' ? path : ".", uv_strerror(-number));
+}
+
 /* Says what the system said before it is reduced to one of ours. Loop thread only. */
 static int failed(const char *what, const char *path)
 {
@@ -91,8 +102,7 @@ static int failed(const char *what, const char *path)
     int error = error_of(number);
 
     if (error == TERN_EIO) {
-        trace_error("event=disk_failed call=%s path=%s reason=\"%s\"", what, path,
-                    uv_strerror(-number));
+        tell(what, path, number);
     }
     return error;
 }
@@ -133,7 +143,8 @@ static int write_vector(int fd, uint64_t pos, struct iovec *iov, int count)
             continue;
         }
         if (n <= 0) {
-            return n == 0 ? TERN_EIO : error_of(errno);
+            errno = n == 0 ? EIO : errno;
+            return error_of(errno);
         }
         pos += (uint64_t)n;
         while (count > 0 && (size_t)n >= iov->iov_len) {
@@ -159,8 +170,10 @@ static void *writable(const uint8_t *bytes)
 }
 
 /* Neighbouring extents of one file go out together. */
-static int write_extents(const struct disk_extent *extents, size_t count)
+static int write_extents(struct work *work)
 {
+    const struct disk_extent *extents = work->op->extents;
+    size_t count = work->op->extent_count;
     struct iovec iov[IOV_COUNT];
 
     for (size_t i = 0; i < count;) {
@@ -175,6 +188,7 @@ static int write_extents(const struct disk_extent *extents, size_t count)
             run++;
             i++;
         }
+        work->at = first->file;
         int status = next > first->pos ? write_vector(first->file->fd, first->pos, iov, run) : 0;
         if (status != 0) {
             return status;
@@ -189,6 +203,13 @@ static int sync_file(const struct disk_file *file)
     return (file->is_dir ? fsync(file->fd) : fdatasync(file->fd)) == 0 ? 0 : TERN_EIO;
 }
 
+static void work_sync(struct work *work, const struct disk_file *file)
+{
+    work->call = "sync";
+    work->at = file;
+    work->status = sync_file(file);
+}
+
 static void work_run(uv_work_t *uv)
 {
     struct work *work = CONTAINER_OF(uv, struct work, uv);
@@ -196,21 +217,24 @@ static void work_run(uv_work_t *uv)
 
     switch (op->kind) {
     case DISK_READ:
+        work->call = "read";
+        work->at = op->file;
         work->status = read_all(op->file->fd, op->pos, op->into, op->len);
-        return;
+        break;
     case DISK_WRITE:
-        work->status = write_extents(op->extents, op->extent_count);
+        work->call = "write";
+        work->status = write_extents(work);
         if (work->status == 0 && op->sync != NULL) {
-            work->status = sync_file(op->sync);
+            work_sync(work, op->sync);
         }
-        return;
+        break;
     case DISK_SYNC:
         for (size_t i = 0; i < op->file_count && work->status == 0; i++) {
-            work->status = sync_file(op->files[i]);
+            work_sync(work, op->files[i]);
         }
-        return;
+        break;
     }
-    CHECK(false);
+    work->number = errno;
 }
 
 static void work_done(uv_work_t *uv, int cancelled);
@@ -236,6 +260,9 @@ static void work_done(uv_work_t *uv, int cancelled)
     real->under_way--;
     lane->running--;
     lane_run(real, lane);
+    if (status == TERN_EIO) {
+        tell(work->call, work->at->path, work->number);
+    }
     free(work);
     op->impl = NULL;
     op->done(op, status);
@@ -276,6 +303,7 @@ static int real_open(struct disk *disk, const char *path, bool create, struct di
     struct disk_file *file = mem_new(sizeof *file);
     file->fd = fd;
     file->is_dir = is_dir;
+    file->path = mem_string(path);
     *out_file = file;
     return 0;
 }
@@ -284,6 +312,7 @@ static void real_close(struct disk *disk, struct disk_file *file)
 {
     (void)disk;
     (void)close(file->fd);
+    free(file->path);
     free(file);
 }
 
@@ -293,7 +322,7 @@ static int real_size(struct disk *disk, struct disk_file *file, uint64_t *out_si
 
     (void)disk;
     if (fstat(file->fd, &stat) != 0) {
-        return failed("fstat", "");
+        return failed("fstat", file->path);
     }
     *out_size = (uint64_t)stat.st_size;
     return 0;
@@ -303,7 +332,8 @@ static int64_t real_read(struct disk *disk, struct disk_file *file, uint64_t pos
                          size_t len)
 {
     (void)disk;
-    return read_all(file->fd, pos, into, len);
+    int64_t got = read_all(file->fd, pos, into, len);
+    return got == TERN_EIO ? failed("read", file->path) : got;
 }
 
 static int real_write(struct disk *disk, struct disk_file *file, uint64_t pos, struct slice bytes)
@@ -311,19 +341,24 @@ static int real_write(struct disk *disk, struct disk_file *file, uint64_t pos, s
     struct iovec iov = {writable(bytes.base), bytes.len};
 
     (void)disk;
-    return bytes.len > 0 ? write_vector(file->fd, pos, &iov, 1) : 0;
+    int status = bytes.len > 0 ? write_vector(file->fd, pos, &iov, 1) : 0;
+    return status == TERN_EIO ? failed("write", file->path) : status;
 }
 
 static int real_sync(struct disk *disk, struct disk_file *file)
 {
     (void)disk;
-    return sync_file(file);
+    int status = sync_file(file);
+    if (status != 0) {
+        tell("sync", file->path, errno);
+    }
+    return status;
 }
 
 static int real_truncate(struct disk *disk, struct disk_file *file, uint64_t size)
 {
     (void)disk;
-    return ftruncate(file->fd, (off_t)size) == 0 ? 0 : failed("ftruncate", "");
+    return ftruncate(file->fd, (off_t)size) == 0 ? 0 : failed("ftruncate", file->path);
 }
 
 static int real_preallocate(struct disk *disk, struct disk_file *file, uint64_t size)
@@ -388,7 +423,11 @@ static int real_sync_dir(struct disk *disk, const char *path)
     if (fd < 0) {
         return failed("open", path);
     }
-    int status = fsync(fd) == 0 ? 0 : TERN_EIO;
+    int status = 0;
+    if (fsync(fd) != 0) {
+        tell("sync", path, errno);
+        status = TERN_EIO;
+    }
     (void)close(fd);
     return status;
 }
