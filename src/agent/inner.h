@@ -37,7 +37,7 @@
  * and only while the disk keeps up with the producers. */
 #define CATCH_UP_BYTES_MAX   ((size_t)256 << 10)
 #define CATCH_UP_WINDOW      ((uint64_t)4 << 20)
-#define CATCH_UP_QUEUE_MAX   ((size_t)1 << 20)
+#define CATCH_UP_QUEUE_MAX   ((size_t)2 << 20)
 #define CATCH_UP_READS_MAX   2                   /* of a node, whoever they are for */
 #define CATCH_UP_BACKLOG_MAX ((uint64_t)4 << 20) /* of the store; above it nothing is read */
 #define CATCH_UP_DRAIN_MS    1000 /* so long the change of a stream's channel waits for acks */
@@ -192,6 +192,7 @@ struct peer {
     struct flow flows[WIRE_CHANNELS];
     enum wire_channel taking; /* by which the push under way has come */
     bool ack_bytes_owed;
+    uint32_t held_back; /* bit per channel: pushes wait for room in its window or queue */
 };
 
 bool peer_linked(const struct node *node, uint32_t id); /* control and data are up */
@@ -343,6 +344,8 @@ void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset);
 void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart);
 void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);
 void ship_retry(struct node *node, uint32_t to);
+/* There may be room again for what was held back: after acks, and with every tick. */
+void ship_room(struct node *node, uint32_t to);
 void ship_retry_marks(struct node *node, uint32_t to);
 /* It has acknowledged: a stream may have waited for that to change its channel. */
 void ship_acked(struct partition *p, uint32_t from);

@@ -221,15 +221,11 @@ static void on_copy(struct node *node, uint32_t from, struct slice head, struct 
     }
 }
 
-/* True: it was full, and is not any more. */
-static bool window_opens(struct flow *flow, uint64_t durable, uint64_t window)
+static void note_durable(struct flow *flow, uint64_t bytes)
 {
-    bool was_full = flow->pushed_bytes - flow->pushed_bytes_durable >= window;
-
-    if (durable > flow->pushed_bytes_durable && durable <= flow->pushed_bytes) {
-        flow->pushed_bytes_durable = durable;
+    if (bytes > flow->pushed_bytes_durable && bytes <= flow->pushed_bytes) {
+        flow->pushed_bytes_durable = bytes;
     }
-    return was_full && flow->pushed_bytes - flow->pushed_bytes_durable < window;
 }
 
 static void on_acks(struct node *node, uint32_t from, struct slice head, struct arena *arena)
@@ -242,8 +238,8 @@ static void on_acks(struct node *node, uint32_t from, struct slice head, struct 
         malformed(node, from, MESH_ACKS);
         return;
     }
-    bool opened = window_opens(&peer->flows[WIRE_DATA], m->pushed_bytes, PUSH_WINDOW);
-    opened |= window_opens(&peer->flows[WIRE_CATCH_UP], m->catch_up_bytes, CATCH_UP_WINDOW);
+    note_durable(&peer->flows[WIRE_DATA], m->pushed_bytes);
+    note_durable(&peer->flows[WIRE_CATCH_UP], m->catch_up_bytes);
     for (size_t i = 0; i < m->n_acks; i++) {
         struct partition *p = named(node, m->acks[i]->topic_id, m->acks[i]->partition);
         if (p == NULL) {
@@ -256,9 +252,7 @@ static void on_acks(struct node *node, uint32_t from, struct slice head, struct 
         replica_out_fini(&out);
         ship_acked(p, from);
     }
-    if (opened) {
-        ship_retry(node, from);
-    }
+    ship_room(node, from);
 }
 
 static void on_marks(struct node *node, uint32_t from, struct slice head, struct arena *arena)

@@ -398,7 +398,17 @@ static bool may_read_slowly(const struct node *node)
            store_backlog_bytes(node->store) < CATCH_UP_BACKLOG_MAX;
 }
 
+static void give_turns(struct node *node);
+
 void ship_tick(struct node *node)
+{
+    for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
+        ship_room(node, to);
+    }
+    give_turns(node);
+}
+
+static void give_turns(struct node *node)
 {
     for (uint32_t i = node->catch_up_reads; i < CATCH_UP_READS_MAX && may_read_slowly(node); i++) {
         struct link *link = queue_pop(&node->catch_up);
@@ -436,7 +446,7 @@ static void end_slow_read(struct ship_read *r)
         r->slow = false;
         CHECK(r->node_of->catch_up_reads > 0);
         r->node_of->catch_up_reads--;
-        ship_tick(r->node_of);
+        give_turns(r->node_of);
     }
 }
 
@@ -464,6 +474,21 @@ static bool may_push(const struct node *node, uint32_t to, enum wire_channel via
            node->o.wire->ops->queued_bytes(node->o.wire, to, via) < queue_max;
 }
 
+void ship_room(struct node *node, uint32_t to)
+{
+    struct peer *peer = &node->peers[to];
+
+    uint32_t room = 0;
+
+    for (uint32_t via = 0; peer->held_back != 0 && via < WIRE_CHANNELS; via++) {
+        room |= may_push(node, to, (enum wire_channel)via) ? 1u << via : 0;
+    }
+    if ((peer->held_back & room) != 0) {
+        peer->held_back &= ~room; /* until the next one finds none */
+        ship_retry(node, to);
+    }
+}
+
 static void push(struct partition *p, uint32_t to)
 {
     struct replica_push head;
@@ -477,8 +502,12 @@ static void push(struct partition *p, uint32_t to)
             }
             return;
         }
-        if (!choose_channel(p, r, &head) || !may_push(p->node, to, r->via)) {
-            return; /* acks, peer_drained and the tick come back to it */
+        if (!choose_channel(p, r, &head)) {
+            return; /* ship_acked and the tick come back to it */
+        }
+        if (!may_push(p->node, to, r->via)) {
+            p->node->peers[to].held_back |= 1u << r->via;
+            return;
         }
         if (head.base < store_recent_start(p->log) && !begin_slow_read(r)) {
             return;

@@ -115,6 +115,25 @@ static void a_follower_that_holds_less_than_it_acknowledged_is_reported(void **s
     rig_fini(&rig);
 }
 
+/* No room in the socket's queue, and nobody else wakes it: the acknowledgements do, or the tick. */
+static void what_found_no_room_goes_on_when_there_is_some(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    struct partition *p = rig_lead(&rig);
+    rig_answer(&rig, 0);
+    rig.wire.queued = PUSH_QUEUE_MAX;
+    rig_produce(&rig, p);
+    assert_int_equal(replica_peer_of(&p->replica, 2)->next, 0);
+    rig.wire.queued = 0;
+    fake_clock_run(&rig.clock, 2 * NODE_TICK_MS * 1000);
+    rig_settle(&rig);
+    assert_int_equal(replica_peer_of(&p->replica, 2)->next, 1);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +141,7 @@ int main(void)
         cmocka_unit_test(a_stream_changes_its_channel_when_all_is_acknowledged),
         cmocka_unit_test(a_lost_catch_up_channel_begins_its_streams_anew),
         cmocka_unit_test(a_follower_that_holds_less_than_it_acknowledged_is_reported),
+        cmocka_unit_test(what_found_no_room_goes_on_when_there_is_some),
         cmocka_unit_test(a_mark_that_found_no_room_is_told_again),
     };
 
