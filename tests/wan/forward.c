@@ -295,6 +295,8 @@ int forward_run(char *const *rules)
     if (add_rules(&f, rules) != 0) {
         return 1;
     }
+    (void)printf("wan: listening on %u ports\n", f.rule_count);
+    (void)fflush(stdout);
     (void)sigemptyset(&ending);
     (void)sigaddset(&ending, SIGTERM);
     (void)sigaddset(&ending, SIGINT);

@@ -28,8 +28,8 @@ struct link_settings {
     uint64_t jitter_us;  /* even in delay - jitter ... delay + jitter, never below 0 */
     uint64_t reorder_us; /* how much later a reordered packet comes; others overtake it */
     uint64_t rate_kbit;  /* 0: unlimited */
-    uint64_t
-        queue_bytes; /* may wait for a limited rate, with what is being sent; the rest is dropped */
+    /* With a limited rate so much may wait, with what is being sent; the rest is dropped. */
+    uint64_t queue_bytes;
     uint32_t loss_ppm; /* millionths */
     uint32_t duplicate_ppm;
     uint32_t reorder_ppm;
