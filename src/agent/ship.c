@@ -16,6 +16,7 @@
 /* The frame under construction for one node. Items are packed one by one, as protobuf allows: the
  * concatenation of packed messages with a repeated field is the packed whole. */
 struct gather {
+    bool any; /* there is something in it */
     struct buf bytes[WIRE_NODES_MAX];
     uint32_t items[WIRE_NODES_MAX];
     struct told *told[WIRE_NODES_MAX]; /* of marks: one per item */
@@ -58,6 +59,7 @@ static void send_gathered(struct node *node, struct gather *g, uint32_t to, uint
 
 static void gathered(struct node *node, struct gather *g, uint32_t to, uint16_t type)
 {
+    g->any = true;
     if (++g->items[to] >= ITEMS_PER_FRAME) {
         send_gathered(node, g, to, type);
     }
@@ -65,7 +67,7 @@ static void gathered(struct node *node, struct gather *g, uint32_t to, uint16_t 
 
 static void finish(struct node *node, struct gather *g, uint16_t type)
 {
-    for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
+    for (uint32_t to = 1; g->any && to < WIRE_NODES_MAX; to++) {
         send_gathered(node, g, to, type);
         buf_fini(&g->bytes[to]);
         free(g->told[to]);
@@ -659,7 +661,7 @@ static void owe_bytes(struct node *node)
     }
 }
 
-void ship_flush(struct node *node)
+static void flush_partitions(struct node *node)
 {
     struct gather fences = {0};
     struct gather answers = {0};
@@ -697,5 +699,12 @@ void ship_flush(struct node *node)
     finish(node, &answers, MESH_ANSWERS);
     finish(node, &acks, MESH_ACKS);
     finish(node, &marks, MESH_MARKS);
+}
+
+void ship_flush(struct node *node)
+{
+    if (!queue_empty(&node->dirty)) {
+        flush_partitions(node);
+    }
     owe_bytes(node);
 }

@@ -36,7 +36,7 @@ const char *checker_failure(const struct checker *checker);
 void checker_sent(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
                   uint64_t now_us);
 /* offset -1: acknowledged, but the answer did not say where (a known duplicate). `left_us`: when
- * the answer left the node. `old`: the node does not lead the newest epoch that anyone knows. */
+ * the answer left the node. `old`: the node has led no epoch from the newest lossy one in force on. */
 void checker_acked(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
                    int64_t offset, uint64_t now_us, uint64_t left_us, bool old);
 /* `intact`: the bytes are those that belong to the value. */

@@ -83,8 +83,13 @@ static void say(struct sim *sim, int verbose, const char *indent, const char *fo
 {
     char line[512];
 
-    (void)vsnprintf(line, sizeof line, format, args);
-    note_text(sim, line);
+    /* What is only whispered is formatted only to be printed: callers note what matters of it. */
+    if (verbose <= 1 || sim->verbose >= verbose) {
+        (void)vsnprintf(line, sizeof line, format, args);
+    }
+    if (verbose <= 1) {
+        note_text(sim, line);
+    }
     if (sim->verbose >= verbose) {
         printf("[%11.6f] %s%s\n", (double)sim->now_us / 1e6, indent, line);
     }
@@ -151,6 +156,7 @@ bool sim_step(struct sim *sim, uint64_t until_us)
     }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_node_settle(&sim->nodes[id]);
+        sim_node_watch(&sim->nodes[id]);
     }
     return true;
 }

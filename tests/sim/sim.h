@@ -21,6 +21,7 @@
 #define SIM_S           ((uint64_t)1000000)
 #define SIM_TOPICS_MAX  6
 #define SIM_CLIENTS_MAX 12
+#define SIM_EPOCHS_MAX  1024
 
 struct sim_producer;
 struct sim_consumer;
@@ -34,10 +35,9 @@ struct sim_topic {
     int32_t home;  /* async: index of its region; sync: -1 */
     bool lossy;    /* async with failover: auto */
     uint64_t bound_us;
-    /* Newest that any node had applied, per partition. */
-    int32_t lossy_epoch[8]; /* in force */
-    int32_t epoch[8];
-    uint32_t leader[8]; /* of that */
+    /* What any node has applied, per partition. */
+    int32_t lossy_epoch[8];            /* the newest in force */
+    uint8_t leader[8][SIM_EPOCHS_MAX]; /* by epoch; 0: not seen */
 };
 
 struct sim {
@@ -67,7 +67,9 @@ struct sim {
     struct sim_faults *faults;
     uint64_t fault_count;   /* faults that struck */
     uint64_t acked_batches; /* each counted once */
-    char failure[512];      /* the first one; empty: none */
+    uint64_t faults_begin_us;
+    uint64_t faults_end_us;
+    char failure[512]; /* the first one; empty: none */
 };
 
 struct sim *sim_new(uint64_t seed, const struct sim_shape *shape, int verbose);

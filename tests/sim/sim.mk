@@ -30,3 +30,8 @@ $(SIM_MUTANTS): $(B)/mutants/tests/sim/sim_main.o $(B)/mutants/tests/sim/sim_man
 .PHONY: sim-mutants
 sim-mutants: $(SIM_MUTANTS)
 	$(Q)REFRESH=$(REFRESH) SEEDS=$(SEEDS_HUNT) tests/sim/run-mutants $(SIM_MUTANTS) tests/sim/mutant-seeds.txt $(ONLY)
+
+# Runs on for HOURS (FIRST=seed), adds to docs/results/sim.jsonl and tests/sim/seeds.txt.
+.PHONY: soak
+soak: $(SIM_BIN)
+	$(Q)tests/sim/soak $(SIM_BIN) $(or $(HOURS),1) $(FIRST)

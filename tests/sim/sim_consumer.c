@@ -92,7 +92,6 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
 {
     struct sim *sim = consumer->client.sim;
 
-    sim_watch_lossy(sim);
     consumer->error[partition] = in->error;
     switch (in->error) {
     case 0:

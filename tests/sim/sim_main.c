@@ -70,7 +70,7 @@ static void on_abort(int number)
 {
     char line[96];
     int len = snprintf(line, sizeof line, "sim: seed %llu FAIL %s\n", (unsigned long long)seed_now,
-                       number == SIGALRM   ? "it took too long in real time"
+                       number == SIGXCPU   ? "it took too much of the processor"
                        : number == SIGSEGV ? "segmentation fault"
                                            : "a CHECK failed");
 
@@ -85,8 +85,8 @@ static int run_one(const struct options *o, uint64_t seed)
 
     seed_now = seed;
     (void)signal(SIGABRT, on_abort);
-    (void)signal(SIGALRM, on_abort);
-    (void)alarm((unsigned)limit_s());
+    (void)signal(SIGXCPU, on_abort);
+    sim_limit_cpu((unsigned)limit_s());
 #ifdef TERN_MUTANTS
     mutant_on = (enum mutant)o->mutant;
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/sim_many.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -40,6 +41,13 @@ double sim_real_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+void sim_limit_cpu(unsigned seconds)
+{
+    struct rlimit limit = {seconds, seconds + 1};
+
+    (void)setrlimit(RLIMIT_CPU, &limit);
+}
+
 /* In the child. */
 static void run(const struct sim_plan *plan, const struct job *job)
 {
@@ -49,8 +57,12 @@ static void run(const struct sim_plan *plan, const struct job *job)
     (void)dup2(fileno(job->said), STDOUT_FILENO);
     (void)dup2(fileno(job->said), STDERR_FILENO);
     (void)signal(SIGABRT, SIG_DFL);
-    (void)signal(SIGALRM, SIG_DFL);
-    (void)alarm(plan->limit_s);
+    (void)signal(SIGXCPU, SIG_DFL);
+    sim_limit_cpu(plan->limit_s);
+    /* Memory that was freed is used again, not given back. */
+    (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
+    (void)mallopt(M_TOP_PAD, 8 << 20);
     choose(plan->mutant);
     sim_run_seed(job->seed, plan->shape, 0, &result);
     (void)getrusage(RUSAGE_SELF, &usage);
@@ -82,7 +94,7 @@ static void explain(struct job *job, int status, struct sim_result *result, char
     int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
     (void)snprintf(result->failure, sizeof result->failure, "%s",
-                   number == SIGALRM   ? "it took too long in real time"
+                   number == SIGXCPU   ? "it took too much of the processor"
                    : number == SIGSEGV ? "segmentation fault"
                    : number == SIGABRT ? "a CHECK failed"
                                        : "it ended without a word");

@@ -7,7 +7,7 @@
 struct sim_plan {
     const struct sim_shape *shape;
     unsigned jobs;    /* processes at a time */
-    unsigned limit_s; /* real time for one run */
+    unsigned limit_s; /* of the processor, for one run */
     int mutant;       /* switched on in every run; 0: none */
 };
 
@@ -36,3 +36,5 @@ uint64_t sim_many(const struct sim_plan *plan, uint64_t first, uint64_t count, d
 /* One seed, in a process of its own. True: good. */
 bool sim_one(const struct sim_plan *plan, uint64_t seed, struct sim_result *out);
 double sim_real_s(void);
+/* SIGXCPU comes when this process has used so much. */
+void sim_limit_cpu(unsigned seconds);

@@ -254,17 +254,6 @@ void sim_node_describe(const struct sim_node *node)
 
 /* ---- what the control state says ------------------------------------------------------------- */
 
-static const struct control_partition *partition_at(const struct sim *sim, uint32_t node,
-                                                    const struct sim_topic *topic, int32_t index)
-{
-    if (sim->nodes[node].node == NULL) {
-        return NULL;
-    }
-    const struct control_topic *known =
-        control_topic_named(node_control(sim->nodes[node].node), topic->name);
-    return known != NULL ? &known->partitions[index] : NULL;
-}
-
 /* The bound holds for the loss of the home alone: the ledger says when another region was missing.
  */
 static bool guaranteed(const struct control *control, const struct sim_topic *topic, int32_t index,
@@ -281,33 +270,51 @@ static bool guaranteed(const struct control *control, const struct sim_topic *to
     return true;
 }
 
-static void watch_partition(struct sim *sim, struct sim_topic *topic, int32_t index)
+static void watch_partition(struct sim_node *node, struct sim_topic *topic, int32_t index,
+                            const struct control_partition *p)
 {
-    for (uint32_t id = 1; id <= sim->node_count; id++) {
-        const struct control_partition *p = partition_at(sim, id, topic, index);
-        if (p != NULL && p->epoch > topic->epoch[index]) {
-            topic->epoch[index] = p->epoch;
-            topic->leader[index] = p->leader;
+    struct sim *sim = node->sim;
+
+    if (p->epoch > 0 && p->epoch < SIM_EPOCHS_MAX) {
+        topic->leader[index][p->epoch] = (uint8_t)p->leader;
+    }
+    if (p->lossy_epoch <= topic->lossy_epoch[index] || sim->checker == NULL) {
+        return;
+    }
+    topic->lossy_epoch[index] = p->lossy_epoch;
+    bool bounded = guaranteed(node_control(node->node), topic, index, p->lossy_start);
+    uint64_t cut = checker_lossy(sim->checker, (uint32_t)(topic->first + index), p->lossy_epoch,
+                                 p->lossy_start, sim->now_us, bounded ? topic->bound_us : 0);
+    sim_tell(sim, "%s-%d (%d): lossy epoch %d from offset %lld cuts %llu acknowledged%s",
+             topic->name, index, topic->first + index, p->lossy_epoch, (long long)p->lossy_start,
+             (unsigned long long)cut, bounded ? "" : ", the bound is not guaranteed");
+}
+
+void sim_node_watch(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+
+    if (node->node == NULL || node_control(node->node)->applied_index == node->watched) {
+        return;
+    }
+    node->watched = node_control(node->node)->applied_index;
+    for (uint32_t t = 0; t < sim->topic_count; t++) {
+        const struct control_topic *known =
+            sim->topics[t].lossy
+                ? control_topic_named(node_control(node->node), sim->topics[t].name)
+                : NULL;
+        for (int32_t i = 0; known != NULL && i < sim->topics[t].partitions; i++) {
+            watch_partition(node, &sim->topics[t], i, &known->partitions[i]);
         }
-        if (p == NULL || p->lossy_epoch <= topic->lossy_epoch[index]) {
-            continue;
-        }
-        topic->lossy_epoch[index] = p->lossy_epoch;
-        bool bounded = guaranteed(node_control(sim->nodes[id].node), topic, index, p->lossy_start);
-        uint64_t cut = checker_lossy(sim->checker, (uint32_t)(topic->first + index), p->lossy_epoch,
-                                     p->lossy_start, sim->now_us, bounded ? topic->bound_us : 0);
-        sim_tell(sim, "%s-%d (%d): lossy epoch %d from offset %lld cuts %llu acknowledged%s",
-                 topic->name, index, topic->first + index, p->lossy_epoch,
-                 (long long)p->lossy_start, (unsigned long long)cut,
-                 bounded ? "" : ", the bound is not guaranteed");
     }
 }
 
-void sim_watch_lossy(struct sim *sim)
+bool sim_leads(const struct sim_topic *topic, int32_t index, uint32_t node)
 {
-    for (uint32_t t = 0; t < sim->topic_count; t++) {
-        for (int32_t i = 0; sim->topics[t].lossy && i < sim->topics[t].partitions; i++) {
-            watch_partition(sim, &sim->topics[t], i);
+    for (int32_t e = topic->lossy_epoch[index]; e < SIM_EPOCHS_MAX; e++) {
+        if (topic->leader[index][e] == node) {
+            return true;
         }
     }
+    return false;
 }

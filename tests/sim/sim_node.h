@@ -6,6 +6,7 @@
 #include "tests/sim/sim_clock.h"
 
 struct sim;
+struct sim_topic;
 
 struct sim_node {
     struct sim *sim;
@@ -22,7 +23,8 @@ struct sim_node {
     char death_what[160];
     bool may_die; /* a write of it was made to fail */
     uint64_t starts;
-    bool may_forget; /* its disk was wiped or rolled back: it comes back as a new incarnation */
+    uint64_t watched; /* control index up to which the simulator has looked */
+    bool may_forget;  /* its disk was wiped or rolled back: it comes back as a new incarnation */
     struct timer restart;
 };
 
@@ -44,8 +46,10 @@ void sim_node_pause(struct sim_node *node, bool paused);
 void sim_node_settle(struct sim_node *node);
 /* It is dead, if only for this turn of the loop. */
 bool sim_node_gone(const struct sim_node *node);
-/* Tells the checker of lossy epochs that are in force by what any node has applied. */
-void sim_watch_lossy(struct sim *sim);
+/* After every event: what it has applied since, of epochs; the checker hears of lossy ones. */
+void sim_node_watch(struct sim_node *node);
+/* The node has led an epoch of the partition that no lossy one in force has replaced. */
+bool sim_leads(const struct sim_topic *topic, int32_t index, uint32_t node);
 /* A few lines of the story: what it thinks of itself and of all partitions. */
 void sim_node_describe(const struct sim_node *node);
 /* Its code runs now: what it traces carries its name. */

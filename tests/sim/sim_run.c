@@ -13,6 +13,7 @@
 
 #define CREATE_TOPICS_VERSION 5
 #define FOUND_LIMIT           (30 * SIM_S)
+#define MORE_LIMIT            (10 * SIM_S) /* for a run that has not acknowledged enough */
 #define LIVE_LIMIT            (30 * SIM_S) /* after healing everything must be done within that */
 
 /* ---- founding -------------------------------------------------------------------------------- */
@@ -45,6 +46,8 @@ static void make_nodes(struct sim *sim)
     sim->node_count = size < 9 ? 3 : size < 11 ? (uint32_t)size - 5 : 9;
     if (sim->shape->nodes > 0) {
         sim->node_count = sim->shape->nodes;
+    } else if (sim->shape->nodes_max > 0 && sim->node_count > sim->shape->nodes_max) {
+        sim->node_count = sim->shape->nodes_max;
     }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_node_init(&sim->nodes[id], sim, id, (id - 1) % SIM_REGIONS);
@@ -423,6 +426,11 @@ static void bring_to_end(struct sim *sim)
     }
 }
 
+static bool enough_acked(struct sim *sim)
+{
+    return sim->acked_batches >= sim->shape->batches;
+}
+
 static void run(struct sim *sim)
 {
     lay_ways(sim);
@@ -449,10 +457,12 @@ static void run(struct sim *sim)
     }
     make_clients(sim);
     sim_faults_begin(sim);
-    (void)sim_run(sim, sim->now_us + sim_range_draw(&sim->chance_faults, sim->shape->faults_us),
-                  NULL);
+    sim->faults_begin_us = sim->now_us;
+    sim->faults_end_us = sim->now_us + sim_range_draw(&sim->chance_faults, sim->shape->faults_us);
+    (void)sim_run(sim, sim->faults_end_us, NULL);
     if (!sim_failed(sim)) {
         sim_faults_heal(sim);
+        (void)sim_run(sim, sim->now_us + (sim->shape->batches > 0 ? MORE_LIMIT : 0), enough_acked);
         bring_to_end(sim);
     }
     for (uint32_t id = 1; sim_failed(sim) && id <= sim->node_count; id++) {

@@ -28,6 +28,17 @@ static const struct sim_shape shapes[] = {
         .partitions = {2, 4},
         .harsh = true,
     },
+    {
+        .name = "soak",
+        .what = "three to six nodes, a little more than 30 s with more than 1,000 batches: cheap",
+        .nodes_max = 6,
+        .faults_us = {28 * S, 32 * S},
+        .pace_us = {100 * MS, 2 * S},
+        .longest_us = {500 * MS, 6 * S},
+        .batch_us = {8 * MS, 30 * MS},
+        .batches = 1050,
+        .partitions = {1, 3},
+    },
 };
 
 const struct sim_shape *sim_shape_at(unsigned index)

@@ -14,10 +14,12 @@ struct sim_shape {
     const char *name;
     const char *what;
     uint32_t nodes;              /* 0: by the seed */
+    uint32_t nodes_max;          /* by the seed, up to so many; 0: no bound */
     struct sim_range faults_us;  /* how long things go wrong */
     struct sim_range pace_us;    /* from fault to fault, the mean of a run is drawn from that */
     struct sim_range longest_us; /* the longest one, drawn once per run */
     struct sim_range batch_us;   /* from batch to batch of one producer */
+    uint64_t batches; /* acknowledged: not many more, nor fewer if that can be; 0: as it comes */
     struct sim_range partitions; /* per topic */
     bool harsh;                  /* mostly what changes leaders and what loses unsynced writes */
 };
