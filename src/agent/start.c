@@ -42,6 +42,7 @@ struct start {
     bool foreign;     /* ... by another disk than this */
     bool forgotten;   /* register through a peer, as a new incarnation */
     bool registering; /* a command is under way */
+    bool opening;     /* inside quorum_open */
     uint64_t registered_us;
     struct registration *registration;
     struct command_key key; /* of the registration; the same until its outcome is known. 0: none */
@@ -60,7 +61,7 @@ void start_hello(struct node *node)
     };
 
     /* What the disk claims to be is not repeated before somebody has vouched for it. */
-    if (node->phase >= NODE_REGISTERING) {
+    if (node->phase >= NODE_REGISTERING && !node->file.raft_retired) {
         hello.raft_id = node->file.raft_id;
         hello.incarnation = node->file.incarnation;
     }
@@ -161,8 +162,9 @@ static void begin(struct node *node)
 {
     struct node_file *f = &node->file;
     bool first = f->start_final == 0 && f->start_pending == 0;
+    bool lost = store_forgotten(node->store);
 
-    if (node->o.new_incarnation && f->raft_id != 0 && !f->raft_retired) {
+    if ((node->o.new_incarnation || lost) && f->raft_id != 0 && !f->raft_retired) {
         f->raft_retired = true;
         f->stamp_pending = new_stamp(node); /* another disk registers, as it were */
     }
@@ -170,8 +172,16 @@ static void begin(struct node *node)
         node_die(node, TERN_EIO, "the start number could not be stored");
         return;
     }
-    node->start->forgotten = node->o.new_incarnation || f->raft_id == 0 || f->raft_retired;
-    if (first && is_founder(node) && !node->o.new_incarnation) {
+    if (lost) {
+        trace_warn("event=journal_lost node=%u action=new_incarnation", node->o.node_id);
+        node->rolled_back = true;
+        if (store_forgotten_told(node->store) != 0) {
+            node_die(node, TERN_EIO, "that the disk has forgotten could not be stored");
+            return;
+        }
+    }
+    node->start->forgotten = node->o.new_incarnation || lost || f->raft_id == 0 || f->raft_retired;
+    if (first && is_founder(node) && !node->start->forgotten) {
         enter(node, NODE_REGISTERING); /* exempt: nothing can have been forgotten */
         say_hello_again(node);
         open_quorum(node);
@@ -333,7 +343,11 @@ static uint64_t fsm_hash(void *ctx)
 
 static void quorum_fatal(void *ctx, int error, const char *what)
 {
-    node_die(ctx, error, what);
+    struct node *node = ctx;
+
+    if (error != TERN_EDAMAGED || !node->start->opening) {
+        node_die(node, error, what);
+    } /* else quorum_open tells */
 }
 
 static void role_changed(void *ctx, bool controller, uint64_t term)
@@ -357,6 +371,28 @@ static struct quorum_options quorum_settings(struct node *node)
     };
 }
 
+/* The control log or its snapshot is damaged: what was voted and promised under this raft id cannot
+ * be told any more. It never takes part again; the node registers through a peer, and what it needs
+ * comes from the quorum. */
+static void lose_raft(struct node *node, const char *why)
+{
+    struct node_file *f = &node->file;
+
+    trace_error("event=control_log_damaged node=%u raft_id=%llu what=\"%s\" "
+                "action=new_incarnation",
+                node->o.node_id, (unsigned long long)f->raft_id, why);
+    node->quorum = NULL;
+    f->raft_retired = true;
+    f->stamp_pending = new_stamp(node); /* another disk registers, as it were */
+    if (node_file_save(node->o.disk, f) != 0) {
+        node_die(node, TERN_EIO, "the retired raft id could not be stored");
+        return;
+    }
+    node->rolled_back = true;
+    node->start->forgotten = true;
+    say_hello_again(node);
+}
+
 static void open_quorum(struct node *node)
 {
     struct quorum_options options = quorum_settings(node);
@@ -374,8 +410,12 @@ static void open_quorum(struct node *node)
             return;
         }
     }
+    node->start->opening = true;
     int status = quorum_open(&options, &node->quorum, why);
-    if (status != 0) {
+    node->start->opening = false;
+    if (status == TERN_EDAMAGED && !node->dead) {
+        lose_raft(node, why);
+    } else if (status != 0) {
         node_die(node, status, why);
     }
 }

@@ -58,7 +58,8 @@
     X(names_unsynced, "a checkpoint names segment files that may be gone")                         \
     X(names_trusted, "names that a killed process left are taken for durable")                     \
     X(quarantine_unsynced, "the log is cut before its bytes are safe")                             \
-    X(torn_believed, "a group counts as whole when its first sector is")
+    X(torn_believed, "a group counts as whole when its first sector is")                           \
+    X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")
 
 /* Replica first: its tests count on it. */
 #define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X)

@@ -16,10 +16,16 @@
 #define APPLY_DELAY_MS 100
 #define APPLY_LAZY_MAX (4u << 20)
 
+/* Bytes for one place of one file. */
+static bool is_write(const struct entry *entry)
+{
+    return entry->kind == ENTRY_APPEND || entry->kind == ENTRY_REPAIR;
+}
+
 void apply_push(struct store *store, struct entry *entry)
 {
     queue_push(&store->unapplied, &entry->link);
-    if (entry->kind == ENTRY_APPEND) {
+    if (is_write(entry)) {
         store->unapplied_bytes += entry->bytes.len;
     } else {
         store->unapplied_others++;
@@ -29,7 +35,7 @@ void apply_push(struct store *store, struct entry *entry)
 static void take(struct store *store, struct entry *entry)
 {
     link_remove(&entry->link);
-    if (entry->kind == ENTRY_APPEND) {
+    if (is_write(entry)) {
         store->unapplied_bytes -= entry->bytes.len;
     } else {
         store->unapplied_others--;
@@ -62,6 +68,9 @@ void apply_timer_fired(struct timer *timer)
 static void entry_applied(struct store *store, struct entry *entry)
 {
     entry->in_pipeline = false;
+    if (entry->kind == ENTRY_REPAIR) {
+        repair_applied(entry->log, entry);
+    }
     if (!link_in_list(&entry->cache_link)) {
         entry_free(store, entry);
     }
@@ -75,6 +84,16 @@ static void mark_new_name(struct store_log *log)
     }
 }
 
+static void remove_index(struct segment *segment)
+{
+    char dir[STORE_PATH_MAX];
+    char path[STORE_PATH_MAX + 32];
+
+    log_dir(segment->log, dir);
+    (void)snprintf(path, sizeof path, "%s/%020lld.index", dir, (long long)segment->base);
+    (void)segment->store->disk->ops->remove(segment->store->disk, path);
+}
+
 /* Opens the entry's segment for writing. The first batch brings the file's header. */
 static int prepare(struct entry *entry)
 {
@@ -82,6 +101,11 @@ static int prepare(struct entry *entry)
     bool first = entry->pos == SEGMENT_HEADER;
     int status = segment_open(segment, true);
 
+    if (status == 0 && entry->kind == ENTRY_REPAIR) {
+        repair_keep(entry);
+        remove_index(segment);
+        mark_new_name(entry->log);
+    }
     if (status == 0 && first) {
         struct store *store = entry->log->store;
         uint8_t header[SEGMENT_HEADER];
@@ -99,16 +123,6 @@ static int prepare(struct entry *entry)
         }
     }
     return status;
-}
-
-static void remove_index(struct segment *segment)
-{
-    char dir[STORE_PATH_MAX];
-    char path[STORE_PATH_MAX + 32];
-
-    log_dir(segment->log, dir);
-    (void)snprintf(path, sizeof path, "%s/%020lld.index", dir, (long long)segment->base);
-    (void)segment->store->disk->ops->remove(segment->store->disk, path);
 }
 
 int apply_removals(struct store *store, struct entry *entry)
@@ -250,7 +264,7 @@ static size_t take_appends(struct store *store)
 
     QUEUE_EACH (link, &store->unapplied) {
         struct entry *entry = CONTAINER_OF(link, struct entry, link);
-        if (entry->kind != ENTRY_APPEND || bytes >= APPLY_BYTES_MAX) {
+        if (!is_write(entry) || bytes >= APPLY_BYTES_MAX) {
             break;
         }
         int status = prepare(entry);
@@ -296,7 +310,7 @@ void apply_kick(struct store *store)
     }
     while (!queue_empty(&store->unapplied) && !store->apply_full) {
         struct entry *entry = CONTAINER_OF(store->unapplied.next, struct entry, link);
-        if (entry->kind == ENTRY_APPEND) {
+        if (is_write(entry)) {
             size_t count = take_appends(store);
             if (count == 0) {
                 return;
@@ -320,7 +334,7 @@ int apply_sync(struct store *store)
     while (!queue_empty(&store->unapplied) && !store->apply_full) {
         struct entry *entry = CONTAINER_OF(store->unapplied.next, struct entry, link);
         int status = 0;
-        if (entry->kind == ENTRY_APPEND) {
+        if (is_write(entry)) {
             status = prepare(entry);
             if (status == 0) {
                 status = store->disk->ops->write(store->disk, entry->segment->file, entry->pos,

@@ -11,7 +11,7 @@
 #include "base/trace.h"
 #include "store/store_impl.h"
 
-#define CHECKPOINT_FORMAT 1
+#define CHECKPOINT_FORMAT 2 /* 1: one copy, without damage; still read */
 #define CHECKPOINT_FILE   "checkpoint"
 #define CHECKPOINT_NEW    "checkpoint.new"
 #define HEADER_BYTES      24
@@ -19,6 +19,26 @@
 static const uint8_t checkpoint_magic[8] = {'T', 'E', 'R', 'N', 'C', 'K', 'P', 'T'};
 
 /* ---- writing --------------------------------------------------------------------------------- */
+
+/* As it is when all repairs that were called for are done. */
+static void put_damage(struct buf *out, const struct segment *segment)
+{
+    size_t count_at = out->len;
+    uint32_t count = 0;
+
+    buf_le32(out, 0);
+    for (uint32_t i = 0; i < segment->damage_count; i++) {
+        const struct damage *d = &segment->damage[i];
+        if (d->filled < d->end) {
+            buf_le64(out, (uint64_t)d->filled);
+            buf_le64(out, (uint64_t)d->end);
+            buf_le64(out, d->filled_pos);
+            buf_le64(out, d->len == DAMAGE_OPEN ? DAMAGE_OPEN : d->pos + d->len - d->filled_pos);
+            count++;
+        }
+    }
+    put_le32(out->base + count_at, count);
+}
 
 static void put_log(struct buf *out, const struct store_log *log)
 {
@@ -43,6 +63,7 @@ static void put_log(struct buf *out, const struct store_log *log)
         buf_le64(out, (uint64_t)segment->end);
         buf_le64(out, segment->bytes);
         buf_le64(out, (uint64_t)segment->max_timestamp_ms);
+        put_damage(out, segment);
     }
 }
 
@@ -86,7 +107,8 @@ static struct snapshot *snapshot_take(struct store *store)
     return snapshot;
 }
 
-/* Fills in the place and the header. */
+/* Fills in the place and the header. Everything stands twice: one bad place in this file must not
+ * make a node forget. */
 static void snapshot_seal(struct snapshot *snapshot)
 {
     uint8_t *base = snapshot->bytes.base;
@@ -99,6 +121,8 @@ static void snapshot_seal(struct snapshot *snapshot)
     put_le32(base + 8, CHECKPOINT_FORMAT);
     put_le32(base + 12, crc32c(slice_of(base + HEADER_BYTES, len)));
     put_le64(base + 16, len);
+    (void)buf_extend(&snapshot->bytes, len + HEADER_BYTES);
+    memcpy(snapshot->bytes.base + HEADER_BYTES + len, snapshot->bytes.base, len + HEADER_BYTES);
 }
 
 void snapshot_free(struct snapshot *snapshot)
@@ -447,7 +471,31 @@ void checkpoint_fini(struct store *store)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-static bool get_segments(struct reader *in, struct store_log *log, uint32_t count)
+static bool get_damage(struct reader *in, struct segment *segment)
+{
+    uint32_t count = reader_le32(in);
+    int64_t at = segment->base;
+
+    for (uint32_t i = 0; i < count && !in->failed; i++) {
+        struct damage d = {.offset = (int64_t)reader_le64(in)};
+        d.end = (int64_t)reader_le64(in);
+        d.pos = reader_le64(in);
+        d.len = reader_le64(in);
+        d.filled = d.offset;
+        d.filled_pos = d.pos;
+        bool fits = d.len == DAMAGE_OPEN ? d.pos == segment->bytes && d.end == segment->end
+                                         : d.len <= segment->bytes - d.pos;
+        if (in->failed || d.offset < at || d.end <= d.offset || d.end > segment->end ||
+            d.pos < SEGMENT_HEADER || d.pos > segment->bytes || !fits) {
+            return false;
+        }
+        segment_damage_add(segment, &d);
+        at = d.end;
+    }
+    return true;
+}
+
+static bool get_segments(struct reader *in, struct store_log *log, uint32_t count, uint32_t format)
 {
     int64_t at = -1;
 
@@ -465,12 +513,16 @@ static bool get_segments(struct reader *in, struct store_log *log, uint32_t coun
         segment->bytes = bytes;
         segment->max_timestamp_ms = max_timestamp_ms;
         log->state.bytes += bytes - SEGMENT_HEADER;
+        if (format > 1 && !get_damage(in, segment)) {
+            return false;
+        }
         at = end;
     }
+    log_damage_changed(log);
     return count == 0 || at == log->state.leo;
 }
 
-static bool get_log(struct reader *in, struct store *store)
+static bool get_log(struct reader *in, struct store *store, uint32_t format)
 {
     struct uuid id = {{0}};
     uint32_t number = reader_le32(in);
@@ -496,7 +548,7 @@ static bool get_log(struct reader *in, struct store *store)
         int32_t epoch = (int32_t)reader_le32(in);
         log_history_push(log, epoch, (int64_t)reader_le64(in));
     }
-    return get_segments(in, log, segments) && !in->failed;
+    return get_segments(in, log, segments, format) && !in->failed;
 }
 
 static bool get_note(struct reader *in, struct store *store)
@@ -515,7 +567,8 @@ static bool get_note(struct reader *in, struct store *store)
     return true;
 }
 
-static bool get_state(struct reader *in, struct store *store, struct journal_place *out_place)
+static bool get_state(struct reader *in, struct store *store, uint32_t format,
+                      struct journal_place *out_place)
 {
     struct slice id = reader_take(in, sizeof store->journal.id.bytes);
     struct log_key key;
@@ -533,7 +586,7 @@ static bool get_state(struct reader *in, struct store *store, struct journal_pla
     }
     memcpy(store->journal.id.bytes, id.base, id.len);
     for (uint32_t i = 0; i < logs; i++) {
-        if (!get_log(in, store)) {
+        if (!get_log(in, store, format)) {
             return false;
         }
     }
@@ -555,25 +608,55 @@ static bool get_state(struct reader *in, struct store *store, struct journal_pla
     return reader_left(in) == 0 && !in->failed;
 }
 
-static int checkpoint_parse(struct store *store, struct slice bytes,
-                            struct journal_place *out_place, char why[STORE_WHY_MAX])
+/* One copy. Its body; EDAMAGED; EFORMAT and the format. */
+static int copy_check(struct slice bytes, uint32_t *out_format, struct slice *out_body)
 {
     if (bytes.len < HEADER_BYTES ||
         memcmp(bytes.base, checkpoint_magic, sizeof checkpoint_magic) != 0) {
         return TERN_EDAMAGED;
     }
-    uint32_t format = get_le32(bytes.base + 8);
-    if (format != CHECKPOINT_FORMAT) {
-        (void)snprintf(why, STORE_WHY_MAX, CHECKPOINT_FILE ": format %u, this build knows %u",
-                       format, CHECKPOINT_FORMAT);
+    *out_format = get_le32(bytes.base + 8);
+    *out_body = slice_of(bytes.base + HEADER_BYTES, bytes.len - HEADER_BYTES);
+    if (*out_format == 0 || *out_format > CHECKPOINT_FORMAT) {
         return TERN_EFORMAT;
     }
-    struct slice body = slice_of(bytes.base + HEADER_BYTES, bytes.len - HEADER_BYTES);
-    if (get_le64(bytes.base + 16) != body.len || get_le32(bytes.base + 12) != crc32c(body)) {
-        return TERN_EDAMAGED;
+    bool whole = get_le64(bytes.base + 16) == out_body->len;
+    return whole && get_le32(bytes.base + 12) == crc32c(*out_body) ? 0 : TERN_EDAMAGED;
+}
+
+static int checkpoint_parse(struct store *store, struct slice bytes,
+                            struct journal_place *out_place, char why[STORE_WHY_MAX])
+{
+    struct slice copies[] = {slice_of(bytes.base, bytes.len / 2),
+                             slice_of(bytes.base + bytes.len / 2, bytes.len / 2), bytes};
+    struct slice body = {0};
+    uint32_t formats[ARRAY_COUNT(copies)] = {0};
+    int status[ARRAY_COUNT(copies)];
+    size_t good = 0;
+
+    for (size_t i = 0; i < ARRAY_COUNT(copies); i++) {
+        status[i] = copy_check(copies[i], &formats[i], &body);
+        if (status[i] == 0 && (i == 2) != (formats[i] == 1)) {
+            status[i] = TERN_EDAMAGED; /* only the first format had one copy */
+        }
     }
+    while (good < ARRAY_COUNT(copies) && status[good] != 0) {
+        good++;
+    }
+    if (good == ARRAY_COUNT(copies)) {
+        if (status[0] == TERN_EFORMAT) {
+            (void)snprintf(why, STORE_WHY_MAX, CHECKPOINT_FILE ": format %u, this build knows %u",
+                           formats[0], CHECKPOINT_FORMAT);
+        }
+        return status[0] == TERN_EFORMAT ? TERN_EFORMAT : TERN_EDAMAGED;
+    }
+    if (good < 2 && status[1 - good] != 0) {
+        trace_warn("event=checkpoint_mended what=\"copy %zu of 2 is damaged\"", 2 - good);
+        store->checkpoint.wanted = true;
+    }
+    (void)copy_check(copies[good], &formats[good], &body);
     struct reader in = reader_of(body);
-    return get_state(&in, store, out_place) ? 0 : TERN_EDAMAGED;
+    return get_state(&in, store, formats[good], out_place) ? 0 : TERN_EDAMAGED;
 }
 
 int checkpoint_load(struct store *store, struct journal_place *out_place, char why[STORE_WHY_MAX])
@@ -600,6 +683,12 @@ int checkpoint_load(struct store *store, struct journal_place *out_place, char w
     free(bytes);
     if (status != 0 && why[0] == '\0') {
         (void)snprintf(why, STORE_WHY_MAX, CHECKPOINT_FILE ": %s", error_sentence(status));
+    }
+    if (status == TERN_EDAMAGED) {
+        (void)snprintf(why, STORE_WHY_MAX,
+                       CHECKPOINT_FILE ": both copies are damaged, nothing here can be told any "
+                                       "more: empty the data directory, and start again; the node "
+                                       "joins as a new incarnation and copies its data");
     }
     store->checkpoint.place = *out_place;
     return status;

@@ -48,7 +48,7 @@ static int run_read(struct store *store, struct disk_file *file, char why[STORE_
     struct disk *disk = store->disk;
     struct journal *journal = &store->journal;
     uint8_t slot[RUN_SLOT_BYTES];
-    bool found = false;
+    uint32_t found = 0;
 
     for (uint64_t i = 0; i < 2; i++) {
         int64_t got = disk->ops->read(disk, file, i * JOURNAL_BLOCK, slot, sizeof slot);
@@ -66,11 +66,14 @@ static int run_read(struct store *store, struct disk_file *file, char why[STORE_
         }
         if (memcmp(slot + 16, journal->id.bytes, sizeof journal->id.bytes) == 0) {
             uint32_t run = get_le32(slot + 12);
-            journal->run = found && run < journal->run ? journal->run : run;
-            found = true;
+            journal->run = found > 0 && run < journal->run ? journal->run : run;
+            found++;
         }
     }
-    return found ? 0 : TERN_EDAMAGED;
+    if (found == 1) {
+        journal->run += 2; /* the other slot may have had a higher one: it is written next */
+    }
+    return found > 0 ? 0 : TERN_EDAMAGED;
 }
 
 int journal_run_begin(struct store *store, char why[STORE_WHY_MAX])
@@ -161,9 +164,21 @@ void journal_fini(struct store *store)
     free(journal->grow_extents);
     free(journal->grow_zeros);
     buf_fini(&journal->buf);
+    buf_fini(&journal->items);
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
+
+void journal_place_behind(struct store *store)
+{
+    struct journal *journal = &store->journal;
+
+    for (uint32_t i = 0; i < journal->file_count; i++) {
+        journal->files[i].sequence = 0;
+    }
+    journal->current = 0;
+    journal->at.pos = journal->files[0].bytes;
+}
 
 void journal_free_before(struct store *store, const struct journal_place *place)
 {
@@ -301,7 +316,7 @@ static void grow(struct store *store)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-static void put_entry(struct group_writer *w, const struct entry *entry)
+static void put_entry(struct group_writer *w, const struct entry *entry, struct buf *items)
 {
     uint8_t head[JOURNAL_FRAME_HEADER];
     uint8_t body[32] = {0};
@@ -350,16 +365,30 @@ static void put_entry(struct group_writer *w, const struct entry *entry)
         frame.type = FRAME_NOTE;
         frame.body = chunk_slice(entry->bytes);
         break;
+    case ENTRY_DAMAGE:
+        frame.type = FRAME_DAMAGE;
+        put_le64(body, (uint64_t)entry->offset);
+        put_le64(body + 8, (uint64_t)entry->end);
+        put_le64(body + 16, entry->pos);
+        put_le64(body + 24, entry->len);
+        frame.body.len = 32;
+        break;
+    case ENTRY_REPAIR:
+        frame.type = FRAME_REPAIR;
+        frame.body = chunk_slice(entry->bytes);
+        break;
     }
     frame_header_put(head, &frame);
     group_put(w, slice_of(head, sizeof head));
     group_put(w, frame.body);
+    directory_put(items, slice_of(head, sizeof head), frame.body);
 }
 
 static bool touches_segments(enum entry_kind kind)
 {
-    return kind == ENTRY_APPEND || kind == ENTRY_TRUNCATE || kind == ENTRY_RESTART ||
-           kind == ENTRY_LOG_START || kind == ENTRY_DELETE || kind == ENTRY_MARKER;
+    return kind == ENTRY_APPEND || kind == ENTRY_REPAIR || kind == ENTRY_TRUNCATE ||
+           kind == ENTRY_RESTART || kind == ENTRY_LOG_START || kind == ENTRY_DELETE ||
+           kind == ENTRY_MARKER;
 }
 
 /* While a cut is under way the log may end before the entry, or begin after it. */
@@ -389,6 +418,11 @@ static void complete(struct store *store, struct entry *entry)
         log->state.truncating = false;
         log->state.durable_leo = entry->offset;
         break;
+    case ENTRY_REPAIR:
+        entry->req = req; /* waits until readers find it in the segment */
+        req = NULL;
+        store->apply_due = true;
+        break;
     case ENTRY_MARKER:
         entry->snapshot->place = store->journal.at;
         break;
@@ -399,6 +433,7 @@ static void complete(struct store *store, struct entry *entry)
     case ENTRY_LOG_START:
     case ENTRY_DELETE:
     case ENTRY_NOTE:
+    case ENTRY_DAMAGE:
         break;
     }
     if (MUTANT(checkpoint_unapplied) && entry->kind == ENTRY_MARKER) {
@@ -472,18 +507,19 @@ static void submit(struct store *store, size_t frame_bytes, uint32_t file_index,
         group_file_header(&w, journal->id, file_index);
     }
     group_open(&w, &group);
+    buf_clear(&journal->items);
     QUEUE_EACH (link, &store->group) {
-        put_entry(&w, CONTAINER_OF(link, struct entry, link));
+        put_entry(&w, CONTAINER_OF(link, struct entry, link), &journal->items);
     }
+    group_directory(&w, &group, buf_slice(&journal->items));
     group_end(&w);
     journal->extent = (struct disk_extent){journal->files[journal->current].file, journal->at.pos,
                                            buf_slice(&journal->buf)};
-    journal->op =
-        (struct disk_op){.kind = DISK_WRITE,
-                         .extents = &journal->extent,
-                         .extent_count = 1,
-                         .sync = MUTANT(ack_unsynced) ? NULL : journal->extent.file,
-                         .done = group_written};
+    journal->op = (struct disk_op){.kind = DISK_WRITE,
+                                   .extents = &journal->extent,
+                                   .extent_count = 1,
+                                   .sync = MUTANT(ack_unsynced) ? NULL : journal->extent.file,
+                                   .done = group_written};
     journal->busy = true;
     journal->since_marker += journal->buf.len - frame_bytes;
     journal->submitted_us = clock_now_us(store->clock);

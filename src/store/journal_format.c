@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/reader.h"
 
-#define GROUP_MAGIC 0x31474a54u /* "TJG1" */
 static const uint8_t file_magic[8] = {'T', 'E', 'R', 'N', 'J', 'R', 'N', 'L'};
 
 _Static_assert(JOURNAL_BLOCK % JOURNAL_SECTOR == 0, "groups are whole sectors");
@@ -80,6 +79,17 @@ uint32_t journal_file_format(const uint8_t *sector)
     return memcmp(sector, file_magic, sizeof file_magic) == 0 ? get_le32(sector + 8) : 0;
 }
 
+static void group_header(uint8_t out[JOURNAL_GROUP_HEADER], const struct journal_group *group,
+                         uint32_t sectors)
+{
+    put_le32(out, JOURNAL_GROUP_MAGIC);
+    put_le32(out + 4, sectors);
+    put_le64(out + 8, group->number);
+    put_le64(out + 16, group->synced);
+    put_le32(out + 24, group->frame_bytes);
+    put_le32(out + 28, 0);
+}
+
 void group_open(struct group_writer *w, const struct journal_group *group)
 {
     size_t size = journal_group_size(group->frame_bytes);
@@ -87,12 +97,7 @@ void group_open(struct group_writer *w, const struct journal_group *group)
     CHECK((uint32_t)group->number == w->stamp.group);
     w->group_at = w->out->len;
     uint8_t *at = buf_extend(w->out, size);
-    put_le32(at, GROUP_MAGIC);
-    put_le32(at + 4, (uint32_t)(size / JOURNAL_SECTOR));
-    put_le64(at + 8, group->number);
-    put_le64(at + 16, group->synced);
-    put_le32(at + 24, group->frame_bytes);
-    put_le32(at + 28, 0);
+    group_header(at, group, (uint32_t)(size / JOURNAL_SECTOR));
     w->at = w->group_at + JOURNAL_GROUP_HEADER;
     w->left = JOURNAL_PAYLOAD - JOURNAL_GROUP_HEADER;
 }
@@ -114,10 +119,56 @@ void group_put(struct group_writer *w, struct slice bytes)
     }
 }
 
+void directory_put(struct buf *items, struct slice frame_header, struct slice body)
+{
+    CHECK(frame_header.len == JOURNAL_FRAME_HEADER);
+    buf_put(items, frame_header);
+    buf_put(items, slice_of(body.base, body.len < DIRECTORY_PREFIX ? body.len : DIRECTORY_PREFIX));
+}
+
+static uint32_t directory_sum(uint32_t seed, const uint8_t head[DIRECTORY_HEADER],
+                              struct slice items)
+{
+    return crc32c_more(crc32c_more(seed, slice_of(head, DIRECTORY_HEADER - 4)), items);
+}
+
+static size_t sectors_for(size_t bytes)
+{
+    return (bytes + JOURNAL_PAYLOAD - 1) / JOURNAL_PAYLOAD;
+}
+
+void group_directory(struct group_writer *w, const struct journal_group *group, struct slice items)
+{
+    size_t whole = (w->out->len - w->group_at) / JOURNAL_SECTOR;
+    size_t used = sectors_for(JOURNAL_GROUP_HEADER + (size_t)group->frame_bytes);
+    size_t need = sectors_for(DIRECTORY_HEADER + items.len);
+    uint8_t head[DIRECTORY_HEADER];
+    struct buf all = {0};
+
+    if (used + need > whole) {
+        return;
+    }
+    put_le32(head, DIRECTORY_MAGIC);
+    put_le32(head + 4, (uint32_t)items.len);
+    group_header(head + 8, group, (uint32_t)whole);
+    put_le32(head + DIRECTORY_HEADER - 4, directory_sum(w->seed, head, items));
+    buf_put(&all, slice_of(head, sizeof head));
+    buf_put(&all, items);
+    w->keep_at = w->group_at + (whole - need) * JOURNAL_SECTOR;
+    for (size_t at = 0, sector = w->keep_at; at < all.len; sector += JOURNAL_SECTOR) {
+        size_t part = all.len - at < JOURNAL_PAYLOAD ? all.len - at : JOURNAL_PAYLOAD;
+        memset(w->out->base + sector, 0, JOURNAL_PAYLOAD);
+        memcpy(w->out->base + sector, all.base + at, part);
+        at += part;
+    }
+    buf_fini(&all);
+}
+
 void group_end(struct group_writer *w)
 {
     /* The rest up to the block's end is written too: a partial page would have to be read. */
-    memset(w->out->base + w->at, 0, w->out->len - w->at);
+    size_t end = w->keep_at != 0 ? w->keep_at : w->out->len;
+    memset(w->out->base + w->at, 0, end - w->at);
     uint32_t count = (uint32_t)(w->out->len / JOURNAL_SECTOR);
     for (uint32_t i = 0; i < count; i++) {
         sector_stamp(w->out->base + (size_t)i * JOURNAL_SECTOR, w->seed, w->first_sector + i,
@@ -127,7 +178,7 @@ void group_end(struct group_writer *w)
 
 bool journal_group_read(const uint8_t *sector, struct journal_group *out)
 {
-    if (get_le32(sector) != GROUP_MAGIC) {
+    if (get_le32(sector) != JOURNAL_GROUP_MAGIC) {
         return false;
     }
     out->sectors = get_le32(sector + 4);
@@ -174,7 +225,7 @@ int frame_next(struct reader *in, struct frame *out)
     if (in->failed) {
         return TERN_EMALFORMED;
     }
-    if (type < FRAME_CREATE || type > FRAME_NOTE) {
+    if (type < FRAME_CREATE || type > FRAME_REPAIR) {
         return TERN_EFORMAT;
     }
     out->type = (enum frame_type)type;

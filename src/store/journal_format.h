@@ -21,6 +21,9 @@
 #define JOURNAL_GROUP_HEADER     32u
 #define JOURNAL_FRAME_HEADER     12u
 #define JOURNAL_SECTOR_PER_BLOCK (JOURNAL_BLOCK / JOURNAL_SECTOR)
+#define JOURNAL_GROUP_MAGIC      0x31474a54u /* "TJG1" */
+#define DIRECTORY_MAGIC          0x44474a54u /* "TJGD" */
+#define DIRECTORY_HEADER         (8 + JOURNAL_GROUP_HEADER + 4)
 
 struct journal_stamp {
     uint32_t sequence;
@@ -64,6 +67,7 @@ struct group_writer {
     size_t group_at; /* where the group begins in out */
     size_t at;       /* next payload byte */
     size_t left;     /* in this sector's payload */
+    size_t keep_at;  /* the directory's first sector; 0: there is none */
 };
 
 void group_begin(struct group_writer *w, struct buf *out, uint32_t seed, uint32_t first_sector,
@@ -73,7 +77,14 @@ void group_file_header(struct group_writer *w, struct uuid journal_id, uint32_t 
 /* Room for frames of exactly `frame_bytes`; then group_put until they are full; then group_end. */
 void group_open(struct group_writer *w, const struct journal_group *group);
 void group_put(struct group_writer *w, struct slice bytes);
+/* A second copy of what tells the frames apart, where the padding has room for it: then no single
+ * lost sector makes the group unreadable. `items` are those of directory_put. */
+void group_directory(struct group_writer *w, const struct journal_group *group, struct slice items);
 void group_end(struct group_writer *w);
+
+#define DIRECTORY_PREFIX 61u /* of each frame's body: a batch's header */
+/* Adds one frame: its header and the first bytes of its body. */
+void directory_put(struct buf *items, struct slice frame_header, struct slice body);
 
 /* The group header in a valid first sector; false if this sector begins no group. */
 bool journal_group_read(const uint8_t *sector, struct journal_group *out);
@@ -93,8 +104,24 @@ enum frame_type {
     FRAME_LOG_START = 7,
     FRAME_DELETE = 8,
     FRAME_NOTE = 9,
+    FRAME_DAMAGE = 10, /* a range of a segment is not readable */
+    FRAME_REPAIR = 11, /* a batch that fills such a range from its front */
 };
 #define FRAME_FLAG_ROLL 1u /* append: begins a new segment */
+
+/* A group of which some sectors are lost. */
+struct journal_mended {
+    struct journal_group group;
+    struct journal_stamp stamp;
+    struct buf frames;
+    struct buf known; /* one byte for each of frames: not 0, if it is as it was written */
+};
+/* `bytes` is the rest of a file, from the first sector of a group on, which has this number in the
+ * life `sequence` and was written by `run` or a later one. False: where its frames begin and end
+ * cannot be told. journal_mended_fini in any case. */
+bool journal_mend(struct slice bytes, uint32_t seed, uint32_t first_sector,
+                  const struct journal_stamp *least, struct journal_mended *out);
+void journal_mended_fini(struct journal_mended *mended);
 
 struct frame {
     enum frame_type type;

@@ -13,6 +13,7 @@ struct store_log *log_new(struct store *store, struct uuid topic_id, int32_t par
     log->key.partition = partition;
     log->state.topic_id = topic_id;
     log->state.partition = partition;
+    log->state.damaged_from = INT64_MAX;
     queue_init(&log->reads);
     HASH_ADD(hh, store->logs, key, sizeof log->key, log);
     HASH_ADD(by_number, store->logs_by_number, number, sizeof log->number, log);
@@ -166,8 +167,9 @@ bool log_wants_roll(struct store_log *log, size_t batch_len)
 {
     struct segment *active = log_active(log);
 
-    return active == NULL || (active->bytes > SEGMENT_HEADER &&
-                              active->bytes + batch_len > log->store->options.segment_bytes);
+    return active == NULL || segment_is_open_ended(active) ||
+           (active->bytes > SEGMENT_HEADER &&
+            active->bytes + batch_len > log->store->options.segment_bytes);
 }
 
 void log_extend(struct store_log *log, const struct batch_peek *batch, bool roll,
@@ -209,17 +211,24 @@ static void count_bytes(struct store_log *log)
     }
 }
 
+bool log_cut_keeps(const struct segment *segment, int64_t offset, uint64_t pos)
+{
+    return pos > SEGMENT_HEADER || offset > segment->base;
+}
+
 void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos,
              struct entry *entry)
 {
     struct store_log_state *state = &log->state;
     uint32_t keep = index;
 
-    if (index < log->segment_count && pos > SEGMENT_HEADER) {
+    /* Of a segment that is cut inside a damaged range the front of that range stays. */
+    if (index < log->segment_count && log_cut_keeps(log->segments[index], offset, pos)) {
         struct segment *segment = log->segments[index];
         CHECK(pos <= segment->bytes);
         segment->bytes = pos;
         segment->end = offset;
+        segment_damage_cut(segment, offset);
         segment_index_cut(segment, pos);
         keep = index + 1;
     }
@@ -235,6 +244,7 @@ void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos
     state->leo = offset;
     state->durable_leo = state->durable_leo < offset ? state->durable_leo : offset;
     count_bytes(log);
+    log_damage_changed(log);
 }
 
 void log_drop_all(struct store_log *log, struct entry *entry)
@@ -244,6 +254,7 @@ void log_drop_all(struct store_log *log, struct entry *entry)
     ring_cut(log, INT64_MIN);
     log->state.history_count = 0;
     log->state.bytes = 0;
+    log_damage_changed(log);
 }
 
 void log_restart(struct store_log *log, int64_t offset, struct entry *entry)
@@ -283,6 +294,7 @@ void log_raise_start(struct store_log *log, int64_t offset, struct entry *entry)
         ring_pop_front(log);
     }
     count_bytes(log);
+    log_damage_changed(log);
 }
 
 uint32_t log_segment_of(const struct store_log *log, int64_t offset)

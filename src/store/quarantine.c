@@ -144,6 +144,8 @@ static void release_held(struct store_log *log, struct link *held)
         case ENTRY_RESTART:
         case ENTRY_DELETE:
         case ENTRY_NOTE:
+        case ENTRY_DAMAGE:
+        case ENTRY_REPAIR:
         case ENTRY_MARKER:
             CHECK(false);
         }
@@ -308,12 +310,11 @@ static void write_piece(struct cut *cut, bool last)
     cut->file_pos += cut->piece.len;
     make_header(cut);
     cut->extents[1] = (struct disk_extent){cut->file, 0, slice_of(cut->head, sizeof cut->head)};
-    cut->op =
-        (struct disk_op){.kind = DISK_WRITE,
-                         .extents = cut->extents,
-                         .extent_count = last ? 2 : 1,
-                         .sync = last && !MUTANT(quarantine_unsynced) ? cut->file : NULL,
-                         .done = last ? file_written : piece_written};
+    cut->op = (struct disk_op){.kind = DISK_WRITE,
+                               .extents = cut->extents,
+                               .extent_count = last ? 2 : 1,
+                               .sync = last && !MUTANT(quarantine_unsynced) ? cut->file : NULL,
+                               .done = last ? file_written : piece_written};
     disk_submit(cut->store->disk, &cut->op);
 }
 

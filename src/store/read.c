@@ -14,8 +14,9 @@ struct read_job {
     struct disk_op op;
     struct blob *blob;
     uint64_t pos;
+    int64_t base; /* of the batch at pos */
+    uint32_t tries;
     int64_t limit;
-    bool again;
 };
 
 /* ---- from memory ----------------------------------------------------------------------------- */
@@ -74,65 +75,87 @@ static void job_finish(struct read_job *job, int status)
     read->done(read);
 }
 
-/* Picks the wanted batches out of what was read. Returns how many bytes the first one needs when
- * it is not whole, else 0. */
-static size_t take_batches(struct read_job *job, struct slice in, int *out_status)
+struct taken {
+    size_t need;  /* so many bytes the first wanted batch needs, since it is not whole; or 0 */
+    size_t at;    /* where it went on no further, */
+    int64_t base; /* and with which offset, */
+    bool bad;     /* because the batch there is not good */
+};
+
+/* Picks the wanted batches out of what was read. */
+static struct taken take_batches(struct read_job *job, struct slice in)
 {
+    struct taken taken = {0};
     struct store_read *read = job->read;
+    int64_t base = job->base;
     size_t from = SIZE_MAX;
     size_t at = 0;
 
-    *out_status = 0;
-    for (;;) {
+    while (base < job->limit) {
         struct batch_peek batch;
         struct slice rest = slice_of(in.base + at, in.len - at);
-        if (!batch_peek(rest, &batch)) {
-            if (rest.len >= BATCH_HEADER) {
-                *out_status = TERN_EDAMAGED;
-            } else if (from == SIZE_MAX) {
-                return at + BATCH_HEADER;
+        bool plausible = batch_peek(rest, &batch) && batch.base == base &&
+                         batch.len <= job->segment->bytes - job->pos - at;
+        if (plausible && from != SIZE_MAX && at - from + batch.len > read->max_bytes) {
+            break;
+        }
+        if (rest.len < BATCH_HEADER || (plausible && batch.len > rest.len)) {
+            if (from == SIZE_MAX) {
+                taken.need = at + (plausible ? batch.len : 0) + BATCH_HEADER;
             }
             break;
         }
-        if (from != SIZE_MAX &&
-            (batch.base >= job->limit || at - from + batch.len > read->max_bytes)) {
+        if (!plausible ||
+            !log_batch_is_right(job->log, slice_of(rest.base, batch.len), &batch, base)) {
+            taken.bad = true;
             break;
         }
-        if (batch.end > read->offset) {
-            if (batch.len > rest.len) {
-                if (from == SIZE_MAX) {
-                    return at + batch.len;
-                }
-                break;
-            }
-            if (!batch_sum_is_right(slice_of(rest.base, batch.len))) {
-                *out_status = TERN_EDAMAGED;
-                break;
-            }
-            from = from == SIZE_MAX ? at : from;
-        } else if (batch.len > rest.len) {
-            return at + batch.len + BATCH_HEADER;
+        if (batch.end > read->offset && from == SIZE_MAX) {
+            from = at;
         }
         at += batch.len;
-        if (at == in.len && from != SIZE_MAX) {
-            break;
-        }
+        base = batch.end;
     }
     if (from != SIZE_MAX && at > from) {
-        *out_status = 0; /* what is good is given out; the bad batch shows when it comes first */
         struct chunk chunk = chunk_of(job->blob, job->blob->bytes + from, at - from);
         add_chunk(read, chunk);
         chunk_drop(&chunk);
     }
-    return 0;
+    taken.at = at;
+    taken.base = base;
+    return taken;
 }
 
 static void job_submit(struct read_job *job, size_t len);
 
+/* The batch of offset `base`, `at` bytes behind the job's place, is not good. What was good before
+ * it is given out all the same; the bad one shows when it comes first. */
+static void job_bad(struct read_job *job, size_t at, int64_t base)
+{
+    int64_t end = 0;
+    uint64_t pos = 0;
+    int status = segment_damaged(job->segment, job->pos + at, base, &end, &pos);
+
+    if (job->read->chunk_count > 0) {
+        status = 0;
+    } else if (status == TERN_EBUSY && job->tries++ < 3) {
+        job_submit(job, job->op.len); /* at a second look it is good */
+        return;
+    } else if (status == 0 || status == TERN_EBUSY) {
+        status = TERN_EDAMAGED;
+    }
+    if (status == TERN_EDAMAGED && end <= job->read->offset && job->tries++ < 3) {
+        job->pos = pos; /* it was not what was asked for */
+        job->base = end;
+        job_submit(job, job->read->max_bytes + READ_SLACK);
+        return;
+    }
+    job_finish(job, status);
+}
+
 static void job_read(struct disk_op *op, int64_t got)
 {
     struct read_job *job = CONTAINER_OF(op, struct read_job, op);
-    int status = 0;
 
     if (job->log == NULL) {
         job_finish(job, TERN_ECANCELED);
@@ -142,17 +165,15 @@ static void job_read(struct disk_op *op, int64_t got)
         job_finish(job, (int)got);
         return;
     }
-    size_t need = take_batches(job, slice_of(job->blob->bytes, (size_t)got), &status);
-    if (need > 0) {
-        bool short_file = (size_t)got < job->op.len;
-        if (short_file || need <= job->op.len || need > job->segment->bytes - job->pos) {
-            job_finish(job, TERN_EDAMAGED);
-            return;
-        }
-        job_submit(job, need + job->read->max_bytes);
-        return;
+    struct taken taken = take_batches(job, slice_of(job->blob->bytes, (size_t)got));
+    bool all = (size_t)got < job->op.len || job->op.len >= job->segment->bytes - job->pos;
+    if (taken.bad || (taken.need > 0 && all)) {
+        job_bad(job, taken.at, taken.base);
+    } else if (taken.need > 0) {
+        job_submit(job, taken.need + job->read->max_bytes);
+    } else {
+        job_finish(job, 0);
     }
-    job_finish(job, status);
 }
 
 static void job_submit(struct read_job *job, size_t len)
@@ -175,6 +196,19 @@ int64_t store_recent_start(const struct store_log *log)
     return ring_start(log);
 }
 
+/* The first range that ends above `offset`. */
+static const struct damage *damage_from(const struct store_log *log, int64_t offset)
+{
+    for (uint32_t i = log->damage_count > 0 ? log_segment_of(log, offset) : log->segment_count;
+         i < log->segment_count; i++) {
+        const struct damage *damage = segment_damage_from(log->segments[i], offset);
+        if (damage != NULL) {
+            return damage;
+        }
+    }
+    return NULL;
+}
+
 bool store_read(struct store_read *read)
 {
     struct store_log *log = read->log;
@@ -192,6 +226,14 @@ bool store_read(struct store_read *read)
     if (read->offset >= log->state.leo || read->offset >= read->limit) {
         return true;
     }
+    const struct damage *damage = damage_from(log, read->offset);
+    if (damage != NULL && damage->offset <= read->offset) {
+        read->status = TERN_EDAMAGED;
+        return true;
+    }
+    if (damage != NULL && damage->offset < read->limit) {
+        read->limit = damage->offset;
+    }
     uint32_t index = ring_find(log, read->offset);
     if (index < log->ring_count && ring_at(log, index)->offset <= read->offset) {
         read_ring(read, index);
@@ -205,6 +247,16 @@ bool store_read(struct store_read *read)
     if (status == 0) {
         status = segment_open_to_read(segment);
     }
+    if (status == TERN_EDAMAGED) { /* there is no file */
+        int64_t end = 0;
+        uint64_t pos = 0;
+        status = segment_damaged(segment, SEGMENT_HEADER, segment->base, &end, &pos);
+        status = status == 0 ? TERN_EDAMAGED : status;
+    }
+    damage = status == 0 ? segment_damage_at(segment, read->offset) : NULL;
+    if (damage != NULL) { /* found just now */
+        status = TERN_EDAMAGED;
+    }
     if (status != 0) {
         read->status = status;
         return true;
@@ -213,10 +265,14 @@ bool store_read(struct store_read *read)
     job->read = read;
     job->log = log;
     job->segment = segment;
-    job->pos = segment_index_floor(segment, read->offset);
+    segment_floor(segment, read->offset, &job->pos, &job->base);
     job->limit = read->limit < in_files ? read->limit : in_files;
     job->limit = job->limit < segment->end ? job->limit : segment->end;
     segment_pin(segment);
+    damage = segment_damage_from(segment, read->offset);
+    if (damage != NULL && damage->offset < job->limit) {
+        job->limit = damage->offset;
+    }
     queue_push(&log->reads, &job->link);
     read->impl = job;
     job_submit(job, read->max_bytes + READ_SLACK);
@@ -255,13 +311,27 @@ void reads_drop(struct store *store)
 
 /* ---- synchronous walks ----------------------------------------------------------------------- */
 
-/* Batches of one segment's file from `pos` on, those with end > from and base < to. */
-static int scan_segment(struct segment *segment, uint64_t pos, int64_t from, int64_t to,
+/* 0: at a second look it is good. */
+static int scan_bad(struct segment *segment, uint64_t pos, int64_t base)
+{
+    int64_t end = 0;
+    uint64_t behind = 0;
+
+    if (segment_damage_at(segment, base) != NULL) {
+        return TERN_EDAMAGED;
+    }
+    int status = segment_damaged(segment, pos, base, &end, &behind);
+    return status == TERN_EBUSY ? 0 : status == 0 ? TERN_EDAMAGED : status;
+}
+
+/* Batches of one segment's file from the one at `pos` with offset `next` on: those with end > from
+ * and base < to. EDAMAGED at the first that cannot be read. */
+static int scan_segment(struct segment *segment, uint64_t pos, int64_t next, int64_t from,
+                        int64_t to,
                         int (*each)(void *ctx, struct slice bytes, const struct batch_peek *batch),
                         void *ctx)
 {
     struct disk *disk = segment->store->disk;
-    int64_t next = segment->base;
     size_t cap = SCAN_BYTES;
     uint8_t *bytes = NULL;
     int status = segment_open_to_read(segment);
@@ -276,21 +346,25 @@ static int scan_segment(struct segment *segment, uint64_t pos, int64_t from, int
             status = (int)got;
             break;
         }
-        while (status == 0 && next < to &&
+        while (status == 0 && next < to && segment_damage_at(segment, next) == NULL &&
                batch_peek(slice_of(bytes + at, (size_t)got - at), &batch) &&
                batch.len <= (size_t)got - at) {
             struct slice whole = slice_of(bytes + at, batch.len);
+            if (!log_batch_is_right(segment->log, whole, &batch, next)) {
+                break;
+            }
             if (batch.end > from && batch.base < to) {
-                status = batch_sum_is_right(whole) ? each(ctx, whole, &batch) : TERN_EDAMAGED;
+                status = each(ctx, whole, &batch);
             }
             next = batch.end;
             at += batch.len;
         }
         if (status == 0 && at == 0) {
             /* No whole batch: it is larger than what was read, or there is none. */
-            bool larger = batch.len > cap && batch.len <= segment->bytes - pos;
+            bool larger = segment_damage_at(segment, next) == NULL && batch.base == next &&
+                          batch.len > cap && batch.len <= segment->bytes - pos;
+            status = larger ? 0 : scan_bad(segment, pos, next);
             cap = larger ? batch.len : cap;
-            status = larger ? 0 : TERN_EDAMAGED;
         }
         pos += at;
     }
@@ -308,10 +382,12 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
 
     for (uint32_t i = log_segment_of(log, at); i < log->segment_count && at < file_to; i++) {
         struct segment *segment = log->segments[i];
+        uint64_t pos = 0;
+        int64_t base = 0;
         status = segment_index_cover(segment, at);
         if (status == 0) {
-            status =
-                scan_segment(segment, segment_index_floor(segment, at), from, file_to, each, ctx);
+            segment_floor(segment, at, &pos, &base);
+            status = scan_segment(segment, pos, base, from, file_to, each, ctx);
         }
         if (status != 0) {
             return status;
@@ -325,6 +401,9 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
             break;
         }
         if (entry->end > from) {
+            if (log->damage_count > 0 && segment_damage_at(entry->segment, entry->offset) != NULL) {
+                return TERN_EDAMAGED;
+            }
             CHECK(batch_peek(chunk_slice(entry->bytes), &batch));
             status = each(ctx, chunk_slice(entry->bytes), &batch);
         }
@@ -332,45 +411,95 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
     return status;
 }
 
+/* The place of a cut. In a damaged range only its front is known: log_cut cuts the rest of it by
+ * offset alone. */
+static bool locate_in_damage(const struct segment *segment, int64_t offset, uint64_t *out_pos,
+                             int64_t *out_base)
+{
+    const struct damage *damage = segment_damage_at(segment, offset);
+
+    if (damage == NULL) {
+        return false;
+    }
+    *out_pos = damage->pos;
+    *out_base = offset;
+    return true;
+}
+
+/* From the batch at pos to the next one. 1: `offset` lies inside it, it stays there. */
+static int step_over(struct segment *segment, int64_t offset, uint64_t *pos, int64_t *base)
+{
+    struct disk *disk = segment->store->disk;
+    struct batch_peek batch;
+    uint8_t head[BATCH_HEADER];
+    int64_t end = 0;
+    uint64_t behind = 0;
+    bool right = false;
+    int64_t got = 0;
+    int status = segment_open_to_read(segment);
+
+    if (status == 0) {
+        got = disk->ops->read(disk, segment->file, *pos, head, sizeof head);
+    }
+    if (got < 0 || (status != 0 && status != TERN_EDAMAGED)) {
+        return got < 0 ? (int)got : status;
+    }
+    if (status == 0 && batch_peek(slice_of(head, (size_t)got), &batch) &&
+        batch.len <= segment->bytes - *pos) {
+        uint8_t *whole = mem_new(batch.len);
+        got = disk->ops->read(disk, segment->file, *pos, whole, batch.len);
+        right = got == (int64_t)batch.len && batch_peek(slice_of(whole, batch.len), &batch) &&
+                log_batch_is_right(segment->log, slice_of(whole, (size_t)got), &batch, *base);
+        free(whole);
+    }
+    if (right && batch.end > offset) {
+        return 1;
+    }
+    if (!right) {
+        status = segment_damaged(segment, *pos, *base, &end, &behind);
+        if (status != 0 || end > offset) {
+            return status == TERN_EBUSY ? 0 : status;
+        }
+    }
+    *pos = right ? *pos + batch.len : behind;
+    *base = right ? batch.end : end;
+    return 0;
+}
+
 int log_locate(struct store_log *log, int64_t offset, uint32_t *out_index, uint64_t *out_pos,
                int64_t *out_base)
 {
     uint32_t ring_index = ring_find(log, offset);
     uint32_t index = log_segment_of(log, offset);
-    int64_t at = 0;
+    uint64_t pos = 0;
+    int64_t base = 0;
 
     CHECK(index < log->segment_count);
+    struct segment *segment = log->segments[index];
+    *out_index = index;
     if (ring_index < log->ring_count && ring_at(log, ring_index)->offset <= offset) {
         const struct entry *entry = ring_at(log, ring_index);
-        *out_index = index;
         *out_pos = entry->pos;
         *out_base = entry->offset;
         return 0;
     }
     /* Walk the batches from the index entry on. */
-    struct segment *segment = log->segments[index];
     int status = segment_index_cover(segment, offset);
-    uint64_t pos = segment_index_floor(segment, offset);
-    if (status == 0) {
-        status = segment_open_to_read(segment);
-    }
+    segment_floor(segment, offset, &pos, &base);
     while (status == 0) {
-        uint8_t head[BATCH_HEADER];
-        struct batch_peek batch;
-        struct disk *disk = log->store->disk;
-        int64_t got = disk->ops->read(disk, segment->file, pos, head, sizeof head);
-        if (got < 0) {
-            status = (int)got;
-        } else if (!batch_peek(slice_of(head, (size_t)got), &batch) || batch.base < at) {
-            status = TERN_EDAMAGED;
-        } else if (batch.end > offset) {
-            *out_index = index;
-            *out_pos = pos;
-            *out_base = batch.base;
+        if (locate_in_damage(segment, offset, out_pos, out_base)) {
             return 0;
-        } else {
-            at = batch.end;
-            pos += batch.len;
+        }
+        if (base == offset) {
+            *out_pos = pos;
+            *out_base = base;
+            return 0;
+        }
+        status = step_over(segment, offset, &pos, &base);
+        if (status == 1) {
+            *out_pos = pos;
+            *out_base = base;
+            return 0;
         }
     }
     return status;

@@ -4,13 +4,28 @@
  *
  * Groups are written one at a time, each after the fsync of the one before. So any sector of a
  * group above k proves that k was synced, and then everything of k must be there. Without such
- * proof a sector that k has not written (empty, or of an older life) makes k a torn write; a sector
- * that is neither is damage, in the last group too. */
+ * proof a sector that k has not written (empty, or of an older life) makes k a torn write; if all of
+ * them are either written or neither, k is damaged, in the last group too.
+ *
+ * Of a damaged group everything that is not the inside of a record batch must be known, from the
+ * group itself or from its directory: then the batches are marked, to be filled by other replicas.
+ * Else this disk does not know any more what it promised. It is believed up to there, and is from
+ * then on as good as an old copy of itself (salvage.c). */
 #include <stdio.h>
 
 #include "base/reader.h"
 #include "base/trace.h"
 #include "store/store_impl.h"
+
+/* What all files say of the group at the journal's end, which is not there, or not whole. */
+struct evidence {
+    bool synced;    /* there is a later group */
+    bool bad_first; /* a sector where it should begin is damaged, */
+    bool written;   /* and another one behind it says that it belongs to the group */
+    uint32_t last_sequence;
+    uint64_t last_group;
+    uint64_t later; /* bit per file with later groups */
+};
 
 struct replay {
     struct store *store;
@@ -21,13 +36,14 @@ struct replay {
     uint64_t groups;
     struct buf frames;
     char *why;
+    struct evidence evidence; /* of the last look at all files */
 };
 
 enum group_state {
-    GROUP_NONE,
+    GROUP_NONE, /* nothing that could be told to be it */
     GROUP_WHOLE,
-    GROUP_TORN,
-    GROUP_DAMAGED,
+    GROUP_TORN,    /* a sector was never written */
+    GROUP_DAMAGED, /* a sector is bad, all others are written */
 };
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -97,25 +113,32 @@ static int load_file(struct replay *replay, uint32_t index)
     return got < 0 ? (int)got : 0;
 }
 
-/* The stamp of the file's header, zero if it has none; why and EFORMAT if it is not our format. */
+/* The stamp of the file's header, zero if it has none; why and EFORMAT if it is not our format. All
+ * sectors of the header's block have the same stamp. */
 static int read_header(struct replay *replay, uint32_t index, struct journal_stamp *out_stamp)
 {
     struct disk *disk = replay->store->disk;
-    uint8_t sector[JOURNAL_SECTOR];
-    int64_t got =
-        disk->ops->read(disk, replay->journal->files[index].file, 0, sector, sizeof sector);
+    uint8_t block[JOURNAL_BLOCK];
+    bool first = false;
+    bool found = false;
 
     *out_stamp = (struct journal_stamp){0};
-    if (got < (int64_t)sizeof sector) {
+    int64_t got = disk->ops->read(disk, replay->journal->files[index].file, 0, block, sizeof block);
+    if (got < (int64_t)sizeof block) {
         return got < 0 ? (int)got : 0;
     }
-    uint32_t format = journal_file_format(sector);
+    for (uint32_t i = 0; i < JOURNAL_SECTOR_PER_BLOCK && !found; i++) {
+        found = journal_sector_check(block + (size_t)i * JOURNAL_SECTOR, replay->journal->seed, i,
+                                     out_stamp) == SECTOR_VALID;
+        first = first || (found && i == 0);
+    }
+    /* A bad first sector does not tell a format, unless no other is as this build writes them. */
+    uint32_t format = first || !found ? journal_file_format(block) : 0;
     if (format != 0 && format != JOURNAL_FORMAT) {
         (void)snprintf(replay->why, STORE_WHY_MAX, "journal/%u: format %u, this build knows %u",
                        index, format, JOURNAL_FORMAT);
         return TERN_EFORMAT;
     }
-    (void)journal_sector_check(sector, replay->journal->seed, 0, out_stamp);
     return 0;
 }
 
@@ -128,17 +151,18 @@ static enum sector_state sector_at(const struct replay *replay, uint64_t pos,
                                 (uint32_t)(pos / JOURNAL_SECTOR), out);
 }
 
-static int damaged_at(struct replay *replay, uint32_t file, uint64_t pos)
+/* The journal cannot be read beyond this place. */
+static int forgotten_at(struct replay *replay, uint32_t file, uint64_t pos)
 {
     (void)snprintf(replay->why, STORE_WHY_MAX,
-                   "journal/%u: damaged at byte %llu, in or after group %llu, which was synced",
-                   file, (unsigned long long)pos, (unsigned long long)replay->journal->at.group);
-    return TERN_EDAMAGED;
+                   "journal/%u: damaged at byte %llu, in group %llu, which was synced", file,
+                   (unsigned long long)pos, (unsigned long long)replay->journal->at.group);
+    return TERN_EAMNESIA;
 }
 
 /* All sectors of [pos, pos + len) must be of this stamp. */
 static enum group_state run_of_sectors(const struct replay *replay, uint64_t pos, uint64_t len,
-                                       const struct journal_stamp *want, uint64_t *out_bad)
+                                       const struct journal_stamp *want)
 {
     enum group_state state = GROUP_WHOLE;
 
@@ -146,8 +170,8 @@ static enum group_state run_of_sectors(const struct replay *replay, uint64_t pos
         struct journal_stamp stamp;
         enum sector_state sector = sector_at(replay, at, &stamp);
         if (sector == SECTOR_BAD) {
-            *out_bad = at;
-            return GROUP_DAMAGED;
+            state = state == GROUP_WHOLE ? GROUP_DAMAGED : state;
+            continue;
         }
         if (sector == SECTOR_EMPTY || stamp.sequence != want->sequence || stamp.run != want->run ||
             stamp.group != want->group) {
@@ -160,7 +184,7 @@ static enum group_state run_of_sectors(const struct replay *replay, uint64_t pos
 /* Group `number` of life `sequence` in the loaded file at `pos` (its header block, if pos is 0). */
 static enum group_state group_at(const struct replay *replay, uint32_t sequence, uint64_t number,
                                  uint64_t pos, struct journal_group *out_group,
-                                 struct journal_stamp *out_stamp, uint64_t *out_bad)
+                                 struct journal_stamp *out_stamp)
 {
     uint64_t header_len = pos == 0 ? JOURNAL_BLOCK : 0;
     uint64_t start = pos + header_len;
@@ -175,57 +199,70 @@ static enum group_state group_at(const struct replay *replay, uint32_t sequence,
     }
     if (!journal_group_read(replay->bytes + start, out_group) || out_group->number != number ||
         (uint64_t)out_group->sectors * JOURNAL_SECTOR > replay->len - start) {
-        *out_bad = start;
-        return GROUP_DAMAGED;
+        return GROUP_NONE;
     }
     *out_stamp = stamp;
-    return run_of_sectors(replay, pos, header_len + (uint64_t)out_group->sectors * JOURNAL_SECTOR,
-                          &stamp, out_bad);
+    /* Of a file's header nothing is needed that other places do not tell, so it may be bad. */
+    enum group_state state =
+        run_of_sectors(replay, start, (uint64_t)out_group->sectors * JOURNAL_SECTOR, &stamp);
+    if (state == GROUP_WHOLE && pos == 0 &&
+        run_of_sectors(replay, 0, JOURNAL_BLOCK, &stamp) == GROUP_TORN) {
+        state = GROUP_TORN;
+    }
+    return state;
 }
 
-/* Looks in the loaded file from `from` on for proof that the group at the journal's end was synced,
- * or for a damaged sector among those of that group. */
-static int look_for_proof(struct replay *replay, uint32_t index, uint64_t from)
+/* Looks through the loaded file. */
+static void look_through(const struct replay *replay, uint32_t index, struct evidence *out)
 {
     const struct journal_place *end = &replay->journal->at;
-    bool bad_first = false;
-    bool of_last = false;
+    bool current = end->sequence != 0 && index == replay->journal->current;
+    uint64_t from = current ? end->pos : 0;
+    bool next = false; /* its header is that of the next file */
 
-    for (uint64_t pos = from; pos < replay->len; pos += JOURNAL_SECTOR) {
+    for (uint64_t pos = 0; pos < replay->len; pos += JOURNAL_SECTOR) {
         struct journal_stamp stamp;
         enum sector_state state = sector_at(replay, pos, &stamp);
-        if (state == SECTOR_BAD && pos == from) {
-            bad_first = true;
+        if (state == SECTOR_BAD && (current ? pos == from : next && pos == JOURNAL_BLOCK)) {
+            out->bad_first = true;
         }
-        if (state != SECTOR_VALID || stamp.sequence < end->sequence) {
+        if (state != SECTOR_VALID) {
             continue;
         }
-        if (stamp.sequence == end->sequence && index != replay->journal->current) {
+        next = next || (pos < JOURNAL_BLOCK && stamp.sequence == end->sequence + 1);
+        out->last_sequence =
+            stamp.sequence > out->last_sequence ? stamp.sequence : out->last_sequence;
+        out->last_group = stamp.group > out->last_group ? stamp.group : out->last_group;
+        if (pos < from || stamp.sequence < end->sequence ||
+            (stamp.sequence == end->sequence && !current)) {
             continue;
         }
         if (stamp.group > (uint32_t)end->group) {
-            return damaged_at(replay, index, from);
+            out->synced = true;
+            out->later |= (uint64_t)1 << index;
         }
-        of_last = of_last || stamp.group == (uint32_t)end->group;
+        out->written = out->written || stamp.group == (uint32_t)end->group;
     }
-    return bad_first && of_last ? damaged_at(replay, index, from) : 0;
 }
 
-static int check_end(struct replay *replay)
+/* Loads one file after the other; the current one is loaded again at last. */
+static int gather_evidence(struct replay *replay, struct evidence *out)
 {
     struct journal *journal = replay->journal;
+    int status = 0;
 
-    for (uint32_t i = 0; i < journal->file_count; i++) {
-        bool current = journal->at.sequence != 0 && i == journal->current;
-        int status = load_file(replay, i);
+    *out = (struct evidence){.last_sequence = journal->at.sequence,
+                             .last_group = journal->at.group > 0 ? journal->at.group - 1 : 0};
+    for (uint32_t i = 0; i < journal->file_count && status == 0; i++) {
+        status = load_file(replay, i);
         if (status == 0) {
-            status = look_for_proof(replay, i, current ? journal->at.pos : 0);
-        }
-        if (status != 0) {
-            return status;
+            look_through(replay, i, out);
         }
     }
-    return 0;
+    if (status == 0 && journal->at.sequence != 0) {
+        status = load_file(replay, journal->current);
+    }
+    return status;
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -253,7 +290,62 @@ static int replay_create(struct store *store, const struct frame *frame)
     return 0;
 }
 
-static int replay_append(struct store_log *log, const struct frame *frame)
+/* The batch may have got into its segment before the journal lost it. What is found there must be
+ * as durable as what the journal has. */
+static bool heal(const struct entry *entry, const struct batch_peek *want, struct chunk *out)
+{
+    struct segment *segment = entry->segment;
+    struct store *store = segment->store;
+    struct disk *disk = store->disk;
+    struct blob *blob = blob_new(want->len);
+    struct slice found = slice_of(blob->bytes, blob->len);
+    struct batch_peek batch;
+    char dir[STORE_PATH_MAX];
+
+    log_dir(segment->log, dir);
+    bool good = segment_open_to_read(segment) == 0 &&
+                disk->ops->read(disk, segment->file, entry->pos, blob->bytes, blob->len) ==
+                    (int64_t)blob->len &&
+                batch_peek(found, &batch) && batch.len == want->len && batch.end == want->end &&
+                batch.epoch == want->epoch &&
+                log_batch_is_right(segment->log, found, &batch, want->base) &&
+                disk->ops->sync(disk, segment->file) == 0 && disk->ops->sync_dir(disk, dir) == 0 &&
+                disk->ops->sync_dir(disk, "topics") == 0;
+    if (good) {
+        *out = chunk_of(blob, blob->bytes, blob->len);
+    }
+    blob_unref(blob);
+    return good;
+}
+
+/* The header of the batch is known, its records are not. */
+static void append_damaged(struct entry *entry, const struct batch_peek *batch)
+{
+    struct store_log *log = entry->log;
+    struct chunk healed = {0};
+
+    if (heal(entry, batch, &healed)) {
+        chunk_drop(&entry->bytes);
+        entry->bytes = healed;
+        trace_warn("event=journal_batch_healed partition=%d offset=%lld", (int)log->key.partition,
+                   (long long)batch->base);
+        return;
+    }
+    struct damage damage = {.offset = batch->base,
+                            .end = batch->end,
+                            .pos = entry->pos,
+                            .len = batch->len,
+                            .filled = batch->base,
+                            .filled_pos = entry->pos};
+    trace_error("event=damage_found log=%u partition=%d where=journal offset=%lld end=%lld",
+                log->number, (int)log->key.partition, (long long)batch->base,
+                (long long)batch->end);
+    segment_damage_add(entry->segment, &damage);
+    log->store->counters.damage_found++;
+    log_damage_changed(log);
+}
+
+static int replay_append(struct store_log *log, const struct frame *frame, bool whole)
 {
     struct store *store = log->store;
     struct batch_peek peek;
@@ -269,9 +361,37 @@ static int replay_append(struct store_log *log, const struct frame *frame)
     entry->end = peek.end;
     entry->roll = roll;
     log_extend(log, &peek, roll, &entry->segment, &entry->pos);
+    if (!whole) {
+        append_damaged(entry, &peek);
+    }
     ring_push(log, entry);
     entry->in_pipeline = true;
     apply_push(store, entry);
+    return 0;
+}
+
+/* A range that was found to be damaged while the store ran. */
+static int replay_damage(struct store_log *log, const struct frame *frame)
+{
+    struct reader in = reader_of(frame->body);
+    struct damage d = {.offset = (int64_t)reader_le64(&in)};
+
+    d.end = (int64_t)reader_le64(&in);
+    d.pos = reader_le64(&in);
+    d.len = reader_le64(&in);
+    d.filled = d.offset;
+    d.filled_pos = d.pos;
+    uint32_t index = log_segment_of(log, d.offset);
+    if (in.failed || d.end <= d.offset || index == log->segment_count) {
+        return TERN_EDAMAGED;
+    }
+    struct segment *segment = log->segments[index];
+    if (d.offset < segment->base || d.end > segment->end || d.pos < SEGMENT_HEADER ||
+        d.pos > segment->bytes || d.len > segment->bytes - d.pos) {
+        return TERN_EDAMAGED;
+    }
+    segment_damage_add(segment, &d);
+    log_damage_changed(log);
     return 0;
 }
 
@@ -285,7 +405,7 @@ static int replay_truncate(struct store_log *log, struct reader *in, struct entr
         if (segment->base == entry->end && entry->pos <= segment->bytes &&
             entry->pos >= SEGMENT_HEADER && entry->offset <= log->state.leo &&
             entry->offset >= segment->base) {
-            entry->segment = entry->pos > SEGMENT_HEADER ? segment : NULL;
+            entry->segment = log_cut_keeps(segment, entry->offset, entry->pos) ? segment : NULL;
             log_cut(log, entry->offset, i, entry->pos, entry);
             return 0;
         }
@@ -353,7 +473,8 @@ static int replay_note(struct store *store, const struct frame *frame)
     return 0;
 }
 
-static int replay_frame(struct store *store, const struct frame *frame)
+/* `whole`: all of its bytes are as they were written; else at least those that are no records. */
+static int replay_frame(struct store *store, const struct frame *frame, bool whole)
 {
     struct store_log *log = NULL;
 
@@ -368,7 +489,14 @@ static int replay_frame(struct store *store, const struct frame *frame)
         return TERN_EDAMAGED;
     }
     if (frame->type == FRAME_APPEND) {
-        return replay_append(log, frame);
+        return replay_append(log, frame, whole);
+    }
+    if (frame->type == FRAME_DAMAGE) {
+        return replay_damage(log, frame);
+    }
+    if (frame->type == FRAME_REPAIR) {
+        /* A repair that is lost leaves what it would have filled. */
+        return whole ? repair_replay(log, frame->body) : 0;
     }
     if (frame->type == FRAME_PROMISE || frame->type == FRAME_SYNCED) {
         return replay_number(log, frame);
@@ -376,48 +504,119 @@ static int replay_frame(struct store *store, const struct frame *frame)
     return replay_cut(log, frame);
 }
 
-static int replay_group(struct replay *replay, uint64_t start, const struct journal_group *group)
+/* Are all bytes of a frame known that must be? `known` is NULL if all are. */
+static bool frame_is_known(const struct frame *frame, const uint8_t *known, bool *out_whole)
 {
-    struct frame frame;
+    bool records = frame->type == FRAME_APPEND || frame->type == FRAME_REPAIR;
+    size_t needed = records && frame->body.len > BATCH_HEADER ? BATCH_HEADER : frame->body.len;
 
-    journal_group_gather(replay->bytes + start, group, &replay->frames);
-    struct reader in = reader_of(buf_slice(&replay->frames));
-    while (reader_left(&in) > 0) {
-        int status = frame_next(&in, &frame);
-        if (status == 0) {
-            status = replay_frame(replay->store, &frame);
+    *out_whole = known == NULL || memchr(known, 0, frame->body.len) == NULL;
+    return *out_whole || (records && memchr(known, 0, needed) == NULL);
+}
+
+/* Goes through the frames; `known` has a byte for each of theirs, or is NULL. `apply`: else they
+ * are only looked at. EAMNESIA: a byte is not known that must be. */
+static int replay_frames(struct replay *replay, struct slice frames, const uint8_t *known,
+                         bool apply)
+{
+    struct reader in = reader_of(frames);
+    int status = 0;
+
+    while (status == 0 && reader_left(&in) > 0) {
+        size_t at = frames.len - reader_left(&in);
+        struct frame frame;
+        bool whole = true;
+        if (known != NULL && (frames.len - at < JOURNAL_FRAME_HEADER ||
+                              memchr(known + at, 0, JOURNAL_FRAME_HEADER) != NULL)) {
+            return TERN_EAMNESIA;
         }
-        if (status == 0) {
+        status = frame_next(&in, &frame);
+        if (status == 0 &&
+            !frame_is_known(&frame, known != NULL ? known + at + JOURNAL_FRAME_HEADER : NULL,
+                            &whole)) {
+            return TERN_EAMNESIA;
+        }
+        if (status == 0 && apply) {
+            status = replay_frame(replay->store, &frame, whole);
+        }
+        if (status == 0 && apply) {
             status = apply_sync(replay->store);
         }
-        if (status != 0) {
-            (void)snprintf(replay->why, STORE_WHY_MAX,
-                           "journal/%u: group %llu at byte %llu does not fit the state: %s",
-                           replay->journal->current, (unsigned long long)group->number,
-                           (unsigned long long)start, error_sentence(status));
-            return status == TERN_EMALFORMED ? TERN_EDAMAGED : status;
-        }
     }
-    return 0;
+    return status == TERN_EMALFORMED ? TERN_EDAMAGED : status;
+}
+
+static int does_not_fit(struct replay *replay, uint64_t start, int status)
+{
+    (void)snprintf(replay->why, STORE_WHY_MAX,
+                   "journal/%u: group %llu at byte %llu does not fit the state: %s",
+                   replay->journal->current, (unsigned long long)replay->journal->at.group,
+                   (unsigned long long)start, error_sentence(status));
+    return status;
+}
+
+static int replay_group(struct replay *replay, uint64_t start, const struct journal_group *group)
+{
+    journal_group_gather(replay->bytes + start, group, &replay->frames);
+    int status = replay_frames(replay, buf_slice(&replay->frames), NULL, true);
+    return status != 0 ? does_not_fit(replay, start, status) : 0;
+}
+
+static void group_done(struct replay *replay, uint64_t start, const struct journal_group *group,
+                       uint32_t run)
+{
+    struct journal *journal = replay->journal;
+
+    replay->run = run;
+    replay->groups++;
+    journal->at.pos = start + (uint64_t)group->sectors * JOURNAL_SECTOR;
+    journal->at.group++;
 }
 
 /* ---- the chain ------------------------------------------------------------------------------- */
 
+/* The group at the journal's place is damaged, in the loaded file, which is `index`. 0: what could
+ * be told of it has been applied. ENOENT: nothing of it is here. */
+static int replay_damaged(struct replay *replay, uint32_t index, uint32_t sequence, uint64_t pos)
+{
+    struct journal *journal = replay->journal;
+    uint64_t start = pos + (pos == 0 ? JOURNAL_BLOCK : 0);
+    struct journal_stamp least = {sequence, replay->run, (uint32_t)journal->at.group};
+    struct journal_mended mended;
+
+    if (start + JOURNAL_BLOCK > replay->len) {
+        return TERN_ENOENT;
+    }
+    bool told = journal_mend(slice_of(replay->bytes + start, (size_t)(replay->len - start)),
+                             journal->seed, (uint32_t)(start / JOURNAL_SECTOR), &least, &mended);
+    int status = mended.stamp.run == 0 ? TERN_ENOENT : TERN_EAMNESIA;
+    if (told) {
+        status = replay_frames(replay, buf_slice(&mended.frames), mended.known.base, false);
+    }
+    if (told && status == 0) {
+        status = replay_frames(replay, buf_slice(&mended.frames), mended.known.base, true);
+        status = status != 0 ? does_not_fit(replay, start, status) : 0;
+    }
+    if (told && status == 0) {
+        trace_warn("event=journal_mended file=%u group=%llu byte=%llu", index,
+                   (unsigned long long)journal->at.group, (unsigned long long)start);
+        group_done(replay, start, &mended.group, mended.stamp.run);
+    }
+    journal_mended_fini(&mended);
+    return status == TERN_EAMNESIA ? forgotten_at(replay, index, start) : status;
+}
+
 /* Believes groups of the loaded file (the current one) as long as they are whole. */
-static int replay_file(struct replay *replay)
+static int replay_file(struct replay *replay, enum group_state *out_state)
 {
     struct journal *journal = replay->journal;
 
     for (;;) {
         struct journal_group group;
         struct journal_stamp stamp;
-        uint64_t bad = 0;
-        enum group_state state = group_at(replay, journal->at.sequence, journal->at.group,
-                                          journal->at.pos, &group, &stamp, &bad);
-        if (state == GROUP_DAMAGED) {
-            return damaged_at(replay, journal->current, bad);
-        }
-        if (state != GROUP_WHOLE) {
+        *out_state = group_at(replay, journal->at.sequence, journal->at.group, journal->at.pos,
+                              &group, &stamp);
+        if (*out_state != GROUP_WHOLE) {
             return 0;
         }
         uint64_t start = journal->at.pos + (journal->at.pos == 0 ? JOURNAL_BLOCK : 0);
@@ -425,24 +624,22 @@ static int replay_file(struct replay *replay)
         if (status != 0) {
             return status;
         }
-        replay->run = stamp.run;
-        replay->groups++;
-        journal->at.pos = start + (uint64_t)group.sectors * JOURNAL_SECTOR;
-        journal->at.group++;
+        group_done(replay, start, &group, stamp.run);
     }
 }
 
 /* Goes on to the file of the next sequence, if the next group is there, whole. An earlier run may
  * have left a torn try at the same sequence in another file. */
-static int next_file(struct replay *replay, bool *out_found)
+static int next_file(struct replay *replay, bool damaged, enum group_state *out_state,
+                     bool *out_found)
 {
     struct journal *journal = replay->journal;
 
     *out_found = false;
+    *out_state = GROUP_NONE;
     for (uint32_t i = 0; i < journal->file_count; i++) {
         struct journal_group group;
         struct journal_stamp stamp = {0};
-        uint64_t bad = 0;
         int status = read_header(replay, i, &stamp);
         if (status == 0 && stamp.sequence == journal->at.sequence + 1) {
             status = load_file(replay, i);
@@ -453,14 +650,19 @@ static int next_file(struct replay *replay, bool *out_found)
             return status;
         }
         enum group_state state =
-            group_at(replay, journal->at.sequence + 1, journal->at.group, 0, &group, &stamp, &bad);
-        if (state == GROUP_DAMAGED) {
-            return damaged_at(replay, i, bad);
-        }
+            group_at(replay, journal->at.sequence + 1, journal->at.group, 0, &group, &stamp);
+        *out_state = state != GROUP_NONE ? state : *out_state;
         if (state == GROUP_WHOLE) {
+            journal->at.pos = 0;
+        } else if (damaged) {
+            status = replay_damaged(replay, i, journal->at.sequence + 1, 0);
+        }
+        if (status != 0 && status != TERN_ENOENT) {
+            return status;
+        }
+        if (state == GROUP_WHOLE || (damaged && status == 0)) {
             journal->current = i;
             journal->at.sequence++;
-            journal->at.pos = 0;
             journal->files[i].sequence = journal->at.sequence;
             *out_found = true;
             return 0;
@@ -496,25 +698,65 @@ static int first_file(struct replay *replay)
     return load_file(replay, journal->current);
 }
 
+/* The group at the journal's place is not whole, here or in a next file. *out_more: it was
+ * damaged, and what could be told of it has been applied. */
+static int replay_trouble(struct replay *replay, enum group_state state, bool *out_more)
+{
+    struct journal *journal = replay->journal;
+    struct evidence evidence;
+    int status = gather_evidence(replay, &evidence);
+    bool torn = state == GROUP_TORN || (state == GROUP_NONE && !evidence.bad_first);
+
+    *out_more = false;
+    replay->evidence = evidence;
+    if (status != 0 || (!evidence.synced && (torn || !evidence.written))) {
+        return status; /* the journal ends here */
+    }
+    status = TERN_ENOENT;
+    if (journal->at.sequence != 0 && journal->at.pos < replay->len) {
+        status = replay_damaged(replay, journal->current, journal->at.sequence, journal->at.pos);
+    }
+    if (status == TERN_ENOENT) {
+        status = next_file(replay, true, &state, out_more);
+        if (status == 0 && !*out_more) {
+            status = forgotten_at(replay, journal->current, journal->at.pos);
+        }
+        return status;
+    }
+    *out_more = status == 0;
+    return status;
+}
+
 static int replay_all(struct replay *replay)
 {
     struct journal *journal = replay->journal;
+    enum group_state state = GROUP_NONE;
     bool more = true;
     int status = 0;
 
-    if (journal->at.sequence != 0) {
+    if (journal->at.pos == JOURNAL_POS_END) {
+        journal_place_behind(replay->store);
+        status = load_file(replay, journal->current);
+    } else if (journal->at.sequence != 0) {
         status = first_file(replay);
         if (status == 0) {
-            status = replay_file(replay);
+            status = replay_file(replay, &state);
         }
     }
     while (status == 0 && more) {
-        status = next_file(replay, &more);
+        if (state != GROUP_TORN && state != GROUP_DAMAGED) {
+            status = next_file(replay, false, &state, &more);
+        } else {
+            more = false;
+        }
+        if (status == 0 && !more) {
+            status = replay_trouble(replay, state, &more);
+        }
         if (status == 0 && more) {
-            status = replay_file(replay);
+            status = replay_file(replay, &state);
         }
     }
-    return status == 0 ? check_end(replay) : status;
+    return status;
 }
 
 int journal_replay(struct store *store, const struct journal_place *place, char why[STORE_WHY_MAX])
@@ -528,6 +770,14 @@ int journal_replay(struct store *store, const struct journal_place *place, char 
     int status = open_files(&replay);
     if (status == 0) {
         status = replay_all(&replay);
+    }
+    if (status == TERN_EAMNESIA) {
+        const struct evidence *e = &replay.evidence;
+        uint64_t unread = e->later;
+        if (place->sequence != 0) {
+            unread |= (uint64_t)1 << store->journal.current;
+        }
+        status = salvage_journal(store, e->last_sequence, e->last_group, unread, why);
     }
     free(replay.bytes);
     buf_fini(&replay.frames);

@@ -3,6 +3,7 @@
  * only a shortcut, rebuilt from the file when it is missing or does not fit. */
 #include <stdio.h>
 
+#include "base/trace.h"
 #include "store/store_impl.h"
 
 #define OPEN_SEGMENTS_MAX 2048
@@ -141,19 +142,25 @@ int segment_open_to_read(struct segment *segment)
     if (status != 0 || segment->header_seen) {
         return status == TERN_ENOENT ? TERN_EDAMAGED : status;
     }
+    memset(have, 0, sizeof have);
     int64_t got = disk->ops->read(disk, segment->file, 0, have, sizeof have);
     if (got < 0) {
         return (int)got;
     }
     segment_header(segment, want);
-    if (got < (int64_t)sizeof have || memcmp(have, want, sizeof segment_magic) != 0) {
-        return TERN_EDAMAGED;
-    }
-    if (get_le32(have + 8) != SEGMENT_FORMAT) {
+    if (memcmp(have, segment_magic, sizeof segment_magic) == 0 &&
+        get_le32(have + 8) != SEGMENT_FORMAT &&
+        get_le32(have + SEGMENT_HEADER - 4) == crc32c(slice_of(have, SEGMENT_HEADER - 4))) {
         return TERN_EFORMAT;
     }
-    segment->header_seen = memcmp(have, want, sizeof have) == 0;
-    return segment->header_seen ? 0 : TERN_EDAMAGED;
+    if (memcmp(have, want, sizeof have) != 0) {
+        trace_warn("event=segment_header_mended partition=%d segment=%lld",
+                   (int)segment->log->key.partition, (long long)segment->base);
+        status = disk->ops->write(disk, segment->file, 0, slice_of(want, sizeof want));
+        segment_mark_dirty(segment);
+    }
+    segment->header_seen = true;
+    return status == TERN_ENOSPC ? 0 : status;
 }
 
 void segment_pin(struct segment *segment)
@@ -176,6 +183,7 @@ void segment_free(struct segment *segment)
         link_remove(&segment->dirty);
     }
     free(segment->index);
+    free(segment->damage);
     free(segment);
 }
 
@@ -237,7 +245,7 @@ void segment_note_batch(struct segment *segment, const struct batch_peek *batch,
 
 void segment_index_cut(struct segment *segment, uint64_t pos)
 {
-    if (segment->covered <= pos) {
+    if (segment->covered <= pos && segment->covered_end <= segment->end) {
         return;
     }
     while (segment->index_count > 0 && segment->index[segment->index_count - 1].pos > pos) {
@@ -341,10 +349,88 @@ void segment_index_save(struct segment *segment)
     buf_fini(&out);
 }
 
-int segment_index_cover(struct segment *segment, int64_t limit)
+/* Behind what is damaged there may be an index all the same. */
+static bool cover_damage(struct segment *segment)
+{
+    const struct damage *damage = segment_damage_at(segment, segment->covered_end);
+
+    if (damage == NULL) {
+        return false;
+    }
+    segment->covered = damage->pos + (damage->len == DAMAGE_OPEN ? 0 : damage->len);
+    segment->covered_end = damage->end;
+    return true;
+}
+
+/* The batch that begins at `covered`, at the front of `rest`. 0: it is right; else it is damaged,
+ * or not whole. */
+static bool next_is_right(const struct segment *segment, struct slice rest,
+                          struct batch_peek *out_batch)
+{
+    return batch_peek(rest, out_batch) && out_batch->len <= rest.len &&
+           out_batch->len <= segment->bytes - segment->covered &&
+           log_batch_is_right(segment->log, slice_of(rest.base, out_batch->len), out_batch,
+                              segment->covered_end);
+}
+
+/* May more bytes make it whole? */
+static bool is_partial(const struct segment *segment, struct slice rest)
+{
+    struct batch_peek batch;
+
+    if (rest.len < BATCH_HEADER) {
+        return true;
+    }
+    return batch_peek(rest, &batch) && batch.base == segment->covered_end && batch.len > rest.len &&
+           batch.len <= segment->bytes - segment->covered;
+}
+
+/* Reads a piece of the file and adds its batches. `bytes` is room that is used again. */
+static int cover_more(struct segment *segment, int64_t limit, struct buf *bytes)
 {
     struct disk *disk = segment->store->disk;
-    uint8_t *bytes = NULL;
+    size_t want = bytes->cap > SCAN_BYTES ? bytes->cap : SCAN_BYTES;
+    int64_t end = 0;
+    uint64_t pos = 0;
+    int64_t got = 0;
+    size_t at = 0;
+
+    if (cover_damage(segment)) {
+        return 0;
+    }
+    int status = segment_open_to_read(segment);
+    if (status == 0) {
+        buf_clear(bytes);
+        got = disk->ops->read(disk, segment->file, segment->covered, buf_extend(bytes, want), want);
+    }
+    if (got < 0 || (status != 0 && status != TERN_EDAMAGED)) {
+        return got < 0 ? (int)got : status;
+    }
+    while (segment->covered_end < limit &&
+           segment_damage_at(segment, segment->covered_end) == NULL) {
+        struct batch_peek batch;
+        struct slice rest = slice_of(bytes->base + at, (size_t)got - at);
+        if (next_is_right(segment, rest, &batch)) {
+            cover(segment, &batch);
+            at += batch.len;
+            continue;
+        }
+        bool more = status == 0 && (size_t)got == want && is_partial(segment, rest);
+        if (more && at == 0) {
+            (void)buf_extend(bytes, 2 * want); /* larger than the piece: a larger one */
+        }
+        if (more) {
+            return 0;
+        }
+        status = segment_damaged(segment, segment->covered, segment->covered_end, &end, &pos);
+        return status == TERN_EBUSY ? 0 : status;
+    }
+    return 0;
+}
+
+int segment_index_cover(struct segment *segment, int64_t limit)
+{
+    struct buf bytes = {0};
     int status = 0;
 
     limit = limit < segment->end ? limit : segment->end;
@@ -356,40 +442,18 @@ int segment_index_cover(struct segment *segment, int64_t limit)
         index_load(segment)) {
         return 0;
     }
-    status = segment_open_to_read(segment);
-    if (status == 0) {
-        bytes = mem_new(SCAN_BYTES);
-    }
     while (status == 0 && segment->covered_end < limit) {
-        int64_t got = disk->ops->read(disk, segment->file, segment->covered, bytes, SCAN_BYTES);
-        struct batch_peek batch;
-        size_t at = 0;
-        if (got < 0) {
-            status = (int)got;
-            break;
-        }
-        while (segment->covered_end < limit && segment->covered < segment->bytes &&
-               batch_peek(slice_of(bytes + at, (size_t)got - at), &batch) &&
-               batch.base == segment->covered_end) {
-            cover(segment, &batch);
-            if (batch.len > (size_t)got - at) {
-                at = SIZE_MAX;
-                break;
-            }
-            at += batch.len;
-        }
-        if (at == 0) {
-            status = TERN_EDAMAGED;
-        }
+        status = cover_more(segment, limit, &bytes);
     }
-    free(bytes);
+    buf_fini(&bytes);
     if (status == 0 && sealed && segment->covered == segment->bytes) {
         segment_index_save(segment);
     }
     return status;
 }
 
-uint64_t segment_index_floor(const struct segment *segment, int64_t offset)
+void segment_index_floor(const struct segment *segment, int64_t offset, uint64_t *out_pos,
+                         int64_t *out_base)
 {
     uint32_t low = 0;
     uint32_t high = segment->index_count;
@@ -402,5 +466,6 @@ uint64_t segment_index_floor(const struct segment *segment, int64_t offset)
             high = middle;
         }
     }
-    return low > 0 ? segment->index[low - 1].pos : SEGMENT_HEADER;
+    *out_pos = low > 0 ? segment->index[low - 1].pos : SEGMENT_HEADER;
+    *out_base = low > 0 ? segment->base + segment->index[low - 1].offset_delta : segment->base;
 }

@@ -21,6 +21,8 @@ struct store_options store_defaults(void)
         .cache_bytes = 16u << 20,
         .idle_marker_ms = 100,
         .checkpoint_ms = 10000,
+        .scrub_bytes_per_s = 4u << 20,
+        .scrub_pass_s = 86400,
     };
 }
 
@@ -70,7 +72,10 @@ size_t entry_frame_bytes(const struct entry *entry)
         return JOURNAL_FRAME_HEADER + 16 + 4 + 8;
     case ENTRY_APPEND:
     case ENTRY_NOTE:
+    case ENTRY_REPAIR:
         return JOURNAL_FRAME_HEADER + entry->bytes.len;
+    case ENTRY_DAMAGE:
+        return JOURNAL_FRAME_HEADER + 8 + 8 + 8 + 8;
     case ENTRY_PROMISE:
     case ENTRY_SYNCED:
         return JOURNAL_FRAME_HEADER + 4;
@@ -208,44 +213,6 @@ static int open_new(struct store *store, char why[STORE_WHY_MAX])
     return status;
 }
 
-/* Every segment that the state names must be there, in full length. */
-static int check_segments(struct store *store, char why[STORE_WHY_MAX])
-{
-    struct store_log *log = NULL;
-    struct store_log *next = NULL;
-    char path[STORE_PATH_MAX + 32];
-
-    HASH_ITER (hh, store->logs, log, next) {
-        for (uint32_t i = 0; i < log->segment_count; i++) {
-            struct disk_stat stat;
-            char dir[STORE_PATH_MAX];
-            bool in_memory =
-                log->ring_count > 0 && ring_at(log, 0)->offset <= log->segments[i]->base;
-            if (in_memory) {
-                continue; /* its write waits for space */
-            }
-            log_dir(log, dir);
-            (void)snprintf(path, sizeof path, "%s/%020lld.log", dir,
-                           (long long)log->segments[i]->base);
-            int status = store->disk->ops->stat(store->disk, path, &stat);
-            uint64_t need = log->ring_count > 0 && i + 1 == log->segment_count
-                                ? SEGMENT_HEADER
-                                : log->segments[i]->bytes;
-            if (status == TERN_ENOENT || (status == 0 && stat.size < need)) {
-                (void)snprintf(why, STORE_WHY_MAX, "%.150s: %llu bytes are needed, %llu are there",
-                               path, (unsigned long long)need,
-                               status == 0 ? (unsigned long long)stat.size : 0ULL);
-                return TERN_EDAMAGED;
-            }
-            if (status != 0) {
-                (void)snprintf(why, STORE_WHY_MAX, "%.150s: %s", path, error_sentence(status));
-                return status;
-            }
-        }
-    }
-    return 0;
-}
-
 static int open_existing(struct store *store, char why[STORE_WHY_MAX])
 {
     struct disk *disk = store->disk;
@@ -261,12 +228,17 @@ static int open_existing(struct store *store, char why[STORE_WHY_MAX])
         (void)snprintf(why, STORE_WHY_MAX, "syncing names: %s", error_sentence(status));
         return status == TERN_ENOENT ? TERN_EDAMAGED : status;
     }
-    status = checkpoint_load(store, &place, why);
-
+    status = salvage_look(store);
+    if (status == 0) {
+        status = checkpoint_load(store, &place, why);
+    }
     if (status == 0) {
         status = journal_replay(store, &place, why);
     }
-    return status == 0 ? check_segments(store, why) : status;
+    if (status == 0) {
+        status = salvage_segments(store, why);
+    }
+    return status;
 }
 
 int store_open(struct disk *disk, struct clock *clock, const struct store_options *options,
@@ -309,6 +281,7 @@ int store_open(struct disk *disk, struct clock *clock, const struct store_option
         checkpoint_mark(store, NULL);
     }
     apply_kick(store);
+    scrub_start(store);
     *out_store = store;
     return 0;
 }
@@ -344,6 +317,7 @@ void store_close(struct store *store)
     timer_stop(store->clock, &store->space_timer);
     timer_stop(store->clock, &store->apply_timer);
     timer_stop(store->clock, &store->checkpoint_timer);
+    scrub_stop(store);
     quarantine_fini(store);
     checkpoint_fini(store);
     drain(store, &store->applying);
@@ -432,6 +406,11 @@ void store_counters(const struct store *store, struct store_counters *out)
 {
     *out = store->counters;
     out->journal_used_bytes = journal_used_bytes(store);
+}
+
+bool store_forgotten(const struct store *store)
+{
+    return store->forgotten;
 }
 
 /* ---- tombstones and notes -------------------------------------------------------------------- */
@@ -609,7 +588,7 @@ void log_truncate_now(struct store_log *log, int64_t offset, uint32_t index, uin
     entry->offset = offset;
     entry->end = log->segments[index]->base;
     entry->pos = pos;
-    entry->segment = pos > SEGMENT_HEADER ? log->segments[index] : NULL;
+    entry->segment = log_cut_keeps(log->segments[index], offset, pos) ? log->segments[index] : NULL;
     log_cut(log, offset, index, pos, entry);
     reads_cancel(log);
     pending_push(log->store, entry);

@@ -28,6 +28,11 @@ struct store_options {
     uint64_t cache_bytes;        /* recent batches kept in memory for readers; default 16 MiB */
     uint32_t idle_marker_ms;     /* how soon an idle journal records its last sync; default 100 */
     uint32_t checkpoint_ms;      /* at most so long between checkpoints; default 10000 */
+    uint32_t scrub_bytes_per_s;  /* how fast stored segments are read through; default 4 MiB */
+    uint32_t scrub_pass_s;       /* at most one pass in so long; default 86400; 0: never */
+    /* Damage was found in a log that is open: state.damaged_from has changed. May be NULL. */
+    void (*damage)(void *ctx, struct store_log *log);
+    void *damage_ctx;
     /* A failed write or fsync, or damage where none may be: the process must end, nothing more is
      * acknowledged. Called once. */
     void (*fatal)(void *ctx, int error, const char *what);
@@ -55,7 +60,9 @@ struct store_log_state {
     const struct epoch_start *history;
     size_t history_count;
     bool truncating; /* a store_truncate is under way: no append until it is done */
-    bool damaged;    /* a bad frame below the synced mark was found: repair before serving */
+    /* First record whose bytes are known to be damaged; INT64_MAX: none. Its epoch and place are
+     * known, it counts as held; store_repair fills it. Nothing damaged is ever read. */
+    int64_t damaged_from;
 };
 
 /* One write that waits for its fsync, embedded in its owner. */
@@ -65,8 +72,9 @@ struct store_req {
     uint64_t group;   /* owned by the store */
 };
 
-/* Replays; afterwards every log is listed. EFORMAT, EDAMAGED, EIO; `why` gets a sentence that names
- * file and position. Synchronous. */
+/* Replays; afterwards every log is listed. Damaged records are only marked (store_damage_at); where
+ * the journal cannot tell any more what was promised, it is believed up to there: store_forgotten.
+ * EFORMAT, EDAMAGED, EIO; `why` gets a sentence that names file and position. Synchronous. */
 int store_open(struct disk *disk, struct clock *clock, const struct store_options *options,
                struct store **out_store, char why[256]) TERN_MUST_USE;
 /* Gives everything back without further I/O (as a crash would); waiting reqs are not called.
@@ -74,6 +82,12 @@ int store_open(struct disk *disk, struct clock *clock, const struct store_option
 void store_close(struct store *store);
 /* Syncs what waits, writes a checkpoint, then calls done: for a clean stop. */
 void store_flush(struct store *store, struct store_req *req);
+
+/* The journal was damaged where more than records were lost: what is here is as good as an old copy
+ * of the disk. Stays true over restarts until store_forgotten_told. */
+bool store_forgotten(const struct store *store);
+/* The caller has stored elsewhere that this disk has forgotten. Synchronous. */
+int store_forgotten_told(struct store *store) TERN_MUST_USE;
 
 void store_each(struct store *store, void (*each)(void *ctx, struct store_log *log), void *ctx);
 /* NULL if there is no such log. */
@@ -139,7 +153,7 @@ struct store_read {
     int64_t limit;
     size_t max_bytes;
     void (*done)(struct store_read *read);
-    /* Results. EOUTOFRANGE below log_start or above leo; EDAMAGED for a bad checksum; EIO. */
+    /* Results. EOUTOFRANGE below log_start or above leo; EDAMAGED: the first batch is; EIO. */
     int status;
     struct chunk *chunks; /* each holds one or more whole batches; in order, no gaps */
     size_t chunk_count;
@@ -152,6 +166,21 @@ int64_t store_recent_start(const struct store_log *log);
  * truncated or deleted meanwhile, status is ECANCELED. */
 bool store_read(struct store_read *read);
 void store_read_fini(struct store_read *read); /* drops the chunks */
+
+/* ---- damage and repair ----------------------------------------------------------------------- */
+
+struct store_damage {
+    int64_t offset; /* first record that is missing */
+    int64_t end;    /* behind the last one */
+    int32_t epoch;  /* of the first one */
+    uint64_t bytes; /* of all of them; UINT64_MAX: not known */
+};
+/* The first range that ends above `offset` and that no repair has been called for yet. */
+bool store_damage_at(const struct store_log *log, int64_t offset, struct store_damage *out);
+/* One whole batch, the first that is missing of such a range, as another replica holds it. It
+ * counts when req is done. EREFUSED: it is not that batch (epoch, offset, length or checksum);
+ * EBUSY: not now. Takes a reference of its own; req is only taken with 0. */
+int store_repair(struct store_log *log, struct chunk batch, struct store_req *req) TERN_MUST_USE;
 
 /* First batch whose max timestamp is >= timestamp_ms: its base offset and max timestamp, or
  * offset -1 if there is none. Synchronous (index, then one batch scan). */
@@ -181,6 +210,11 @@ struct store_counters {
     uint64_t fsync_us_sum;
     uint64_t quarantined_bytes;
     uint64_t journal_used_bytes;
+    uint64_t damage_found;    /* ranges, since the start */
+    uint64_t damage_open;     /* ranges that are damaged now */
+    uint64_t damage_repaired; /* batches written anew */
+    uint64_t scrubbed_bytes;
+    uint64_t scrub_passes;
 };
 void store_counters(const struct store *store, struct store_counters *out);
 

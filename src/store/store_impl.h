@@ -32,6 +32,20 @@ struct index_entry {
     int64_t max_before_ms; /* largest timestamp of all batches of the segment before this one */
 };
 
+#define SEGMENT_DAMAGE_MAX 8          /* ranges; when there are more, neighbours become one */
+#define DAMAGE_OPEN        UINT64_MAX /* length that nobody knows: the segment ends with the range */
+
+/* Bytes of a segment that are not what was written there: those of the batches [offset, end), which
+ * begin at `pos`. Shrinks from its front as it is filled: first as called for, then as written. */
+struct damage {
+    int64_t offset;
+    int64_t end;
+    uint64_t pos;
+    uint64_t len;
+    int64_t filled; /* repairs up to here are called for; offset <= filled <= end */
+    uint64_t filled_pos;
+};
+
 struct segment {
     struct store *store;
     struct store_log *log; /* for its path; gone once the segment is doomed */
@@ -52,7 +66,9 @@ struct segment {
     uint32_t pins;          /* ops under way */
     bool header_seen;       /* the file's header has been checked */
     bool index_tried;       /* its index file need not be looked for (again) */
-    bool doomed;            /* removed; freed with the last pin */
+    struct damage *damage;  /* ascending, apart from each other */
+    uint32_t damage_count;
+    bool doomed; /* removed; freed with the last pin */
 };
 
 enum entry_kind {
@@ -66,6 +82,8 @@ enum entry_kind {
     ENTRY_LOG_START,
     ENTRY_DELETE,
     ENTRY_NOTE,
+    ENTRY_DAMAGE,
+    ENTRY_REPAIR,
     ENTRY_MARKER,
 };
 
@@ -77,9 +95,9 @@ struct entry {
     struct link cache_link; /* store->cache while in its log's ring */
     struct store_log *log;
     struct store_req *req;
-    struct chunk bytes; /* append: the batch; note: the value */
-    int64_t offset;     /* append: base offset; else the argument */
-    int64_t end;        /* append: next offset */
+    struct chunk bytes; /* append, repair: the batch; note: the value */
+    int64_t offset;     /* append, repair: base offset; else the argument */
+    int64_t end;        /* append, repair: next offset */
     struct segment *segment;
     uint64_t pos;
     uint32_t number; /* epoch, or key of a note */
@@ -90,6 +108,7 @@ struct entry {
     struct segment **doomed; /* truncate, restart, log start, delete: files to remove */
     size_t doomed_count;
     struct snapshot *snapshot; /* marker */
+    uint64_t len;              /* damage: bytes */
 };
 
 struct log_key {
@@ -117,7 +136,8 @@ struct store_log {
     uint32_t ring_cap; /* a power of two */
     struct link reads; /* struct read_job */
     struct link dirty_dir;
-    struct cut *cut; /* a truncation whose bytes are being saved */
+    struct cut *cut;       /* a truncation whose bytes are being saved */
+    uint32_t damage_count; /* ranges in all segments */
     bool dir_made;
     bool deleted;
 };
@@ -132,6 +152,8 @@ struct note {
     uint32_t key;
     struct buf value; /* empty: unused */
 };
+
+#define JOURNAL_POS_END UINT64_MAX /* the next group begins the file of the next sequence */
 
 /* A position between two groups. */
 struct journal_place {
@@ -154,7 +176,8 @@ struct journal {
     uint32_t file_count;
     uint32_t current; /* index of the file being written; meaningful if at.sequence > 0 */
     struct journal_place at;
-    struct buf buf; /* the group in flight */
+    struct buf buf;   /* the group in flight */
+    struct buf items; /* of its directory */
     struct disk_op op;
     struct disk_extent extent;
     bool busy;
@@ -256,7 +279,9 @@ struct store {
     struct disk_op cuts_op;
     uint32_t cuts_running;
     bool cuts_full; /* ENOSPC: retried by the space timer */
+    struct scrub *scrub;
     bool opening;
+    bool forgotten; /* the journal has lost what tells what was promised */
     bool failed;
 };
 
@@ -293,6 +318,8 @@ bool log_wants_roll(struct store_log *log, size_t batch_len);
 /* Extends the state by one batch and says where it goes. */
 void log_extend(struct store_log *log, const struct batch_peek *batch, bool roll,
                 struct segment **out_segment, uint64_t *out_pos);
+/* Is anything of the segment left when it is cut there? */
+bool log_cut_keeps(const struct segment *segment, int64_t offset, uint64_t pos);
 /* Cuts to `offset`, which is at `pos` of segment `index`. Removed segments go to `entry`. */
 void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos,
              struct entry *entry);
@@ -311,6 +338,55 @@ uint32_t log_segment_of(const struct store_log *log, int64_t offset);
 int log_locate(struct store_log *log, int64_t offset, uint32_t *out_index, uint64_t *out_pos,
                int64_t *out_base) TERN_MUST_USE;
 
+/* ---- damage.c: what is not readable ----------------------------------------------------------- */
+/* The epoch that the record at `offset` must have; 0: not known (deleted, or no history). */
+int32_t log_epoch_at(const struct store_log *log, int64_t offset);
+/* Is `whole` the batch that belongs at `base`? Checksum, place and epoch. */
+bool log_batch_is_right(const struct store_log *log, struct slice whole,
+                        const struct batch_peek *batch, int64_t base);
+/* The range that holds `offset`, as far as it is not durably filled; NULL if none does. */
+struct damage *segment_damage_at(const struct segment *segment, int64_t offset);
+/* The first such range that ends above `offset`; NULL if there is none. */
+struct damage *segment_damage_from(const struct segment *segment, int64_t offset);
+/* Remembers a range; it joins those that it touches. */
+void segment_damage_add(struct segment *segment, const struct damage *damage);
+/* The segment was cut to `offset`. */
+void segment_damage_cut(struct segment *segment, int64_t offset);
+bool segment_is_open_ended(const struct segment *segment);
+/* No readable batch begins at `pos`, where that of offset `base` should: finds how far the damage
+ * goes, remembers and journals it. Then, and with EBUSY (at a second look it is there), what is
+ * next. */
+int segment_damaged(struct segment *segment, uint64_t pos, int64_t base, int64_t *out_end,
+                    uint64_t *out_pos) TERN_MUST_USE;
+/* After any change of ranges, segments or log start: what store_state tells. */
+void log_damage_changed(struct store_log *log);
+/* Where to begin to read for `offset`: a batch that begins there at or before it, and no damage in
+ * between. */
+void segment_floor(const struct segment *segment, int64_t offset, uint64_t *out_pos,
+                   int64_t *out_base);
+
+/* ---- repair.c --------------------------------------------------------------------------------- */
+/* It is durable in the journal and written to its segment. */
+void repair_applied(struct store_log *log, struct entry *entry);
+/* A repair of the journal that is replayed. */
+int repair_replay(struct store_log *log, struct slice batch) TERN_MUST_USE;
+/* Keeps what a repair is about to overwrite. */
+void repair_keep(const struct entry *entry);
+
+/* ---- scrub.c ---------------------------------------------------------------------------------- */
+void scrub_start(struct store *store);
+void scrub_stop(struct store *store);
+
+/* ---- salvage.c -------------------------------------------------------------------------------- */
+/* Segments that the state names and that are not there, or too short, are damaged. */
+int salvage_segments(struct store *store, char why[STORE_WHY_MAX]) TERN_MUST_USE;
+/* The journal is believed up to `store->journal.at` only: makes a checkpoint of that, behind all
+ * that was ever written. `unread`: bit per journal file with groups that are not believed. */
+int salvage_journal(struct store *store, uint32_t last_sequence, uint64_t last_group,
+                    uint64_t unread, char why[STORE_WHY_MAX]) TERN_MUST_USE;
+/* Is there a mark that this store had to forget? */
+int salvage_look(struct store *store) TERN_MUST_USE;
+
 /* ---- segment.c: files and indexes ------------------------------------------------------------ */
 void log_dir(const struct store_log *log, char out[STORE_PATH_MAX]);
 int log_make_dir(struct store_log *log) TERN_MUST_USE;
@@ -318,7 +394,8 @@ struct segment *segment_new(struct store_log *log, int64_t base);
 void segment_header(const struct segment *segment, uint8_t out[SEGMENT_HEADER]);
 /* Opens if needed and makes it the most recently used. */
 int segment_open(struct segment *segment, bool create) TERN_MUST_USE;
-/* The same for reading: checks the file's header too. EFORMAT; EDAMAGED, also if it is missing. */
+/* The same for reading: checks the file's header too, and mends it, since it holds nothing that is
+ * not known. EFORMAT; EDAMAGED: there is no file. */
 int segment_open_to_read(struct segment *segment) TERN_MUST_USE;
 void segment_pin(struct segment *segment);
 void segment_unpin(struct segment *segment);
@@ -331,8 +408,9 @@ void segment_note_batch(struct segment *segment, const struct batch_peek *batch,
 void segment_index_cut(struct segment *segment, uint64_t pos);
 /* Makes the index cover everything below `limit` (offset), reading the file where it must. */
 int segment_index_cover(struct segment *segment, int64_t limit) TERN_MUST_USE;
-/* The last index entry at or before `offset`: its position. */
-uint64_t segment_index_floor(const struct segment *segment, int64_t offset);
+/* The last index entry at or before `offset`. */
+void segment_index_floor(const struct segment *segment, int64_t offset, uint64_t *out_pos,
+                         int64_t *out_base);
 void segment_index_save(struct segment *segment);
 
 /* ---- journal.c ------------------------------------------------------------------------------- */
@@ -341,6 +419,8 @@ int journal_run_begin(struct store *store, char why[STORE_WHY_MAX]) TERN_MUST_US
 void journal_fini(struct store *store);
 /* Starts the next group if none is in flight and something waits. */
 void journal_kick(struct store *store);
+/* After opening, where the place is JOURNAL_POS_END: stands at the end of some file. */
+void journal_place_behind(struct store *store);
 /* Files wholly before `place` are free. */
 void journal_free_before(struct store *store, const struct journal_place *place);
 uint64_t journal_used_bytes(const struct store *store);
