@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shutil
 import socket
 import statistics
 import struct
@@ -58,11 +59,16 @@ class Net:
         self.options = options
 
     def __enter__(self):
-        self.up(*self.options)
+        try:
+            self.up(*self.options)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
         self.script('down')
+        shutil.rmtree(os.path.dirname(self.state), ignore_errors=True)
 
     def script(self, verb, *words, check=True):
         done = subprocess.run([SCRIPT, verb, self.state, *words], capture_output=True, text=True, timeout=60)
@@ -71,9 +77,7 @@ class Net:
         return done
 
     def up(self, *options):
-        said = self.script('up', *options, *self.nodes).stderr
-        self.name = os.path.basename(self.netns(1))
-        return said
+        return self.script('up', *options, *self.nodes).stderr
 
     def ctl(self, text, check=True):
         return self.script('ctl', *text.split(), check=check)
@@ -242,6 +246,19 @@ class Net:
         client.close()
         server.close()
         return bytes(arrived)
+
+
+def free_port():
+    """Nobody has it, and the kernel does not hand it out."""
+    for port in range(24000 + os.getpid() % 900, 32000):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                pass
+    raise Failure('no free port')
 
 
 def median(values):
