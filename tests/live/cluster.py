@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -53,7 +54,9 @@ def find_free_base():
 
 
 class Cluster:
-    def __init__(self, extra='', data_dirs=None):
+    def __init__(self, extra='', data_dirs=None, wan=()):
+        """wan: ('us',) or ('us', '--loss', '0.1'): regions up --wan ..., as root."""
+        self.up = ['up', *(['--wan', *wan] if wan else [])]
         self.dir = tempfile.mkdtemp(prefix='tern-live-')
         self.base = free_base()
         self.env = dict(os.environ, REGIONS_DIR=self.dir, REGIONS_PORT_BASE=str(self.base), REGIONS_BIN=BIN,
@@ -63,7 +66,11 @@ class Cluster:
             os.symlink(path, os.path.join(self.dir, region, 'data'))
 
     def __enter__(self):
-        self.regions('up')
+        try:
+            self.regions(*self.up, timeout=120)
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, kind, value, trace):

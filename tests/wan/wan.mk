@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# `make wan`: the emulator, build/wan. `sudo make wan-test`: measures it, in network namespaces.
-WAN_O := $(patsubst %.c,$(B)/%.o,$(wildcard tests/wan/*.c))
+# `make wan`: the emulator, build/wan. `sudo make wan-test`: it is measured, and real nodes run over it
+# (ONLY="word ...": tests whose name holds a word; SEED=n).
+WAN_O      := $(patsubst %.c,$(B)/%.o,$(wildcard tests/wan/*.c))
 WAN_BASE_O := $(patsubst %.c,$(B)/%.o,$(wildcard src/base/*.c))
 $(B)/tests/wan/wan: $(WAN_O) $(WAN_BASE_O)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -13,3 +14,7 @@ $(WAN_UNIT): $(WAN_PURE_O)
 .PHONY: wan wan-test
 wan: $(B)/tests/wan/wan
 	$(Q)ln -sf tests/wan/wan $(B)/wan; ln -sf $(MODE)/wan build/wan
+wan-test: deps
+	$(Q)$(MAKE) --no-print-directory all wan demo-programs $(WAN_UNIT)
+	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
+	$(Q)TERN_BIN=$(abspath $(B)) tests/wan/run '$(WAN_UNIT)' $(ONLY)
