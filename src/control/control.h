@@ -28,7 +28,7 @@
 
 /* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
  * matches it by a glob, and not the one called "default". */
-#define CONTROL_GROUPS_TOPIC "__consumer_offsets"
+#define CONTROL_GROUPS_TOPIC POLICY_GROUPS_TOPIC
 
 /* A set of node ids: bit n is node n. */
 typedef uint64_t node_set;

@@ -15,6 +15,7 @@ _Static_assert(sizeof LETTERS == 62 + 1, "yaml_text tells what is allowed beside
 /* The document being read. */
 struct draft {
     struct policy policy;
+    bool groups;
     struct yaml_seen top;
     struct yaml_seen inner; /* keys of the nested mappings, which have slots of their own */
 };
@@ -35,7 +36,8 @@ enum top_slot {
     TOP_FAILOVER,
     TOP_PARTITIONS,
     TOP_RETENTION,
-    TOP_MAX_MESSAGE
+    TOP_MAX_MESSAGE,
+    TOP_GROUPS
 };
 enum inner_slot {
     LOSS_THEN,
@@ -80,6 +82,13 @@ static void read_critical(struct yaml *yaml, struct fy_node *value, void *out)
     struct draft *d = out;
 
     (void)yaml_bool(yaml, value, &d->policy.critical);
+}
+
+static void read_groups(struct yaml *yaml, struct fy_node *value, void *out)
+{
+    struct draft *d = out;
+
+    (void)yaml_bool(yaml, value, &d->groups);
 }
 
 static void read_mode(struct yaml *yaml, struct fy_node *value, void *out)
@@ -367,6 +376,7 @@ static const struct yaml_key top_keys[] = {
     {"partitions", TOP_PARTITIONS, read_partitions},
     {"retention", TOP_RETENTION, read_retention},
     {"max_message", TOP_MAX_MESSAGE, read_max_message},
+    {"groups", TOP_GROUPS, read_groups},
 };
 _Static_assert(ARRAY_COUNT(top_keys) <= YAML_SLOTS_MAX, "every key has a slot");
 
@@ -452,6 +462,25 @@ static void check_async(struct yaml *yaml, const struct draft *d)
     }
 }
 
+/* `groups: true` is the topic in which groups are kept, by a name that people remember. */
+static void take_groups(struct yaml *yaml, struct draft *d)
+{
+    struct policy *p = &d->policy;
+
+    for (uint32_t i = 0; i < p->pattern_count; i++) {
+        if (strcmp(p->patterns[i], POLICY_GROUPS_TOPIC) == 0) {
+            refuse_key(yaml, d, TOP_GROUPS, "topics has " POLICY_GROUPS_TOPIC " already");
+            return;
+        }
+    }
+    if (p->pattern_count == POLICY_PATTERNS_MAX) {
+        refuse_key(yaml, d, TOP_GROUPS, "it counts as one of the topics, which are too many");
+        return;
+    }
+    _Static_assert(sizeof POLICY_GROUPS_TOPIC <= POLICY_PATTERN_MAX, "it is a pattern");
+    memcpy(p->patterns[p->pattern_count++], POLICY_GROUPS_TOPIC, sizeof POLICY_GROUPS_TOPIC);
+}
+
 static void check_draft(struct yaml *yaml, struct fy_node *root, struct draft *d)
 {
     struct policy *p = &d->policy;
@@ -473,6 +502,9 @@ static void check_draft(struct yaml *yaml, struct fy_node *root, struct draft *d
         check_sync(yaml, d);
     }
     check_regions(yaml, d);
+    if (d->groups) {
+        take_groups(yaml, d);
+    }
 }
 
 /* ---- documents ----------------------------------------------------------------------------- */

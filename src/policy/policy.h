@@ -15,6 +15,7 @@
 #define POLICY_REGIONS_MAX    8
 #define POLICY_FORMAT_VERSION 1 /* of the packed form; another one is EFORMAT */
 #define POLICY_PROBLEMS_MAX   64
+#define POLICY_GROUPS_TOPIC   "__consumer_offsets" /* what `groups: true` puts under a policy */
 
 enum policy_mode { POLICY_SYNC, POLICY_ASYNC };
 enum policy_region_loss { POLICY_LOSS_REFUSE, POLICY_LOSS_DEGRADE };

@@ -558,6 +558,30 @@ static void a_topics_own_retention_survives_a_policy_change(void **state)
     assert_int_equal(t->policy.retention_bytes, 6);
 }
 
+static void the_groups_topic_falls_only_under_a_policy_that_names_it(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = control_fixture_async();
+
+    (void)snprintf(policy.name, sizeof policy.name, "default");
+    policy.pattern_count = 1;
+    (void)snprintf(policy.patterns[0], sizeof policy.patterns[0], "*");
+    assert_int_equal(control_fixture_put_policy(f, &policy), 0);
+    command_create_topic(&f->command, control_fixture_key(f), CONTROL_GROUPS_TOPIC,
+                         (struct uuid){{9}}, 12, NULL, -1, -1);
+    assert_int_equal(control_fixture_apply(f), 0);
+    struct control_topic *topic = control_topic_named(f->control, CONTROL_GROUPS_TOPIC);
+    assert_int_equal(topic->partition_count, 12);
+    assert_int_equal(topic->policy.mode, POLICY_SYNC);
+    assert_int_equal(topic->policy.ack, 2);
+    policy = control_fixture_sync();
+    (void)snprintf(policy.name, sizeof policy.name, "groups");
+    policy.pattern_count = 1;
+    (void)snprintf(policy.patterns[0], sizeof policy.patterns[0], "%s", CONTROL_GROUPS_TOPIC);
+    assert_int_equal(control_fixture_put_policy(f, &policy), 0);
+    assert_string_equal(topic->policy.name, "groups");
+}
+
 static void a_critical_policy_is_weakened_only_with_a_confirmation(void **state)
 {
     struct control_fixture *f = *state;
@@ -753,6 +777,7 @@ int main(void)
         WITH_CLUSTER(a_lossy_epoch_that_never_activated_leaves_the_old_config),
         WITH_CLUSTER(policies_have_revisions_and_topics_follow_them),
         WITH_CLUSTER(a_topics_own_retention_survives_a_policy_change),
+        WITH_CLUSTER(the_groups_topic_falls_only_under_a_policy_that_names_it),
         WITH_CLUSTER(a_critical_policy_is_weakened_only_with_a_confirmation),
         WITH_CLUSTER(failover_auto_begins_only_while_the_leaders_can_be_told),
         WITH_CLUSTER(a_policy_that_contradicts_itself_is_refused),

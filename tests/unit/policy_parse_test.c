@@ -59,6 +59,16 @@ static void the_payments_policy_is_what_the_demo_promises(void **state)
     assert_string_equal(p.prefer[0], "eu-west");
 }
 
+static void groups_true_names_the_topic_in_which_they_are_kept(void **state)
+{
+    struct policy p = parse_one("policy: p\ngroups: true\nleaders: [b, a]\n");
+
+    (void)state;
+    assert_int_equal(p.pattern_count, 1);
+    assert_string_equal(p.patterns[0], POLICY_GROUPS_TOPIC);
+    assert_int_equal(parse_one("policy: p\ngroups: false\n").pattern_count, 0);
+}
+
 static void the_clicks_policy_is_what_the_demo_promises(void **state)
 {
     struct policy p = load("policy/clicks.yaml");
@@ -162,7 +172,9 @@ static const struct row rows[] = {
     /* what YAML has and policies do not use */
     {"policy: &x p\ntopics: [*x]\n", 2, 10, "aliases are not used"},
     {"policy: !!str p\n", 1, 15, "tags are not used"},
+    {"policy: p\ngroups: maybe\n", 2, 9, "expected true or false"},
     /* contradictions */
+    {"policy: p\ntopics: [__consumer_offsets]\ngroups: true\n", 3, 1, "already"},
     {"policy: p\nmode: async\nhome: a\ncritical: true\n", 4, 1, "a critical topic must be sync"},
     {"policy: p\nmode: async\n", 2, 1, "needs a home region"},
     {"policy: p\nmode: async\nhome: a\nack: 2\n", 4, 1, "only mode sync has ack"},
@@ -300,6 +312,7 @@ static void printing_is_read_back_to_the_same_policy(void **state)
         "policy: x\nmode: async\nhome: a\nfailover: {mode: manual, wait: 1ms}\n",
         "policy: x\nretention: {time: forever, bytes: 1025KiB}\n",
         "policy: x\nretention: {time: 36h, bytes: unlimited}\n",
+        "policy: x\ngroups: true\ntopics: [a]\n",
     };
 
     (void)state;
@@ -339,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_payments_policy_is_what_the_demo_promises),
+        cmocka_unit_test(groups_true_names_the_topic_in_which_they_are_kept),
         cmocka_unit_test(the_clicks_policy_is_what_the_demo_promises),
         cmocka_unit_test(a_name_alone_is_a_policy),
         cmocka_unit_test(many_documents_may_stand_in_one_file),

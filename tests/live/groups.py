@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Consumer groups by hand: a client of a few requests, and kcat in a group."""
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from cluster import Failure
+
+LOADING, NO_COORDINATOR, NOT_COORDINATOR = 14, 15, 16
+TRY_AGAIN = (LOADING, NO_COORDINATOR, NOT_COORDINATOR, 7)
+
+
+def text(s):
+    return struct.pack('>h', -1) if s is None else struct.pack('>h', len(s)) + s.encode()
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, form):
+        values = struct.unpack_from('>' + form, self.data, self.at)
+        self.at += struct.calcsize('>' + form)
+        return values[0] if len(values) == 1 else values
+
+    def text(self):
+        size = self.take('h')
+        if size < 0:
+            return None
+        self.at += size
+        return self.data[self.at - size:self.at].decode()
+
+
+class Broker:
+    """One connection; a request and its answer at a time."""
+
+    def __init__(self, address, timeout=10):
+        host, port = address.rsplit(':', 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=timeout)
+        self.number = 0
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, key, version, body):
+        self.number += 1
+        frame = struct.pack('>hhi', key, version, self.number) + text('live') + body
+        self.socket.sendall(struct.pack('>i', len(frame)) + frame)
+
+    def receive(self):
+        size = struct.unpack('>i', self.exactly(4))[0]
+        reader = Reader(self.exactly(size))
+        if reader.take('i') != self.number:
+            raise Failure('an answer to another request')
+        return reader
+
+    def exactly(self, size):
+        data = b''
+        while len(data) < size:
+            more = self.socket.recv(size - len(data))
+            if not more:
+                raise ConnectionError('closed')
+            data += more
+        return data
+
+    def ask(self, key, version, body):
+        self.send(key, version, body)
+        return self.receive()
+
+    def find(self, group):
+        """(error, node, address)"""
+        r = self.ask(10, 1, text(group) + b'\0')
+        r.take('i')
+        error = r.take('h')
+        r.text()
+        node, host, port = r.take('i'), r.text(), r.take('i')
+        return error, node, f'{host}:{port}'
+
+    def commit(self, group, topic, offsets, generation=-1, member=''):
+        """{partition: error}"""
+        body = text(group) + struct.pack('>i', generation) + text(member) + text(None) + struct.pack('>i', 1) + text(topic)
+        body += struct.pack('>i', len(offsets))
+        for partition, offset in offsets.items():
+            body += struct.pack('>iqi', partition, offset, -1) + text('')
+        r = self.ask(8, 7, body)
+        r.take('ii')
+        r.text()
+        return {p: e for p, e in (r.take('ih') for _ in range(r.take('i')))}
+
+    @staticmethod
+    def fetch_body(group, topic, partitions):
+        return text(group) + struct.pack('>i', 1) + text(topic) + struct.pack(f'>i{len(partitions)}i', len(partitions), *partitions)
+
+    @staticmethod
+    def fetched(r):
+        """(error, {partition: offset})"""
+        offsets = {}
+        r.take('i')
+        for _ in range(r.take('i')):
+            r.text()
+            for _ in range(r.take('i')):
+                partition, offset, _epoch = r.take('iqi')
+                r.text()
+                r.take('h')
+                offsets[partition] = offset
+        return r.take('h'), offsets
+
+    def fetch(self, group, topic, partitions):
+        return self.fetched(self.ask(9, 5, self.fetch_body(group, topic, partitions)))
+
+
+class Group:
+    """Finds its coordinator anew as often as it must."""
+
+    def __init__(self, cluster, group):
+        self.cluster, self.group, self.broker = cluster, group, None
+
+    def coordinator(self, seconds=20):
+        until = time.monotonic() + seconds
+        seen = None
+        while time.monotonic() < until:
+            for address in self.cluster.brokers().split(','):
+                try:
+                    first = Broker(address, 2)
+                    error, node, where = first.find(self.group)
+                    first.close()
+                    if error == 0:
+                        return node, where
+                    seen = error
+                except OSError as e:
+                    seen = e
+            time.sleep(0.05)
+        raise Failure(f'no coordinator of {self.group} within {seconds} s: {seen}')
+
+    def again(self, what, ask, seconds=30):
+        """Asks until the answer is none of those that clients try again."""
+        until = time.monotonic() + seconds
+        seen = None
+        while time.monotonic() < until:
+            try:
+                if self.broker is None:
+                    self.broker = Broker(self.coordinator()[1], 2)
+                seen = ask(self.broker)
+                if seen[0] not in TRY_AGAIN:
+                    return seen
+            except OSError as e:
+                seen = e
+            if self.broker is not None:
+                self.broker.close()
+                self.broker = None
+            time.sleep(0.02)
+        raise Failure(f'{what} of {self.group}: {seen} after {seconds} s')
+
+    def commit(self, topic, offset, partition=0):
+        def ask(broker):
+            return (broker.commit(self.group, topic, {partition: offset})[partition],)
+        error, = self.again('commit', ask)
+        if error != 0:
+            raise Failure(f'commit of {self.group}: error {error}')
+
+    def committed(self, topic, partitions=(0,)):
+        error, offsets = self.again('fetch', lambda b: b.fetch(self.group, topic, partitions))
+        if error != 0:
+            raise Failure(f'offsets of {self.group}: error {error}')
+        return offsets
+
+
+class Kcat:
+    """kcat -G in the background; what it read is `lines`: (partition, offset, value)."""
+
+    def __init__(self, cluster, region, group, topic, options=()):
+        self.lines = []
+        self.process = subprocess.Popen(
+            ['kcat', '-G', group, '-b', cluster.kafka(region) + ',' + cluster.brokers(), '-q', '-u', '-f', '%p %o %s\n',
+             '-X', 'auto.offset.reset=earliest', '-X', 'session.timeout.ms=6000', '-X', 'heartbeat.interval.ms=500',
+             '-X', 'auto.commit.interval.ms=200', '-X', 'fetch.error.backoff.ms=50', *options, topic],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def collect(self):
+        for line in self.process.stdout:
+            partition, offset, value = line.split(' ', 2)
+            self.lines.append((int(partition), int(offset), int(value.split()[0])))
+
+    def stop(self):
+        """Ctrl-C: it commits and leaves."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.thread.join(10)
+        return self.lines
