@@ -59,10 +59,21 @@
     X(names_trusted, "names that a killed process left are taken for durable")                     \
     X(quarantine_unsynced, "the log is cut before its bytes are safe")                             \
     X(torn_believed, "a group counts as whole when its first sector is")                           \
-    X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")
+    X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")                    \
+    X(cut_undone, "replay does not repeat a truncation")                                           \
+    X(cut_unkept, "what is cut is not kept in quarantine")
+
+/* Rules of several rooms that the whole cluster is needed for. */
+#define MUTANTS_CLUSTER(X)                                                                         \
+    X(hw_early, "records are shown and acknowledged before they are committed")                    \
+    X(late_activated, "an activation of an epoch that is not the newest counts")                   \
+    X(lossy_unledgered, "a lossy epoch leaves no entry in the ledger")                             \
+    X(forgotten_same, "a disk that has forgotten keeps its incarnation")                           \
+    X(guard_off, "libraft runs without its guard")                                                 \
+    X(guard_unverified, "G1: a follower answers for entries that the leader has not verified")
 
 /* Replica first: its tests count on it. */
-#define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X)
+#define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X) MUTANTS_CLUSTER(X)
 
 #define MUTANT_ENUM(name, what) MUTANT_##name,
 enum mutant { MUTANT_none, MUTANTS(MUTANT_ENUM) MUTANT_count };

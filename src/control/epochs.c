@@ -7,6 +7,7 @@
  *
  * Invariant: the leader is a voter of the config; replicas are the members of config and recover;
  * an epoch never goes back. */
+#include "base/mutant.h"
 #include "control/internal.h"
 
 void apply_count_leads(struct apply *a)
@@ -354,7 +355,7 @@ void apply_activated(struct apply *a, const struct command *command)
         (void)apply_refuse(a, TERN_ENOENT, "there is no such partition");
         return;
     }
-    if (p->epoch != command->as.activated.epoch) {
+    if (p->epoch != command->as.activated.epoch && !MUTANT(late_activated)) {
         (void)apply_refuse(a, TERN_EREFUSED, "epoch %d is not the newest, that is %d",
                            command->as.activated.epoch, p->epoch);
         return;
@@ -373,7 +374,7 @@ void apply_activated(struct apply *a, const struct command *command)
                                             .topic_id = command->as.activated.topic_id,
                                             .partition = command->as.activated.partition,
                                             .node = p->leader});
-    if (command->as.activated.has_ledger) {
+    if (command->as.activated.has_ledger && !MUTANT(lossy_unledgered)) {
         apply_ledger(a, &command->as.activated.ledger);
     }
 }

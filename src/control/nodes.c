@@ -4,6 +4,7 @@
  * Registration is what protects against disks that forget ("Amnesia" in docs/replication): a start
  * leads nothing that an earlier start led, and a disk that does not remember its last start comes
  * back as a new incarnation. */
+#include "base/mutant.h"
 #include "control/internal.h"
 
 static struct control_node *node_of(struct apply *a, uint32_t id)
@@ -172,7 +173,7 @@ static void new_incarnation(struct apply *a, struct control_node *node, bool fir
 {
     a->result->old_raft_id = first ? 0 : node->raft_id;
     a->result->rolled_back = !first;
-    node->incarnation++;
+    node->incarnation += MUTANT(forgotten_same) && !first ? 0 : 1;
     node->forgot = false;
     node->raft_id = a->control->next_raft_id++;
     node->registered_index = a->index;

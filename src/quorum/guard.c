@@ -2,6 +2,7 @@
 #include "quorum/guard.h"
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 /* ---- G1 ------------------------------------------------------------------------------------- */
 
@@ -57,7 +58,7 @@ static bool send_append_result(struct guard *guard, uint64_t current_term,
     if (result->term != guard->verified_term) {
         return false;
     }
-    if (result->last_log_index > guard->verified_index) {
+    if (result->last_log_index > guard->verified_index && !MUTANT(guard_unverified)) {
         result->last_log_index = guard->verified_index;
     }
     return true;

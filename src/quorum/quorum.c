@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/mutant.h"
 #include "quorum/quorum_impl.h"
 
 /* Later libraries have it, 0.15 has not. */
@@ -428,7 +429,7 @@ static int prepare(const struct quorum_options *options, struct quorum **out, ch
         .disk = options->disk,
         .clock = options->clock,
         .wire = options->wire,
-        .guard_off = options->guard_off_in_tests,
+        .guard_off = options->guard_off_in_tests || MUTANT(guard_off),
         .failed = io_failed,
         .entered = io_entered,
         .left = io_left,

@@ -204,7 +204,7 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
     if (r->role < REPLICA_PREPARED) {
         return;
     }
-    int64_t held = held_by_rule(r);
+    int64_t held = MUTANT(hw_early) ? r->leo : held_by_rule(r);
     if (held < r->initial_end) {
         return;
     }

@@ -423,7 +423,7 @@ static int replay_cut(struct store_log *log, const struct frame *frame)
 
     if (frame->type == FRAME_TRUNCATE) {
         entry->kind = ENTRY_TRUNCATE;
-        status = replay_truncate(log, &in, entry);
+        status = MUTANT(cut_undone) ? 0 : replay_truncate(log, &in, entry);
     } else if (frame->type == FRAME_RESTART) {
         entry->kind = ENTRY_RESTART;
         entry->offset = (int64_t)reader_le64(&in);

@@ -635,7 +635,7 @@ void store_truncate(struct store_log *log, int64_t offset, bool committed_elsewh
         return;
     }
     log->state.truncating = true;
-    if (committed_elsewhere) {
+    if (committed_elsewhere || MUTANT(cut_unkept)) {
         log_truncate_now(log, base, index, pos, req);
     } else {
         quarantine_start(log, false, base, base, index, pos, req);
@@ -652,7 +652,7 @@ void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhe
     CHECK(!log->deleted);
     CHECK(!log->state.truncating);
     CHECK(offset >= 0);
-    if (committed_elsewhere || log->state.leo == log->state.log_start) {
+    if (committed_elsewhere || log->state.leo == log->state.log_start || MUTANT(cut_unkept)) {
         log->state.truncating = true;
         log_restart_now(log, offset, req);
         return;

@@ -32,6 +32,7 @@ struct place {
     uint64_t number;
     int32_t epoch; /* -1: not known (nobody read it yet) */
     uint64_t readers;
+    uint64_t process; /* that appended it; 0: not known */
 };
 
 struct lossy {
@@ -292,6 +293,15 @@ void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uin
     }
 }
 
+void checker_appended(struct checker *c, uint32_t partition, int64_t offset, uint64_t process)
+{
+    struct place *place = place_of(c, partition, offset);
+
+    if (place->known) {
+        place->process = process;
+    }
+}
+
 /* Some node still shows what a lossy epoch has cut off. */
 static bool is_stale(const struct partition *p, int64_t offset, int32_t epoch)
 {
@@ -429,6 +439,17 @@ void checker_each_cut(const struct checker *c,
     }
 }
 
+void checker_each_lossy(const struct checker *c,
+                        void (*each)(void *ctx, uint32_t partition, int32_t epoch, int64_t start),
+                        void *ctx)
+{
+    for (uint32_t i = 0; i < c->partition_count; i++) {
+        for (uint32_t k = 0; k < c->partitions[i].lossy_count; k++) {
+            each(ctx, i, c->partitions[i].lossy[k].epoch, c->partitions[i].lossy[k].start);
+        }
+    }
+}
+
 void checker_moved(struct checker *c, uint32_t reader, uint32_t partition)
 {
     position_of(c, reader, partition)->high_watermark = NOWHERE;
@@ -440,6 +461,27 @@ int64_t checker_acked_end(const struct checker *c, uint32_t partition)
 }
 
 /* C5 and C7. */
+static void check_epochs(struct checker *c, uint32_t partition)
+{
+    const struct partition *p = &c->partitions[partition];
+    const struct place *first = NULL;
+
+    for (int64_t i = 0; i < p->count; i++) {
+        const struct place *place = &p->log[i];
+        if (!place->known || place->epoch < 0 || place->process == 0) {
+            continue;
+        }
+        if (first != NULL && first->epoch == place->epoch && first->process != place->process) {
+            fail(c, "C9: partition %u offset %lld: epoch %d was served by %llu/%llu and %llu/%llu",
+                 partition, (long long)i, place->epoch, (unsigned long long)(first->process >> 32),
+                 (unsigned long long)(first->process & UINT32_MAX),
+                 (unsigned long long)(place->process >> 32),
+                 (unsigned long long)(place->process & UINT32_MAX));
+        }
+        first = place;
+    }
+}
+
 static void check_log(struct checker *c, uint32_t partition)
 {
     struct partition *p = &c->partitions[partition];
@@ -486,6 +528,7 @@ void checker_finish(struct checker *c, uint64_t final_readers)
     }
     for (uint32_t i = 0; i < c->partition_count; i++) {
         check_log(c, i);
+        check_epochs(c, i);
     }
 }
 

@@ -12,6 +12,7 @@
  *       told; a high watermark never goes back on one connection, unless there were lossy epochs
  *   C5  a producer's values stand in a partition in the order in which they were sent
  *   C6  an acknowledged value is found by every final reader, at the offset of its ack
+ *   C9  what a partition holds of one epoch was appended by one process: one serves an epoch, once
  *   C7  offsets are dense: every one below the end of what was read holds a value
  *
  * A lossy epoch (checker_lossy) cuts off what older epochs wrote from an offset on, and only that:
@@ -39,6 +40,10 @@ void checker_sent(struct checker *checker, uint32_t partition, uint32_t producer
  * the answer left the node. `old`: the node has led no epoch from the newest lossy one in force on. */
 void checker_acked(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
                    int64_t offset, uint64_t now_us, uint64_t left_us, bool old);
+/* What was acknowledged last was appended for this very send by `process` (its number is another
+ * for every start of every node). */
+void checker_appended(struct checker *checker, uint32_t partition, int64_t offset,
+                      uint64_t process);
 /* `intact`: the bytes are those that belong to the value. */
 void checker_read(struct checker *checker, uint32_t reader, uint32_t partition, int64_t offset,
                   int32_t epoch, uint32_t producer, uint64_t number, bool intact);
@@ -57,6 +62,11 @@ uint64_t checker_lossy(struct checker *checker, uint32_t partition, int32_t epoc
 /* Calls `each` for every acknowledged record that was cut off, with the offset of its ack. */
 void checker_each_cut(const struct checker *checker,
                       void (*each)(void *ctx, uint32_t partition, int64_t offset), void *ctx);
+
+/* Calls `each` for every lossy epoch. */
+void checker_each_lossy(const struct checker *checker,
+                        void (*each)(void *ctx, uint32_t partition, int32_t epoch, int64_t start),
+                        void *ctx);
 
 /* The end: what the final readers (bit per reader) did not see is lost. */
 void checker_finish(struct checker *checker, uint64_t final_readers);

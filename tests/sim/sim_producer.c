@@ -27,7 +27,8 @@ struct batch {
     int32_t sequence;
     bool flying;
     uint32_t tries;
-    uint32_t node; /* that was asked last */
+    uint32_t node;    /* that was asked last */
+    uint32_t process; /* its start then */
     struct sim_call call;
 };
 
@@ -149,6 +150,7 @@ static void send(struct batch *batch, uint32_t leader)
                 producer->number, lane->partition, batch->sequence, batch->count, leader);
     batch->flying = true;
     batch->node = leader;
+    batch->process = (uint32_t)sim->nodes[leader].starts;
     batch->tries++;
     lane->flying++;
     batch->call.done = answered;
@@ -218,10 +220,16 @@ static void acked(struct batch *batch, int64_t base_offset)
     if (topic->lossy) {
         old = !sim_leads(topic, lane->partition - topic->first, batch->node);
     }
+    bool appended =
+        base_offset >= 0 && batch->tries == 1 && sim->nodes[batch->node].starts == batch->process;
     for (uint32_t i = 0; i < batch->count; i++) {
         checker_acked(sim->checker, (uint32_t)lane->partition, lane->producer->number,
                       batch->first + i, base_offset >= 0 ? base_offset + i : -1, sim->now_us,
                       batch->call.left_us, old);
+        if (appended && !old) {
+            checker_appended(sim->checker, (uint32_t)lane->partition, base_offset + i,
+                             (uint64_t)batch->node << 32 | batch->process);
+        }
     }
     sim->acked_batches++;
     sim_note(sim, (uint64_t)base_offset ^ ((uint64_t)lane->partition << 32));

@@ -377,9 +377,39 @@ static void find_in_quarantine(void *ctx, uint32_t partition, int64_t offset)
         store_quarantine_each(node_store(node), look, &wanted);
     }
     if (!wanted.found) {
-        sim_fail(sim, "%s-%d: the acknowledged offset %lld was cut off and is in no quarantine",
+        sim_fail(sim, "C8: %s-%d: the acknowledged offset %lld was cut off and is in no quarantine",
                  topic->name, wanted.partition, (long long)offset);
     }
+}
+
+/* And the ledger says so, as the newest state of any node has it. */
+static void find_in_ledger(struct sim *sim, const struct sim_topic *topic, int32_t index,
+                           int32_t epoch, int64_t start)
+{
+    const struct control *control = NULL;
+
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        const struct control *of = node_control(sim->nodes[id].node);
+        control = control == NULL || of->applied_index > control->applied_index ? of : control;
+    }
+    for (uint32_t i = 0; i < control->ledger_count; i++) {
+        const struct control_ledger_entry *entry = &control->ledger[i];
+        if (entry->kind == LEDGER_EXPOSED && strcmp(entry->topic, topic->name) == 0 &&
+            (entry->partition == index || entry->partition < 0) && entry->first_offset <= start &&
+            (entry->end_offset < 0 || entry->end_offset >= start)) {
+            return; /* its own, or one that was summed up with others */
+        }
+    }
+    sim_fail(sim, "C8: %s-%d: the lossy epoch %d from offset %lld is not in the ledger",
+             topic->name, index, epoch, (long long)start);
+}
+
+static void check_lossy(void *ctx, uint32_t partition, int32_t epoch, int64_t start)
+{
+    struct sim *sim = ctx;
+    const struct sim_topic *topic = sim_topic_of(sim, (int32_t)partition);
+
+    find_in_ledger(sim, topic, (int32_t)partition - topic->first, epoch, start);
 }
 
 static void bring_to_end(struct sim *sim)
@@ -421,6 +451,7 @@ static void bring_to_end(struct sim *sim)
     uint64_t final = (((uint64_t)1 << sim->consumer_count) - 1) & ~(((uint64_t)1 << first) - 1);
     checker_finish(sim->checker, final);
     checker_each_cut(sim->checker, find_in_quarantine, sim);
+    checker_each_lossy(sim->checker, check_lossy, sim);
     if (checker_failure(sim->checker) != NULL) {
         sim_fail(sim, "%s", checker_failure(sim->checker));
     }
