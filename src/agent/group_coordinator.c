@@ -113,7 +113,11 @@ static struct group_batch *draft(struct coordinator *co, struct link *list)
     struct group_batch *last =
         queue_empty(list) ? NULL : CONTAINER_OF(list->prev, struct group_batch, link);
 
-    if (last == NULL || last->builder.buf.len >= GROUPS_BATCH_BYTES) {
+    uint64_t most = store_batch_max(co->node->store) / 2;
+    if (most > GROUPS_BATCH_BYTES) {
+        most = GROUPS_BATCH_BYTES;
+    }
+    if (last == NULL || last->builder.buf.len >= most) {
         last = batch_new(list);
     }
     flush_soon(co);
@@ -677,6 +681,8 @@ void coordinator_detach(struct partition *p, bool closing)
         return;
     }
     give_up(p->coordinator, !closing);
+    timer_stop(p->node->o.clock, &p->coordinator->flush);
+    timer_stop(p->node->o.clock, &p->coordinator->wake);
     free(p->coordinator);
     p->coordinator = NULL;
 }

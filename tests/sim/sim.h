@@ -27,6 +27,7 @@ struct sim_producer;
 struct sim_consumer;
 struct sim_faults;
 struct sim_client;
+struct sim_groups;
 
 struct sim_topic {
     char name[32];
@@ -64,6 +65,7 @@ struct sim {
     uint32_t producer_count;
     struct sim_consumer *consumers[SIM_CLIENTS_MAX];
     uint32_t consumer_count;
+    struct sim_groups *groups; /* NULL: the shape has none */
     struct sim_faults *faults;
     uint64_t fault_count;   /* faults that struck */
     uint64_t acked_batches; /* each counted once */

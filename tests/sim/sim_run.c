@@ -9,6 +9,7 @@
 #include "tests/lib/mem_disk.h"
 #include "tests/sim/sim_consumer.h"
 #include "tests/sim/sim_faults.h"
+#include "tests/sim/sim_group.h"
 #include "tests/sim/sim_producer.h"
 
 #define CREATE_TOPICS_VERSION 5
@@ -310,6 +311,9 @@ static void make_clients(struct sim *sim)
         add_consumer(sim, id, false);
     }
     add_consumer(sim, 1, true);
+    if (sim->shape->members > 0) {
+        sim->groups = sim_groups_new(sim, sim->shape->members);
+    }
 }
 
 static bool all_written(struct sim *sim)
@@ -332,8 +336,14 @@ static bool all_read(struct sim *sim)
     return true;
 }
 
+static bool groups_settled(struct sim *sim)
+{
+    return sim->groups == NULL || sim_groups_settled(sim->groups);
+}
+
 static void free_clients(struct sim *sim)
 {
+    sim_groups_free(sim->groups);
     for (uint32_t i = 0; i < sim->producer_count; i++) {
         sim_producer_free(sim->producers[i]);
     }
@@ -420,6 +430,9 @@ static void bring_to_end(struct sim *sim)
     for (uint32_t i = 0; i < sim->producer_count; i++) {
         sim_producer_stop(sim->producers[i]);
     }
+    if (sim->groups != NULL) {
+        sim_groups_heal(sim->groups);
+    }
     if (!sim_run(sim, until, all_written) && !sim_failed(sim)) {
         for (uint32_t i = 0; i < sim->producer_count; i++) {
             if (!sim_producer_idle(sim->producers[i])) {
@@ -443,6 +456,13 @@ static void bring_to_end(struct sim *sim)
                 sim_consumer_describe(sim->consumers[i], why);
             }
         }
+        sim_fail(sim, "liveness: %s", why);
+    }
+    if (sim_failed(sim)) {
+        return;
+    }
+    if (!sim_run(sim, until, groups_settled) && !sim_failed(sim)) {
+        sim_groups_describe(sim->groups, why);
         sim_fail(sim, "liveness: %s", why);
     }
     if (sim_failed(sim)) {

@@ -29,6 +29,17 @@ static const struct sim_shape shapes[] = {
         .harsh = true,
     },
     {
+        .name = "groups",
+        .what = "three to six nodes, and a consumer group whose members come and go",
+        .nodes_max = 6,
+        .faults_us = {20 * S, 40 * S},
+        .pace_us = {100 * MS, 2 * S},
+        .longest_us = {500 * MS, 8 * S},
+        .batch_us = {50 * MS, 200 * MS},
+        .partitions = {1, 4},
+        .members = 4,
+    },
+    {
         .name = "soak",
         .what = "three to six nodes, a little more than 30 s with more than 1,000 batches: cheap",
         .nodes_max = 6,

@@ -21,6 +21,7 @@ struct sim_shape {
     struct sim_range batch_us;   /* from batch to batch of one producer */
     uint64_t batches; /* acknowledged: not many more, nor fewer if that can be; 0: as it comes */
     struct sim_range partitions; /* per topic */
+    uint32_t members;            /* of a consumer group; 0: there is none */
     bool harsh;                  /* mostly what changes leaders and what loses unsynced writes */
 };
 
