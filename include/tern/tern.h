@@ -201,6 +201,11 @@ void tern_topics_free(struct tern_topics *topics);
 int tern_topic_create(struct tern *tern, const char *name, uint32_t partitions, const char *policy,
                       uint32_t *out_partitions);
 int tern_topic_delete(struct tern *tern, const char *name);
+/* Gives up what only lost replicas hold: the partitions (count 0: all of them) that cannot recover
+ * by their rule begin a lossy epoch with what is left; the ledger names the caller. TERN_DENIED: one
+ * can recover without loss, or nothing of it is left. */
+int tern_topic_recover(struct tern *tern, const char *name, const uint32_t *partitions,
+                       size_t count, const char *author, uint32_t *out_partitions);
 
 /* ---- policies -------------------------------------------------------------------------------- */
 
@@ -247,7 +252,7 @@ int tern_policy_remove(struct tern *tern, const char *name);
 /* ---- ledger and quarantine ------------------------------------------------------------------- */
 
 struct tern_ledger_entry {
-    char kind[24]; /* degraded, rpo_breached, exposed, recorded_late */
+    char kind[24]; /* degraded, rpo_breached, exposed */
     char topic[TERN_TOPIC_SIZE];
     int32_t partition;
     int64_t first_offset; /* -1: not about offsets */
@@ -291,6 +296,11 @@ int tern_quarantine(struct tern *tern, const char *topic, struct tern_quarantine
 void tern_quarantine_free(struct tern_quarantine *quarantine);
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
+
+/* Takes a dead node out of the cluster: its replicas move to other nodes of its region. It may come
+ * back with an empty directory only. TERN_DENIED: it is there, or something cannot be recovered
+ * without it. */
+int tern_node_remove(struct tern *tern, uint32_t node, const char *author);
 
 /* Prometheus text of one node; free() it. */
 int tern_metrics(struct tern *tern, uint32_t node, char **out_text);

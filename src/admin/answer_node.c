@@ -145,6 +145,9 @@ static void fill_peers(struct admin *admin, struct pool *pool, const struct quor
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         const struct quorum_peer_status *member = member_of(status, id);
 
+        if (control->nodes[id].removed && member == NULL) {
+            continue;
+        }
         if (id != settings->node_id &&
             (control->nodes[id].id != 0 || member != NULL || seed_of(settings, id) != NULL)) {
             view->peers[view->n_peers++] = fill_peer(admin, pool, id, member, rtt_us_max);

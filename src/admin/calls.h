@@ -18,6 +18,8 @@ enum admin_type {
     ADMIN_FOUND = 8,        /* Found -> Changed */
     ADMIN_TOPIC_CREATE = 9, /* CreateTopic -> Changed */
     ADMIN_TOPIC_DELETE = 10,
-    ADMIN_POLICY_APPLY = 11, /* ApplyPolicies -> Changed */
-    ADMIN_POLICY_REMOVE = 12 /* Ask -> Changed */
+    ADMIN_POLICY_APPLY = 11,  /* ApplyPolicies -> Changed */
+    ADMIN_POLICY_REMOVE = 12, /* Ask -> Changed */
+    ADMIN_TOPIC_RECOVER = 13, /* Recover -> Changed */
+    ADMIN_NODE_REMOVE = 14    /* RemoveNode -> Changed */
 };

@@ -124,7 +124,7 @@ static void on_proposed(struct quorum_proposal *proposal, int status, struct sli
     if (step->error == 0) {
         step->error = read.error;
         step->topic_id = read.topic_id;
-        step->partitions = read.partitions;
+        step->partitions = read.partitions > 0 ? read.partitions : step->partitions;
         (void)snprintf(step->why, sizeof step->why, "%s", read.why);
     } else if (step->error == TERN_ETIMEDOUT) {
         (void)snprintf(step->why, sizeof step->why,
@@ -154,6 +154,13 @@ static void change_next(struct change *change)
     change->proposal.done = on_proposed;
     quorum_submit(node_quorum(change->admin->options.node),
                   buf_slice(&change->steps[change->at].command), &change->proposal);
+}
+
+/* "client:alice for bob": the certificate's name, and who the caller says it acts for. */
+static void name_author(const struct change_caller *caller, const char *author, char out[96])
+{
+    (void)snprintf(out, 96, "%.60s%s%.24s", caller->principal, author[0] != '\0' ? " " : "",
+                   author);
 }
 
 static int malformed(char why[ADMIN_WHY])
@@ -222,6 +229,199 @@ int change_topic_delete(struct admin *admin, const struct change_caller *caller,
     return 0;
 }
 
+/* ---- what is lost ---------------------------------------------------------------------------- */
+
+#define RECOVER_MAX 512 /* partitions in one go */
+
+struct recovery {
+    struct command_assignment assignments[RECOVER_MAX];
+    struct control_ledger_entry entries[RECOVER_MAX];
+    size_t count;
+    bool more;
+};
+
+/* The partition joins the recovery if it cannot recover by itself. */
+static int recover_one(struct admin *admin, const struct control_topic *topic, uint32_t index,
+                       bool named, const char *author, struct recovery *r, char why[ADMIN_WHY])
+{
+    const struct control *control = node_control(admin->options.node);
+    const struct control_partition *p = &topic->partitions[index];
+    struct health_view view = admin_view(admin);
+    node_set alive = control_alive(control) & view.heard;
+    uint32_t leader = control_choose_survivor(control, topic, p, alive);
+
+    struct node_partition_view here;
+
+    /* Whether a replica has caught up since it forgot is known to the replicas only: a partition
+     * that is named is taken at the operator's word, unless it serves. */
+    node_partition(admin->options.node, topic->id, (int32_t)index, &here);
+    if (named ? here.serves : control_recovers(control, p, alive)) {
+        if (named) {
+            (void)snprintf(why, ADMIN_WHY,
+                           "partition %u of %.100s is served: nothing is to be given up", index,
+                           topic->name);
+        }
+        return named ? TERN_EREFUSED : 0;
+    }
+    if (leader == 0) {
+        (void)snprintf(why, ADMIN_WHY,
+                       "partition %u of %.100s: no node that has it is heard, so nothing can be "
+                       "recovered: bring one back",
+                       index, topic->name);
+        return named ? TERN_EREFUSED : 0;
+    }
+    if (r->count == RECOVER_MAX) {
+        r->more = true;
+        return 0;
+    }
+    struct command_assignment *a = &r->assignments[r->count];
+    struct control_ledger_entry *e = &r->entries[r->count++];
+    a->topic_id = topic->id;
+    a->partition = (int32_t)index;
+    a->if_epoch = p->epoch;
+    a->leader = leader;
+    a->lossy = true;
+    (void)snprintf(a->decided_by, sizeof a->decided_by, "%.95s", author);
+    e->kind = LEDGER_EXPOSED;
+    memcpy(e->topic, topic->name, sizeof e->topic);
+    e->partition = (int32_t)index;
+    e->first_offset = -1;
+    e->end_offset = -1;
+    e->since_wall_ms = clock_wall_ms(admin->options.clock);
+    e->until_wall_ms = e->since_wall_ms;
+    (void)snprintf(e->decided_by, sizeof e->decided_by, "%.95s", author);
+    (void)snprintf(e->note, sizeof e->note,
+                   "an operator gave up what only lost replicas hold: epoch %d begins with what "
+                   "node %u and the others left have",
+                   p->epoch + 1, leader);
+    return 0;
+}
+
+static int recover_all(struct admin *admin, const Tern__Admin__Recover *message, const char *author,
+                       struct recovery *r, char why[ADMIN_WHY])
+{
+    const struct control_topic *topic =
+        control_topic_named(node_control(admin->options.node), message->topic);
+    int rv = 0;
+
+    if (topic == NULL) {
+        (void)snprintf(why, ADMIN_WHY, "there is no topic %.180s: see tern topic list",
+                       message->topic);
+        return TERN_ENOENT;
+    }
+    for (size_t n = 0; rv == 0 && n < message->n_partitions; n++) {
+        if (message->partitions[n] >= topic->partition_count) {
+            (void)snprintf(why, ADMIN_WHY, "%.100s has %u partitions, counted from 0", topic->name,
+                           topic->partition_count);
+            return TERN_ENOENT;
+        }
+        rv = recover_one(admin, topic, message->partitions[n], true, author, r, why);
+    }
+    for (uint32_t i = 0; rv == 0 && message->n_partitions == 0 && i < topic->partition_count; i++) {
+        rv = recover_one(admin, topic, i, false, author, r, why);
+    }
+    if (rv == 0 && r->count == 0) {
+        if (why[0] == '\0') {
+            (void)snprintf(why, ADMIN_WHY,
+                           "every partition of %.100s can recover without loss: nothing is to be "
+                           "given up",
+                           topic->name);
+        }
+        rv = TERN_EREFUSED;
+    }
+    return rv;
+}
+
+int change_topic_recover(struct admin *admin, const struct change_caller *caller, struct slice body,
+                         char why[ADMIN_WHY])
+{
+    struct capped_alloc cap;
+    ProtobufCAllocator allocator = capped_alloc_init(&cap, ADMIN_UNPACK_MAX);
+    Tern__Admin__Recover *message = tern__admin__recover__unpack(&allocator, body.len, body.base);
+    struct recovery *r;
+    char author[96];
+    int rv;
+
+    if (message == NULL) {
+        return malformed(why);
+    }
+    r = mem_new(sizeof *r);
+    name_author(caller, message->author, author);
+    rv = admin_format_check(message->format, why);
+    rv = rv == 0 ? admin_ready(admin, why) : rv;
+    rv = rv == 0 ? recover_all(admin, message, author, r, why) : rv;
+    if (rv == 0) {
+        struct change *change = change_new(admin, caller, 2);
+        struct node *node = admin->options.node;
+
+        /* The ledger first: whatever happens in between, it says more than was lost, not less. */
+        command_ledger_entries(&change->steps[0].command, node_next_key(node), r->entries,
+                               r->count);
+        command_assign(&change->steps[1].command, node_next_key(node), r->assignments, r->count);
+        (void)snprintf(change->steps[0].name, sizeof change->steps[0].name, "%s", message->topic);
+        (void)snprintf(change->steps[1].name, sizeof change->steps[1].name, "%s", message->topic);
+        change->steps[1].partitions = (uint32_t)r->count;
+        trace_warn("event=topic_recover topic=%s partitions=%zu by=\"%s\"", message->topic,
+                   r->count, author);
+        change_next(change);
+    }
+    free(r);
+    tern__admin__recover__free_unpacked(message, &allocator);
+    return rv;
+}
+
+static int may_remove(struct admin *admin, uint32_t id, char why[ADMIN_WHY])
+{
+    const struct control *control = node_control(admin->options.node);
+    struct health_view view = admin_view(admin);
+
+    if (id == 0 || id >= WIRE_NODES_MAX || control->nodes[id].id == 0) {
+        (void)snprintf(why, ADMIN_WHY, "there is no node %u: see tern quorum", id);
+        return TERN_ENOENT;
+    }
+    if (control->nodes[id].removed) {
+        (void)snprintf(why, ADMIN_WHY, "node %u is removed already", id);
+        return TERN_EREFUSED;
+    }
+    if ((view.heard & NODE_BIT(id)) != 0) {
+        (void)snprintf(why, ADMIN_WHY,
+                       "node %u is there: only a node that is dead is removed; stop it first", id);
+        return TERN_EREFUSED;
+    }
+    return 0;
+}
+
+int change_node_remove(struct admin *admin, const struct change_caller *caller, struct slice body,
+                       char why[ADMIN_WHY])
+{
+    struct capped_alloc cap;
+    ProtobufCAllocator allocator = capped_alloc_init(&cap, ADMIN_UNPACK_MAX);
+    Tern__Admin__RemoveNode *message =
+        tern__admin__remove_node__unpack(&allocator, body.len, body.base);
+    char author[96];
+    int rv;
+
+    if (message == NULL) {
+        return malformed(why);
+    }
+    name_author(caller, message->author, author);
+    rv = admin_format_check(message->format, why);
+    rv = rv == 0 ? admin_ready(admin, why) : rv;
+    rv = rv == 0 ? may_remove(admin, message->node, why) : rv;
+    if (rv == 0) {
+        struct change *change = change_new(admin, caller, 1);
+
+        (void)snprintf(change->steps[0].name, sizeof change->steps[0].name, "node %u",
+                       message->node);
+        command_remove_node(&change->steps[0].command, node_next_key(admin->options.node),
+                            message->node, author);
+        trace_warn("event=node_remove node=%u by=\"%s\"", message->node, author);
+        change_next(change);
+    }
+    tern__admin__remove_node__free_unpacked(message, &allocator);
+    return rv;
+}
+
 /* ---- policies ------------------------------------------------------------------------------- */
 
 static const struct control_policy *policy_now(const struct control *control, const char *name)
@@ -250,7 +450,7 @@ static int satisfiable(const struct control *control, const struct policy *polic
         for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
             const struct control_node *node = &control->nodes[id];
 
-            nodes[count] += node->id != 0 && node->region == n ? 1 : 0;
+            nodes[count] += node->id != 0 && !node->removed && node->region == n ? 1 : 0;
         }
         count++;
     }
@@ -329,8 +529,7 @@ static void apply_start(struct admin *admin, const struct change_caller *caller,
     int64_t wall_ms = clock_wall_ms(admin->options.clock);
     char author[96];
 
-    (void)snprintf(author, sizeof author, "%.60s%s%.24s", caller->principal,
-                   message->author[0] != '\0' ? " " : "", message->author);
+    name_author(caller, message->author, author);
     for (size_t n = 0; n < message->n_policies; n++) {
         struct step *step = &change->steps[n];
 

@@ -77,7 +77,7 @@ static uint32_t wanted_regions(const struct control *control, const struct polic
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         const struct control_node *node = &control->nodes[id];
 
-        if (node->id != 0 && !control->regions[node->region].witness) {
+        if (node->id != 0 && !node->removed && !control->regions[node->region].witness) {
             seen |= 1u << node->region;
         }
     }
@@ -184,6 +184,26 @@ void health_add(struct health_cluster *out, const char *code, enum health health
     va_end(args);
 }
 
+/* Nothing is said of it once its replicas have moved. */
+static void check_removed(const struct health_view *view, uint32_t id, struct health_cluster *out)
+{
+    uint32_t held = 0;
+    char subject[32];
+
+    for (const struct control_topic *t = view->control->by_name; t != NULL; t = t->by_name.next) {
+        for (uint32_t i = 0; i < t->partition_count; i++) {
+            held += (control_members(&t->partitions[i].config) & NODE_BIT(id)) != 0;
+        }
+    }
+    if (held > 0) {
+        (void)snprintf(subject, sizeof subject, "node %u", id);
+        health_add(out, "NODE_REMOVED", HEALTH_DEGRADED, subject,
+                   "it is removed and still counts for %u partitions: another node of its region "
+                   "must take them over",
+                   held);
+    }
+}
+
 static void check_nodes(const struct health_view *view, struct health_cluster *out)
 {
     const struct control *control = view->control;
@@ -198,6 +218,10 @@ static void check_nodes(const struct health_view *view, struct health_cluster *o
             continue;
         }
         CHECK(node->region < CONTROL_REGIONS_MAX);
+        if (node->removed) {
+            check_removed(view, id, out);
+            continue;
+        }
         nodes[node->region]++;
         (void)snprintf(subject, sizeof subject, "node %u", id);
         if ((view->heard & NODE_BIT(id)) == 0) {

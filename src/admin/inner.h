@@ -49,6 +49,10 @@ int change_policy_apply(struct admin *admin, const struct change_caller *caller,
                         char why[ADMIN_WHY]);
 int change_policy_remove(struct admin *admin, const struct change_caller *caller, const char *name,
                          char why[ADMIN_WHY]);
+int change_topic_recover(struct admin *admin, const struct change_caller *caller, struct slice body,
+                         char why[ADMIN_WHY]);
+int change_node_remove(struct admin *admin, const struct change_caller *caller, struct slice body,
+                       char why[ADMIN_WHY]);
 /* EREFUSED while the node has no control state: not founded, or still joining. */
 int admin_ready(struct admin *admin, char why[ADMIN_WHY]);
 void changes_cancel(struct admin *admin);

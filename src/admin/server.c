@@ -191,6 +191,12 @@ void admin_call(struct admin *admin, struct net_call *call, const char *principa
     case ADMIN_TOPIC_CREATE:
         rv = change_topic_create(admin, &caller, body, why);
         break;
+    case ADMIN_TOPIC_RECOVER:
+        rv = change_topic_recover(admin, &caller, body, why);
+        break;
+    case ADMIN_NODE_REMOVE:
+        rv = change_node_remove(admin, &caller, body, why);
+        break;
     case ADMIN_POLICY_APPLY:
         rv = change_policy_apply(admin, &caller, body, why);
         break;

@@ -77,6 +77,52 @@ int tern_policy_remove(struct tern *tern, const char *name)
     return change_named(tern, ADMIN_POLICY_REMOVE, name);
 }
 
+int tern_topic_recover(struct tern *tern, const char *name, const uint32_t *partitions,
+                       size_t count, const char *author, uint32_t *out_partitions)
+{
+    Tern__Admin__Recover message;
+    Tern__Admin__Changed *changed = NULL;
+    struct pool pool = {0};
+    struct buf body = {0};
+    int rv;
+
+    tern__admin__recover__init(&message);
+    message.format = ADMIN_MESSAGES_VERSION;
+    message.topic = pool_text(&pool, name);
+    message.author = pool_text(&pool, author != NULL ? author : "");
+    message.partitions = pool_new(&pool, (count + 1) * sizeof(*message.partitions));
+    for (size_t n = 0; n < count; n++) {
+        message.partitions[message.n_partitions++] = partitions[n];
+    }
+    pack_into(&body, &message.base);
+    rv = ask_change(tern, ADMIN_TOPIC_RECOVER, buf_slice(&body), &pool, &changed);
+    if (rv == TERN_DONE && out_partitions != NULL) {
+        *out_partitions = changed->n_items > 1 ? changed->items[1]->partitions : 0;
+    }
+    pool_fini(&pool);
+    buf_fini(&body);
+    return rv;
+}
+
+int tern_node_remove(struct tern *tern, uint32_t node, const char *author)
+{
+    Tern__Admin__RemoveNode message;
+    Tern__Admin__Changed *changed = NULL;
+    struct pool pool = {0};
+    struct buf body = {0};
+    int rv;
+
+    tern__admin__remove_node__init(&message);
+    message.format = ADMIN_MESSAGES_VERSION;
+    message.node = node;
+    message.author = pool_text(&pool, author != NULL ? author : "");
+    pack_into(&body, &message.base);
+    rv = ask_change(tern, ADMIN_NODE_REMOVE, buf_slice(&body), &pool, &changed);
+    pool_fini(&pool);
+    buf_fini(&body);
+    return rv;
+}
+
 /* ---- policies ------------------------------------------------------------------------------- */
 
 static int parse_all(struct tern *tern, const struct tern_document *documents, size_t count,

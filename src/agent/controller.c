@@ -319,14 +319,15 @@ static void follow_membership(struct controller *c)
     for (uint32_t i = 0; i < s.peer_count; i++) {
         const struct quorum_member *m = &s.peers[i].member;
         const struct control_node *known = &control->nodes[m->node_id];
-        if (known->id != 0 && known->raft_id != m->raft_id && known->start_number > 0) {
+        bool retired = known->raft_id != m->raft_id && known->start_number > 0;
+        if (known->id != 0 && (retired || known->removed)) {
             change(c, QUORUM_REMOVE, *m);
             return;
         }
     }
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         const struct control_node *known = &control->nodes[id];
-        if (known->id == 0 || known->raft_id == 0 || known->start_number == 0) {
+        if (known->id == 0 || known->raft_id == 0 || known->start_number == 0 || known->removed) {
             continue;
         }
         struct quorum_member member = {known->raft_id, id, false};

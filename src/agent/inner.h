@@ -144,9 +144,9 @@ void partition_mark_dirty(struct partition *p);
 void partition_poke(struct partition *p);
 /* voters: also of those that count already it is told who has caught up. */
 void partition_repeat_reports(struct partition *p, bool voters);
-/* Leads, but the policy wants another region first: the controller waits to hear that a voter there
- * has caught up. */
-bool partition_leads_elsewhere(const struct partition *p);
+/* Leads, but may have to move: the policy wants another region first, or there is another replica in
+ * this one. The controller waits to hear that a voter there has caught up. */
+bool partition_may_move(const struct partition *p);
 /* It is assigned to lead and can't, for t: the controller must hear that (rule 12). */
 void partition_watch_role(struct partition *p, uint64_t now_ms);
 void partition_tick(struct partition *p, uint64_t now_ms);

@@ -428,6 +428,11 @@ static bool peer_check(void *ctx, const struct wire_hello *hello, char why[128])
                        hello->incarnation, hello->node_id, known->incarnation);
         return false;
     }
+    if (known->removed && hello->incarnation != 0 && hello->incarnation <= known->incarnation) {
+        (void)snprintf(why, 128, "node %u was removed: start it with an empty directory",
+                       hello->node_id);
+        return false;
+    }
     return node->quorum == NULL || quorum_peer_plausible(node->quorum, hello, why);
 }
 

@@ -156,7 +156,10 @@ static void follow_node(struct node *node, uint32_t id)
         return;
     }
 
-    if (id != 0 && id != node->o.node_id && known->id != 0 && known->mesh_address[0] != '\0') {
+    if (id != 0 && id != node->o.node_id && known->removed) {
+        node->o.wire->ops->set_peer(node->o.wire, id, "");
+    } else if (id != 0 && id != node->o.node_id && known->id != 0 &&
+               known->mesh_address[0] != '\0') {
         node->o.wire->ops->set_peer(node->o.wire, id, known->mesh_address);
     }
 }
@@ -303,7 +306,7 @@ static void repeat_reports(struct node *node, uint64_t now_us)
     for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
         ledger_watch_breach(p);
         partition_watch_role(p, now_us / 1000);
-        bool voters = round && partition_leads_elsewhere(p);
+        bool voters = round && partition_may_move(p);
         if (voters || p->caught_up != 0 || p->replica.leader_hw < p->replica.leo) {
             partition_repeat_reports(p, voters);
         }

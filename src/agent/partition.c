@@ -11,6 +11,7 @@
 
 #define PRODUCERS_SAVE_BYTES ((uint64_t)16 << 20)
 #define CUT_RETRY_MS         5000
+#define OPERATOR_WAIT_MS     2000 /* for silent regions, in a lossy epoch of a sync topic */
 
 /* One write of a partition that waits for its fsync. Pooled per process: as many as ever waited. */
 struct write_token {
@@ -363,7 +364,8 @@ void partition_assign(struct partition *p)
         .activated = cp->activated,
         .lossy_epoch = cp->lossy_epoch,
         .lossy_start = cp->lossy_start,
-        .wait_ms = (uint32_t)topic->policy.failover_wait_ms,
+        .wait_ms = topic->policy.mode == POLICY_ASYNC ? (uint32_t)topic->policy.failover_wait_ms
+                                                      : OPERATOR_WAIT_MS,
         .rpo_survive = topic->policy.rpo_survive,
         .rpo_enforced = topic->policy.on_breach != POLICY_BREACH_REPORT,
         .rpo_time_ms = topic->policy.rpo_time_ms,
@@ -547,7 +549,10 @@ static void propose_activated(struct partition *p, const struct replica_effect *
         entry.end_offset = -1;
         entry.since_wall_ms = clock_wall_ms(node->o.clock);
         entry.until_wall_ms = entry.since_wall_ms;
-        (void)snprintf(entry.decided_by, sizeof entry.decided_by, "policy %s", topic->policy.name);
+        bool by_policy =
+            topic->policy.mode == POLICY_ASYNC && topic->policy.failover == POLICY_FAILOVER_AUTO;
+        (void)snprintf(entry.decided_by, sizeof entry.decided_by, "%s %s",
+                       by_policy ? "policy" : "an operator, against policy", topic->policy.name);
         (void)snprintf(entry.note, sizeof entry.note, "%s",
                        effect->flag ? "bound not guaranteed: a region was missing"
                                     : "records from here on that only the home region had");
@@ -592,7 +597,7 @@ static void report(struct partition *p, enum decide_report_kind kind, node_set n
     report_add(node, &r);
 }
 
-bool partition_leads_elsewhere(const struct partition *p)
+bool partition_may_move(const struct partition *p)
 {
     const struct control *control = p->node->control;
     const struct control_topic *topic = control_topic_by_id(control, p->key.topic_id);
@@ -605,6 +610,12 @@ bool partition_leads_elsewhere(const struct partition *p)
     const char *first = policy->mode == POLICY_ASYNC ? policy->home
                         : policy->prefer_count > 0   ? policy->prefer[0]
                                                      : NULL;
+    for (node_set left = p->replica.spec.config.voters & ~NODE_BIT(self->id); left != 0;
+         left &= left - 1) {
+        if (control->nodes[__builtin_ctzll(left)].region == self->region) {
+            return true;
+        }
+    }
     return first != NULL && strcmp(first, control->regions[self->region].name) != 0;
 }
 

@@ -70,6 +70,8 @@ int cli_fail(enum exit_code code, const char *format, ...) TERN_PRINTF(2, 3);
 int cli_connect(const struct cli *cli, struct tern **out) TERN_MUST_USE;
 /* After a call that failed: prints why, closes, gives the exit code. */
 int cli_failed(struct tern *tern, int outcome);
+/* Says what will happen and lets `name` be typed, unless --yes is given. 0, or an exit code. */
+int cli_confirm(const struct cli *cli, const struct tern *tern, const char *what, const char *name);
 enum exit_code cli_health(enum tern_health health);
 const char *cli_health_word(enum tern_health health);
 
@@ -79,6 +81,8 @@ int verb_topic_list(struct cli *cli);
 int verb_topic_describe(struct cli *cli);
 int verb_topic_create(struct cli *cli);
 int verb_topic_delete(struct cli *cli);
+int verb_topic_recover(struct cli *cli);
+int verb_node_remove(struct cli *cli);
 int verb_policy_validate(struct cli *cli);
 int verb_policy_apply(struct cli *cli);
 int verb_policy_show(struct cli *cli);

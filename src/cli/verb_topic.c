@@ -222,9 +222,7 @@ int verb_topic_create(struct cli *cli)
     return EXIT_GOOD;
 }
 
-/* A typed name or --yes. */
-static int confirm(const struct cli *cli, const struct tern *tern, const char *what,
-                   const char *name)
+int cli_confirm(const struct cli *cli, const struct tern *tern, const char *what, const char *name)
 {
     char typed[TERN_TOPIC_SIZE + 2] = "";
 
@@ -232,11 +230,10 @@ static int confirm(const struct cli *cli, const struct tern *tern, const char *w
         return 0;
     }
     if (!isatty(STDIN_FILENO)) {
-        return cli_fail(EXIT_USAGE, "%s %s of cluster %s would be gone; if you mean it: --yes",
-                        what, name, tern_cluster(tern));
+        return cli_fail(EXIT_USAGE, "%s (cluster %s); if you mean it: --yes", what,
+                        tern_cluster(tern));
     }
-    (void)printf("%s %s of cluster %s will be gone. Type its name to go on: ", what, name,
-                 tern_cluster(tern));
+    (void)printf("%s (cluster %s). Type %s to go on: ", what, tern_cluster(tern), name);
     (void)fflush(stdout);
     if (fgets(typed, sizeof typed, stdin) == NULL) {
         typed[0] = '\0';
@@ -256,7 +253,7 @@ int verb_topic_delete(struct cli *cli)
     if (rv != 0) {
         return rv;
     }
-    rv = confirm(cli, tern, "topic", cli->args[0]);
+    rv = cli_confirm(cli, tern, "the topic and its records will be gone", cli->args[0]);
     if (rv != 0) {
         tern_close(tern);
         return rv;
@@ -278,7 +275,7 @@ int verb_policy_remove(struct cli *cli)
     if (rv != 0) {
         return rv;
     }
-    rv = confirm(cli, tern, "policy", cli->args[0]);
+    rv = cli_confirm(cli, tern, "the policy will be out of force", cli->args[0]);
     if (rv != 0) {
         tern_close(tern);
         return rv;

@@ -13,6 +13,11 @@ static const struct cli_option create_options[] = {
     {NULL, NULL, NULL}};
 static const struct cli_option yes_options[] = {
     {"yes", NULL, "don't ask for the name to be typed again"}, {NULL, NULL, NULL}};
+static const struct cli_option recover_options[] = {
+    {"accept-loss", NULL, "records that only the lost replicas hold are given up"},
+    {"partition", "N", "only this partition; repeat for more; default: all that cannot recover"},
+    {"yes", NULL, "don't ask for the name to be typed again"},
+    {NULL, NULL, NULL}};
 static const struct cli_option apply_options[] = {
     {"weaken", "NAME", "this critical policy may promise less than before; repeat for more"},
     {NULL, NULL, NULL}};
@@ -56,6 +61,21 @@ const struct cli_verb cli_verbs[] = {
     {"topic delete", "TOPIC", "delete a topic and its records", "",
      "  tern topic delete scratch\n  tern topic delete scratch --yes\n", 1, 1, yes_options,
      verb_topic_delete},
+    {"topic recover", "TOPIC", "go on without replicas that are lost for good",
+     "Partitions that cannot recover by their rule (too many regions lost their disks) begin\n"
+     "again with the longest log that is left. Acknowledged records may be lost by that; the\n"
+     "ledger says so, with your name. What returns later is cut into quarantine.\n"
+     "Partitions that can recover without loss are left alone, unless --partition names them.\n"
+     "Exit status: 0 begun, 2 not confirmed, 13 refused.",
+     "  tern topic recover payments --accept-loss\n"
+     "  tern topic recover payments --accept-loss --partition 3 --yes\n",
+     1, 1, recover_options, verb_topic_recover},
+    {"node remove", "ID", "take a dead node out of the cluster for good",
+     "Its replicas move to other nodes of its region: start a replacement there first, under\n"
+     "a node id of its own. The removed node may come back with an empty directory only.\n"
+     "Exit status: 0 removed, 2 not confirmed, 13 refused: it is there, or something cannot be\n"
+     "recovered without it.",
+     "  tern node remove 3\n  tern node remove 3 --yes\n", 1, 1, yes_options, verb_node_remove},
     {"policy validate", "FILE...", "check policy files; asks no node",
      "Every problem is shown with file, line and column. A directory stands for its *.yaml.",
      "  tern policy validate policy/\n  tern policy validate policy/payments.yaml\n", 1, 64, NULL,

@@ -172,6 +172,16 @@ void command_forgot(struct buf *out, struct command_key key, uint32_t node, uint
     PUT(forgot, FORGOT);
 }
 
+void command_remove_node(struct buf *out, struct command_key key, uint32_t node, const char *by)
+{
+    Tern__Control__RemoveNode m;
+
+    tern__control__remove_node__init(&m);
+    m.node = node;
+    m.by = proto_text(by);
+    PUT(remove_node, REMOVE_NODE);
+}
+
 void command_create_topic(struct buf *out, struct command_key key, const char *name,
                           struct uuid topic_id, int32_t partitions, const char *policy,
                           int64_t retention_ms, int64_t retention_bytes)
@@ -471,6 +481,10 @@ static bool take_what(const Tern__Control__Command *m, struct command *out)
         out->as.forgot.node = m->forgot->node;
         out->as.forgot.incarnation = m->forgot->incarnation;
         return true;
+    case TERN__CONTROL__COMMAND__WHAT_REMOVE_NODE:
+        out->kind = COMMAND_REMOVE_NODE;
+        out->as.node = m->remove_node->node;
+        return true;
     case TERN__CONTROL__COMMAND__WHAT__NOT_SET:
     case _TERN__CONTROL__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;
@@ -534,6 +548,7 @@ static const char *const names[COMMAND_KINDS] = {
     [COMMAND_PRODUCER_IDS] = "producer_ids",
     [COMMAND_LEDGER] = "ledger",
     [COMMAND_FORGOT] = "forgot",
+    [COMMAND_REMOVE_NODE] = "remove_node",
 };
 
 const char *command_name(struct slice bytes)

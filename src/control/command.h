@@ -63,6 +63,10 @@ void command_node_full(struct buf *out, struct command_key key, uint32_t node, b
 /* Its disk holds less than it acknowledged: this incarnation counts in no recovery any more, leads
  * nothing, and is told to come back as a new one. */
 void command_forgot(struct buf *out, struct command_key key, uint32_t node, uint32_t incarnation);
+/* It is gone for good: leads nothing, is no place for replicas, and those that it has move to other
+ * nodes of its region. Refused where something can be recovered only with it. It may come back with
+ * an empty disk. */
+void command_remove_node(struct buf *out, struct command_key key, uint32_t node, const char *by);
 void command_create_topic(struct buf *out, struct command_key key, const char *name,
                           struct uuid topic_id, int32_t partitions /* -1: the policy's */,
                           const char *policy /* NULL: by name patterns */, int64_t retention_ms,

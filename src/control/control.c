@@ -193,6 +193,9 @@ static void apply_command(struct apply *a, const struct command *command)
     case COMMAND_FORGOT:
         apply_forgot(a, command->as.forgot.node, command->as.forgot.incarnation);
         break;
+    case COMMAND_REMOVE_NODE:
+        apply_remove_node(a, command->as.node);
+        break;
     case COMMAND_KINDS:
         CHECK(false);
     }

@@ -53,6 +53,7 @@ struct control_node {
     bool fenced;               /* suspected: leads nothing until it is unfenced */
     bool full;                 /* below its disk reserve: leads nothing */
     bool forgot;               /* this incarnation has lost what it acknowledged: it must end */
+    bool removed;              /* by an operator: it may come back with an empty disk only */
     uint64_t registered_index; /* log index of the registration of this incarnation */
     uint64_t stamp; /* random, of the last registration: only the disk that made it knows it */
     uint64_t stamp_start; /* start number that came with it */
@@ -220,6 +221,15 @@ bool control_can_recover(const struct control *control, const struct control_con
 /* Have so many replicas lost their disks that no epoch can recover by the rule any more? Then only
  * a lossy epoch helps: an operator's word, or failover: auto. */
 bool control_lost(const struct control *control, const struct control_partition *partition);
+/* Who should lead a lossy epoch of the partition, of the nodes in `alive`: voters of the last
+ * activated config first, in the order of the policy, then learners; 0: nobody is left. */
+uint32_t control_choose_survivor(const struct control *control, const struct control_topic *topic,
+                                 const struct control_partition *partition, node_set alive);
+/* Can the partition's next epoch recover by the rule, with these nodes? */
+bool control_recovers(const struct control *control, const struct control_partition *partition,
+                      node_set alive);
+/* Registered and neither suspected nor removed. */
+node_set control_alive(const struct control *control);
 node_set control_members(const struct control_config *config); /* voters and learners */
 const struct control_replica *control_replica_of(const struct control_partition *partition,
                                                  uint32_t node);

@@ -183,6 +183,7 @@ static void note_nodes(struct round *r)
         }
         r->usable |= usable ? NODE_BIT(n) : 0;
         r->writable |= well ? NODE_BIT(n) : 0;
+        r->removed |= node->removed ? NODE_BIT(n) : 0;
         if (node->id != 0) {
             r->region_nodes[node->region] |= NODE_BIT(n);
         }
@@ -207,7 +208,7 @@ static bool decide_one_node(const struct round *r, const struct control_node *no
         command_forgot(out, *key, node->id, node->incarnation);
         return true;
     }
-    if (node->forgot) {
+    if (node->forgot || node->removed) {
         return false; /* as good as gone, until another incarnation registers */
     }
     if (!node->fenced && !seen->reachable) {

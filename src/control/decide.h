@@ -80,7 +80,8 @@ void decide_memory_free(struct decide_memory *memory);
  *   6. replicas that forgot count again once they caught up; configs grow (or shrink) to what the
  *      policy says, by learners that become voters when they are ready;
  *   7. leaders go back to the preferred region, an async home to the policy's, when its node was
- *      well for 30 s and is told to be ready (or was well for ten minutes).
+ *      well for 30 s and is told to be ready (or was well for ten minutes); on the same terms they
+ *      are spread over the replicas of one region.
  *
  * 6 and 7 pause their partition for some round trips: at most 50 of them per second.
  * At most `max` commands (not less than DECIDE_COMMANDS_MIN), each appended to its own buf of `out`

@@ -53,6 +53,7 @@ struct round {
     node_set usable;   /* registered, not fenced, heard by the controller */
     node_set writable; /* of those, not full */
     node_set forgot;   /* told to hold less than they acknowledged */
+    node_set removed;  /* by an operator */
     node_set behind;   /* heard, but they do not apply the control log */
     node_set region_nodes[CONTROL_REGIONS_MAX];
     uint32_t leads[WIRE_NODES_MAX];

@@ -257,8 +257,10 @@ static struct control_config wanted_members(struct round *r, const struct subjec
     node_set unwanted = 0;
 
     for (uint32_t i = 0; i < r->control->region_count; i++) {
-        node_set voters = now->voters & r->region_nodes[i];
-        node_set learners = now->learners & r->region_nodes[i];
+        node_set gone = now->voters & r->region_nodes[i] & r->removed;
+        node_set voters = now->voters & r->region_nodes[i] & ~gone;
+        node_set learners = now->learners & r->region_nodes[i] & ~r->removed;
+        unwanted |= gone;
         if (!region_wanted(r, policy, i)) {
             unwanted |= voters;
             continue;
@@ -280,7 +282,9 @@ static struct control_config wanted_members(struct round *r, const struct subjec
                                                      now->voters | now->learners, r->load) &
                              r->usable;
         }
-        complete = complete && (voters | learners) != 0 && (keep | promoted) != 0;
+        /* A region without any node of it left has nobody to wait for. */
+        bool deserted = (r->region_nodes[i] & ~r->removed) == 0;
+        complete = complete && (deserted || ((voters | learners) != 0 && (keep | promoted) != 0));
     }
     if (!complete) {
         next.voters |= unwanted; /* they count until the wanted regions are there */
@@ -402,6 +406,47 @@ static node_set following(const struct round *r, const struct subject *s)
     return set & s->p->config.voters & ~silent_nodes(r, s, 0);
 }
 
+static bool may_move(const struct round *r, const struct subject *s)
+{
+    const struct watch *watch = s->watch;
+
+    return watch == NULL ||
+           ((watch->moved_ms == 0 || r->view->now_ms - watch->moved_ms >= DECIDE_HEALTHY_MS) &&
+            r->view->now_ms >= watch->hold_ms);
+}
+
+/* Who is still catching up after a long absence would have to finish that before it serves. */
+static node_set level_nodes(const struct round *r, const struct subject *s)
+{
+    node_set caught_up = ready_nodes(r, s) & well_nodes(r, DECIDE_HEALTHY_MS);
+
+    return following(r, s) & (caught_up | well_nodes(r, DECIDE_SURELY_MS));
+}
+
+/* Another replica of the leader's region, whose node leads less by at least two. */
+static bool balance(struct round *r, struct subject *s)
+{
+    uint32_t leader = s->p->leader;
+    node_set others = r->region_nodes[r->control->nodes[leader].region] & ~NODE_BIT(leader);
+    uint32_t least = 0;
+
+    if ((s->p->config.voters & others) == 0 || !may_move(r, s)) {
+        return false;
+    }
+    for (node_set left = level_nodes(r, s) & others; left != 0; left &= left - 1) {
+        uint32_t n = node_set_first(left);
+        least = least == 0 || r->leads[n] < r->leads[least] ? n : least;
+    }
+    if (least == 0 || r->leads[leader] < r->leads[least] + 2 ||
+        control_choose_leader(r->control, s->topic, s->p, &s->p->config, NODE_BIT(least), r->usable,
+                              r->leads) == 0 ||
+        !decide_take_token(r) || !decide_assign(r, s, least, &s->p->config, false)) {
+        return false;
+    }
+    decide_watch(r, s)->moved_ms = r->view->now_ms;
+    return true;
+}
+
 static bool back_in_place(struct round *r, struct subject *s)
 {
     const struct control_partition *p = s->p;
@@ -410,15 +455,10 @@ static bool back_in_place(struct round *r, struct subject *s)
         control_preference(r->control, s->topic, r->control->nodes[p->leader].region);
     node_set better = 0;
 
-    if (now_rank == 0 ||
-        (s->watch != NULL && s->watch->moved_ms != 0 &&
-         r->view->now_ms - s->watch->moved_ms < DECIDE_HEALTHY_MS) ||
-        (s->watch != NULL && r->view->now_ms < s->watch->hold_ms)) {
+    if (now_rank == 0 || !may_move(r, s)) {
         return false;
     }
-    /* Who is still catching up after a long absence would have to finish that before it serves. */
-    node_set caught_up = ready_nodes(r, s) & well_nodes(r, DECIDE_HEALTHY_MS);
-    node_set candidates = following(r, s) & (caught_up | well_nodes(r, DECIDE_SURELY_MS));
+    node_set candidates = level_nodes(r, s);
     for (node_set left = candidates; left != 0; left &= left - 1) {
         uint32_t n = node_set_first(left);
         uint32_t rank = control_preference(r->control, s->topic, r->control->nodes[n].region);
@@ -448,5 +488,5 @@ bool decide_shape(struct round *r, struct subject *s)
     if (is_degraded(s->topic, s->p)) {
         (void)open_ledger(r, s, "fewer regions acknowledge than the policy says");
     }
-    return grow_or_shrink(r, s) || count_again(r, s) || back_in_place(r, s);
+    return grow_or_shrink(r, s) || count_again(r, s) || back_in_place(r, s) || balance(r, s);
 }

@@ -19,6 +19,7 @@ enum command_kind {
     COMMAND_PRODUCER_IDS,
     COMMAND_LEDGER,
     COMMAND_FORGOT,
+    COMMAND_REMOVE_NODE,
     COMMAND_KINDS
 };
 
@@ -68,7 +69,7 @@ struct command {
             bool has_ledger;
             struct control_ledger_entry ledger;
         } activated;
-        uint32_t node; /* producer_ids */
+        uint32_t node; /* producer_ids, remove_node */
         struct {
             struct control_ledger_entry *items; /* owned after command_unpack */
             size_t count;
@@ -147,8 +148,6 @@ uint32_t node_set_count(node_set set);
 uint32_t node_set_first(node_set set);
 
 /* leader.c */
-/* Nodes that may be counted on: registered and not fenced. */
-node_set control_alive(const struct control *control);
 /* Of `alive`, those whose disk takes records. */
 node_set control_writable(const struct control *control, node_set alive);
 /* `alive` without the replicas that surely do not count in a recovery of the partition's next
@@ -198,6 +197,7 @@ void apply_register(struct apply *a, const struct command_registration *r);
 void apply_fence(struct apply *a, uint32_t id, bool set);
 void apply_full(struct apply *a, uint32_t id, bool set);
 void apply_forgot(struct apply *a, uint32_t id, uint32_t incarnation);
+void apply_remove_node(struct apply *a, uint32_t id);
 
 /* topics.c */
 void apply_create_topic(struct apply *a, const struct command *command);

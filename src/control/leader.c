@@ -37,6 +37,33 @@ node_set control_recoverable(const struct control_partition *partition, node_set
     return alive;
 }
 
+bool control_recovers(const struct control *control, const struct control_partition *partition,
+                      node_set alive)
+{
+    return control_can_recover(control, &partition->recover, control_recoverable(partition, alive));
+}
+
+uint32_t control_choose_survivor(const struct control *control, const struct control_topic *topic,
+                                 const struct control_partition *partition, node_set alive)
+{
+    node_set members = control_members(&partition->recover) & control_writable(control, alive);
+    node_set holds = control_recoverable(partition, members);
+    node_set voters = members & partition->recover.voters;
+    node_set tries[] = {holds & voters, holds, voters, members};
+    uint32_t best = 0;
+
+    for (size_t i = 0; best == 0 && i < ARRAY_COUNT(tries); i++) {
+        for (node_set left = tries[i]; left != 0; left &= left - 1) {
+            uint32_t n = node_set_first(left);
+            bool better =
+                best == 0 || control_preference(control, topic, control->nodes[n].region) <
+                                 control_preference(control, topic, control->nodes[best].region);
+            best = better ? n : best;
+        }
+    }
+    return best;
+}
+
 bool control_lost(const struct control *control, const struct control_partition *partition)
 {
     return !control_can_recover(control, &partition->recover,

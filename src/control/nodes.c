@@ -117,7 +117,8 @@ enum disk_memory {
     DISK_IS_FIRST,  /* of a node that never registered */
     DISK_HAS_FORGOTTEN,
     DISK_IS_FOREIGN,
-    DISK_IS_LATE /* a later start of it is registered: this command lay somewhere */
+    DISK_IS_REMOVED, /* the operator has given it up */
+    DISK_IS_LATE     /* a later start of it is registered: this command lay somewhere */
 };
 
 /* Numbers alone do not tell an old copy from the disk itself: it may have been started so often
@@ -141,6 +142,9 @@ static enum disk_memory disk_memory(const struct control_node *node,
         /* This disk's registration, applied already: by this start's twin or by an earlier start
          * that did not hear of it. */
         return r->start_number > node->stamp_start ? DISK_REMEMBERS : DISK_IS_LATE;
+    }
+    if (node->removed && r->incarnation != 0 && !r->new_incarnation) {
+        return DISK_IS_REMOVED;
     }
     if (r->new_incarnation) {
         return DISK_HAS_FORGOTTEN;
@@ -175,6 +179,7 @@ static void new_incarnation(struct apply *a, struct control_node *node, bool fir
     a->result->rolled_back = !first;
     node->incarnation += MUTANT(forgotten_same) && !first ? 0 : 1;
     node->forgot = false;
+    node->removed = false;
     node->raft_id = a->control->next_raft_id++;
     node->registered_index = a->index;
     if (!first) {
@@ -213,6 +218,13 @@ void apply_register(struct apply *a, const struct command_registration *r)
                            "node %u claims incarnation %u, but %u is the last one registered: "
                            "its disk belongs to another cluster or node",
                            r->node_id, r->incarnation, node->incarnation);
+        return;
+    }
+    if (memory == DISK_IS_REMOVED) {
+        (void)apply_refuse(a, TERN_EREFUSED,
+                           "node %u was removed from the cluster: to bring it back, start it with "
+                           "an empty directory",
+                           r->node_id);
         return;
     }
     if (memory == DISK_IS_LATE) {
@@ -268,6 +280,40 @@ void apply_forgot(struct apply *a, uint32_t id, uint32_t incarnation)
     node->forgot = true;
     node->fenced = true;
     forget_replicas(a->control, id);
+    node_changed(a, id);
+    apply_move_leaders(a, id, false);
+}
+
+/* Nothing may depend on it alone: its disk is given up. */
+static bool may_go(struct apply *a, uint32_t id)
+{
+    node_set others = control_alive(a->control) & ~NODE_BIT(id);
+
+    for (struct control_topic *t = a->control->by_name; t != NULL; t = t->by_name.next) {
+        for (uint32_t i = 0; i < t->partition_count; i++) {
+            const struct control_partition *p = &t->partitions[i];
+            if ((control_members(&p->recover) & NODE_BIT(id)) != 0 &&
+                !control_recovers(a->control, p, others)) {
+                (void)apply_refuse(a, TERN_EREFUSED,
+                                   "%s-%u cannot be recovered without it: bring a node that has it "
+                                   "back, or give up what is lost by tern topic recover",
+                                   t->name, i);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+void apply_remove_node(struct apply *a, uint32_t id)
+{
+    struct control_node *node = node_of(a, id);
+
+    if (node == NULL || node->removed || !may_go(a, id)) {
+        return;
+    }
+    node->removed = true;
+    node->fenced = true;
     node_changed(a, id);
     apply_move_leaders(a, id, false);
 }

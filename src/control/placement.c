@@ -18,7 +18,7 @@ uint32_t control_data_regions(const struct control *control,
         nodes[count] = 0;
         for (uint32_t n = 1; n < WIRE_NODES_MAX; n++) {
             nodes[count] += control->nodes[n].id != 0 && control->nodes[n].start_number != 0 &&
-                            control->nodes[n].region == r;
+                            !control->nodes[n].removed && control->nodes[n].region == r;
         }
         count++;
     }
@@ -79,8 +79,8 @@ node_set control_place_in_region(const struct control *control, uint32_t region,
         uint32_t best = 0;
         for (uint32_t n = 1; n < WIRE_NODES_MAX; n++) {
             const struct control_node *node = &control->nodes[n];
-            bool possible = node->id != 0 && node->start_number != 0 && node->region == region &&
-                            ((taken | added) & NODE_BIT(n)) == 0;
+            bool possible = node->id != 0 && node->start_number != 0 && !node->removed &&
+                            node->region == region && ((taken | added) & NODE_BIT(n)) == 0;
             if (possible && (best == 0 || better_place(control, n, best, taken | added, load))) {
                 best = n;
             }

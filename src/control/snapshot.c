@@ -61,6 +61,7 @@ static void fill_node(const struct control_node *n, Tern__Control__Node *m)
     m->fenced = n->fenced;
     m->full = n->full;
     m->forgot = n->forgot;
+    m->removed = n->removed;
     m->registered_index = n->registered_index;
     m->stamp = n->stamp;
     m->stamp_start = n->stamp_start;
@@ -314,6 +315,7 @@ static bool take_node(const Tern__Control__Node *m, struct control *c)
     n->fenced = m->fenced;
     n->full = m->full;
     n->forgot = m->forgot;
+    n->removed = m->removed;
     n->registered_index = m->registered_index;
     n->stamp = m->stamp;
     n->stamp_start = m->stamp_start;

@@ -7,6 +7,8 @@
 #define D       500u
 #define OUT_MAX 16
 
+#define DECIDE_SURELY 600000 /* ms: well for so long, it needs no report */
+
 struct scene {
     struct control_fixture f;
     struct decide_view view;
@@ -727,7 +729,100 @@ static void more_copies_are_made_by_learners(void **state)
     assert_int_equal(__builtin_popcountll(p->config.voters), 2);
 }
 
+/* A dead node is removed, and another one of its region is there. */
+static void the_replicas_of_a_removed_node_move_to_another_of_its_region(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(p->leader, 1);
+    silence(s, 1, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    assert_int_equal(p->leader, 2);
+    command_remove_node(&s->f.command, control_fixture_key(&s->f), 1, "operator alice");
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    assert_true(s->f.control->nodes[1].removed);
+    assert_string_equal(round_of(s), "assign"); /* nobody is left in its region */
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3));
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_int_equal(control_fixture_start(&s->f, 4, "eu-west", 1), 0);
+    comes_back(s, 4);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3));
+    assert_int_equal(p->config.learners, NODE_BIT(4));
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(4), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3) | NODE_BIT(4));
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "");
+    comes_back(s, 1); /* some process with that id is heard: it is not let in again */
+    assert_string_equal(round_of(s), "");
+    assert_true(s->f.control->nodes[1].fenced);
+}
+
+/* The replacement is there first: the removed node counts until it has caught up. */
+static void a_removed_node_counts_until_its_replacement_does(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_start(&s->f, 4, "eu-west", 1), 0);
+    comes_back(s, 4);
+    assert_string_equal(round_of(s), ""); /* one copy a region is enough */
+    silence(s, 1, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    command_remove_node(&s->f.command, control_fixture_key(&s->f), 1, "operator alice");
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, ALL);
+    assert_int_equal(p->config.learners, NODE_BIT(4));
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(4), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3) | NODE_BIT(4));
+}
+
 /* ---- 7 ------------------------------------------------------------------------------------- */
+
+static void leaders_are_spread_over_the_replicas_of_a_region(void **state)
+{
+    struct scene *s = *state;
+    struct policy policy = control_fixture_sync();
+    uint32_t leads[WIRE_NODES_MAX] = {0};
+
+    policy.copies = 2;
+    for (uint32_t n = 4; n <= 6; n++) {
+        static const char *const regions[] = {"eu-west", "eu-central", "eu-north"};
+        assert_int_equal(control_fixture_start(&s->f, n, regions[n - 4], 1), 0);
+        comes_back(s, n);
+    }
+    struct control_topic *t = control_fixture_topic(&s->f, "payments", &policy, 6);
+    silence(s, 4, D + 1);
+    assert_string_equal(round_of(s), "fence"); /* 1 leads them all now */
+    comes_back(s, 4);
+    assert_string_equal(round_of(s), "unfence");
+    for (uint32_t i = 0; i < 6; i++) {
+        leads[t->partitions[i].leader]++;
+    }
+    assert_int_equal(leads[1], 6);
+    pass(s, 29000);
+    assert_string_equal(round_of(s), "");
+    pass(s, DECIDE_SURELY);
+    assert_string_equal(round_of(s), "assign");
+    memset(leads, 0, sizeof leads);
+    for (uint32_t i = 0; i < 6; i++) {
+        leads[t->partitions[i].leader]++;
+    }
+    assert_int_equal(leads[1], 3);
+    assert_int_equal(leads[4], 3);
+    pass(s, 31000);
+    assert_string_equal(round_of(s), ""); /* and stays so */
+}
 
 static void leaders_go_back_when_the_preferred_node_is_well_and_caught_up(void **state)
 {
@@ -847,6 +942,9 @@ int main(void)
         SCENE(a_region_that_joins_later_gets_replicas),
         SCENE(replicas_follow_a_changed_policy),
         SCENE(more_copies_are_made_by_learners),
+        SCENE(a_removed_node_counts_until_its_replacement_does),
+        SCENE(the_replicas_of_a_removed_node_move_to_another_of_its_region),
+        SCENE(leaders_are_spread_over_the_replicas_of_a_region),
         SCENE(leaders_go_back_when_the_preferred_node_is_well_and_caught_up),
         SCENE(leaders_go_back_at_last_without_a_report),
         SCENE(moves_for_the_better_are_bounded),

@@ -494,6 +494,59 @@ static void a_lossy_epoch_leads_alone_and_keeps_the_others_as_learners(void **st
     assert_int_equal(f->control->ledger_count, 1);
 }
 
+static void a_removed_node_comes_back_only_with_an_empty_disk(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = control_fixture_sync();
+    struct control_topic *t = control_fixture_topic(f, "payments", &policy, 1);
+    struct buf snapshot = {0};
+
+    assert_int_equal(control_fixture_fence(f, 3, true), 0);
+    assert_int_equal(control_fixture_fence(f, 2, true), 0);
+    command_remove_node(&f->command, control_fixture_key(f), 3, "alice");
+    assert_int_equal(control_fixture_apply(f), TERN_EREFUSED); /* 1 alone cannot recover it */
+    assert_non_null(strstr(f->result.why, "payments-0"));
+    assert_int_equal(control_fixture_fence(f, 2, false), 0);
+    command_remove_node(&f->command, control_fixture_key(f), 3, "alice");
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(t->partitions[0].leader, 1);
+    control_snapshot(f->control, &snapshot);
+    assert_int_equal(control_restore(f->control, buf_slice(&snapshot)), 0);
+    buf_fini(&snapshot);
+    assert_true(f->control->nodes[3].removed);
+    assert_int_equal(control_fixture_start(f, 3, "eu-north", 9), TERN_EREFUSED);
+    assert_non_null(strstr(f->result.why, "removed"));
+    assert_int_equal(control_fixture_wipe(f, 3, "eu-north"), 0);
+    assert_false(f->control->nodes[3].removed);
+    assert_int_equal(f->control->nodes[3].incarnation, 2);
+}
+
+static void an_operator_gives_up_what_two_lost_regions_held(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = control_fixture_sync();
+    struct control_topic *t = control_fixture_topic(f, "payments", &policy, 1);
+    struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_wipe(f, 2, "eu-central"), 0);
+    assert_int_equal(control_fixture_wipe(f, 1, "eu-west"), 0);
+    node_set alive = control_alive(f->control);
+    assert_true(control_lost(f->control, p));
+    assert_false(control_recovers(f->control, p, alive));
+    /* What it holds counts more than where it is. */
+    assert_int_equal(control_choose_survivor(f->control, t, p, alive), 3);
+    struct command_assignment a = {
+        .topic_id = t->id, .if_epoch = p->epoch, .leader = 3, .lossy = true};
+    assert_int_equal(control_fixture_assign(f, &a), TERN_EREFUSED); /* not without a name */
+    (void)snprintf(a.decided_by, sizeof a.decided_by, "operator alice");
+    assert_int_equal(control_fixture_assign(f, &a), 0);
+    assert_int_equal(p->config.voters, NODE_BIT(3));
+    assert_int_equal(p->config.w, 1);
+    assert_int_equal(p->config.home, -1);
+    assert_int_equal(control_fixture_activate(f, t, 0), 0);
+    assert_true(control_recovers(f->control, p, NODE_BIT(3)));
+}
+
 static void a_lossy_epoch_that_never_activated_leaves_the_old_config(void **state)
 {
     struct control_fixture *f = *state;
@@ -774,6 +827,8 @@ int main(void)
         WITH_CLUSTER(a_config_that_is_not_activated_can_be_dropped),
         WITH_CLUSTER(a_weaker_rule_than_the_policy_needs_an_operators_word),
         WITH_CLUSTER(a_lossy_epoch_leads_alone_and_keeps_the_others_as_learners),
+        WITH_CLUSTER(a_removed_node_comes_back_only_with_an_empty_disk),
+        WITH_CLUSTER(an_operator_gives_up_what_two_lost_regions_held),
         WITH_CLUSTER(a_lossy_epoch_that_never_activated_leaves_the_old_config),
         WITH_CLUSTER(policies_have_revisions_and_topics_follow_them),
         WITH_CLUSTER(a_topics_own_retention_survives_a_policy_change),
