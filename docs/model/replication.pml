@@ -152,11 +152,11 @@ byte starts[(E + 1) * N], cuts[(E + 1) * N]; /* sets of offsets: from where to p
 #endif
 
 /* What must hold. Never set: they are the names by which Spin tells what was violated. */
-hidden bit what_a_follower_shows_is_committed, what_is_truncated_was_not_committed, an_acknowledged_record_is_whole;
-hidden bit an_initial_log_has_all_that_is_committed, a_lossy_epoch_keeps_what_a_survivor_has_acknowledged;
-hidden bit one_record_is_committed_at_an_offset, a_sequence_number_is_committed_once_and_in_order;
-hidden bit what_is_answered_is_committed;
-#define CHECK(claim, name) assert((claim) || name)
+hidden byte what_a_follower_shows_is_committed, what_is_truncated_was_not_committed, an_acknowledged_record_is_whole;
+hidden byte an_initial_log_has_all_that_is_committed, a_lossy_epoch_keeps_what_a_survivor_has_acknowledged;
+hidden byte one_record_is_committed_at_an_offset, a_sequence_number_is_committed_once_and_in_order;
+hidden byte what_is_answered_is_committed;
+#define CHECK(claim, name) assert(name || (claim))
 
 /* ---- printing --------------------------------------------------------------------------------------------------- */
 /* The runner turns these lines into something readable. */
@@ -267,9 +267,12 @@ inline forget()
             od;
             if
             :: s == N && leader[t] != 0 ->
-                pushed[t] = 0; initial[t] = 0; hw[t] = 0; leader[t] = 0; activated = activated & ~BIT(t);
-#if !REMOVAL && BUG != b_plain_keeps
+                pushed[t] = 0; initial[t] = 0; hw[t] = 0;
+#if !REMOVAL                                                    /* it may be applied late, and delete */
+                leader[t] = 0; activated = activated & ~BIT(t);
+#if BUG != b_plain_keeps
                 config[t] = 0; recover_by[t] = 0;
+#endif
 #endif
                 s = 0;
                 do

@@ -355,7 +355,7 @@ active proctype protocol()
         :: phase[i] != FOLLOWING || read[i] != 0 || durable[i] < LEN(log[i]) ||
            (IS(volatile_promise) && promised[i] > synced[i]) ->
             d_step {
-                STEP("%d crashes (%d)", i, 0);
+                STEP("%d crashes, promised %d", i, promised[i]);
                 crash(i);
                 promised[i] = (IS(volatile_promise) -> synced[i] : promised[i]);
                 finish(i)
@@ -526,7 +526,7 @@ active proctype protocol()
             d_step { commit(i) }
 #if PRODUCER
         :: phase[i] == SERVING && (IS(duplicate_early) || IS(producer_stays)) ->
-            d_step { STEP("leader %d answers duplicates (%d)", i, 0); check_answers(i); i = 0 }
+            d_step { STEP("leader %d of epoch %d answers duplicates", i, promised[i]); check_answers(i); i = 0 }
 #endif
         /* Disks. */
 #if WIPES
