@@ -114,8 +114,8 @@ static void find_segment(void *ctx, const char *path, uint64_t size)
     }
 }
 
-/* The node goes on, the replica takes no part until the place is mended. */
-static void a_cut_that_damage_is_in_the_way_of_waits(void **state)
+/* The bytes below the cut are damaged: the node goes on, and the cut is made where it has to be. */
+static void a_cut_beside_damage_ends_no_node(void **state)
 {
     struct rig rig;
     char path[STORE_PATH] = "";
@@ -134,19 +134,11 @@ static void a_cut_that_damage_is_in_the_way_of_waits(void **state)
     push.from_offset = 1;
     push.truncate = true;
     rig_frame(&rig, MESH_PUSH, &push.base);
+    fake_clock_run(&rig.clock, 6000000); /* one that had to wait tries again */
+    rig_settle(&rig);
     assert_int_equal(p->replica.promised, 2);
-    assert_true(p->replica.truncating);
-    assert_int_equal(store_state(p->log)->leo, 3);
-    fake_clock_run(&rig.clock, 6000000); /* it tries again, in vain */
-    rig_settle(&rig);
-    assert_true(p->replica.truncating);
-    assert_int_equal(rig.wire.sent[WIRE_CONTROL][MESH_ANSWERS], 0);
-    assert_true(mem_disk_flip(rig.disk, path, SEGMENT_HEAD + 16, 0));
-    fake_clock_run(&rig.clock, 6000000);
-    rig_settle(&rig);
     assert_false(p->replica.truncating);
     assert_int_equal(store_state(p->log)->leo, 1);
-    assert_true(rig.wire.sent[WIRE_CONTROL][MESH_ANSWERS] > 0);
     rig_fini(&rig);
 }
 
@@ -202,7 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitions_without_a_topic_are_erased_a_few_at_a_time),
         cmocka_unit_test(what_a_restart_left_of_a_deleted_topic_is_erased_then),
-        cmocka_unit_test(a_cut_that_damage_is_in_the_way_of_waits),
+        cmocka_unit_test(a_cut_beside_damage_ends_no_node),
         cmocka_unit_test(an_assigned_leader_that_cannot_lead_says_so),
         cmocka_unit_test(a_disk_that_is_declared_forgetful_never_takes_part_again),
         cmocka_unit_test(a_key_that_comes_back_gets_a_log_of_its_own),
