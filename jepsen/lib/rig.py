@@ -75,7 +75,8 @@ class Cluster:
     def up(self):
         self.regions('up', *(['--wan', self.wan, '--seed', str(self.seed)] if self.wan else []), timeout=300)
 
-    def down(self):
+    def down(self, keep=False):
+        """keep: what was on the disks stays, as files in the nodes' directories."""
         for disk in self.disks.values():
             try:
                 disk.fault('all', 'ok')
@@ -83,8 +84,17 @@ class Cluster:
             except (OSError, rigs.RigError):
                 pass
         self.regions('down', check=False)
-        for disk in self.disks.values():
+        for region, disk in self.disks.items():
+            link = os.path.join(self.dir, region, 'data')
+            if keep:
+                try:
+                    shutil.copytree(disk.mount, link + '.kept', ignore=shutil.ignore_patterns('lost+found'), symlinks=True)
+                except (OSError, shutil.Error) as error:
+                    print(f'jepsen: what {region} had on its disk is not kept: {error}', file=sys.stderr)
             disk.down()
+            os.unlink(link)
+            if os.path.isdir(link + '.kept'):
+                os.rename(link + '.kept', link)
 
     def pid(self, region):
         for line in self.regions('status').stdout.splitlines():
