@@ -55,6 +55,19 @@ static void node_metrics(struct buf *out, struct admin *admin)
            (double)c.leaderships);
     metric(out, GAUGE, "tern_partitions_hosted", "Partitions with a replica here.",
            (double)c.partitions);
+    metric(out, GAUGE, "tern_groups", "Consumer groups that this node coordinates.",
+           (double)c.groups);
+    metric(out, GAUGE, "tern_group_members", "Their members.", (double)c.group_members);
+    metric(out, GAUGE, "tern_group_state_bytes", "Memory of their state, about.",
+           (double)c.group_bytes);
+    metric(out, GAUGE, "tern_group_log_bytes", "Their logs since the newest snapshots.",
+           (double)c.groups_log_bytes);
+    metric(out, COUNTER, "tern_group_joins_total", "Members that joined a generation.",
+           (double)c.group_joins);
+    metric(out, COUNTER, "tern_offset_commits_total", "Offsets of partitions committed.",
+           (double)c.offset_commits);
+    metric(out, COUNTER, "tern_offset_fetches_total", "Requests for committed offsets.",
+           (double)c.offset_fetches);
     metric(out, COUNTER, "tern_mesh_frames_in_total", "Frames received from other nodes.",
            (double)c.mesh_frames_in);
     metric(out, COUNTER, "tern_mesh_frames_out_total", "Frames sent to other nodes.",

@@ -69,5 +69,8 @@ void coordinator_wait(struct coordinator *co, struct group_wait *wait);
 bool coordinators_each(struct node *node, void (*each)(void *ctx, const struct group *group),
                        void *ctx);
 
+/* Adds what a partition's coordinator has. */
+void coordinator_count(const struct partition *p, struct node_counters *counters);
+
 /* group_answers.c: the answers that groups give by effects. */
 void group_answer(const struct group_effect *effect);

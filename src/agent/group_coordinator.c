@@ -3,6 +3,7 @@
 
 #include "agent/group.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "base/trace.h"
 
 #define SNAPSHOT_RETRY_MS 1000
@@ -169,6 +170,7 @@ static void carry_out(struct coordinator *co, struct group_out *out)
             coordinator_append(co, buf_slice(&effect->key),
                                effect->tombstone ? (struct slice){0} : value);
         } else {
+            co->node->counters.group_joins += effect->kind == GROUP_JOINED && effect->error == 0;
             group_answer(effect);
         }
     }
@@ -390,7 +392,7 @@ static void flush(struct timer *timer)
         return;
     }
     if (wants_quiet(co)) {
-        if (!queue_empty(&co->flight)) {
+        if (!queue_empty(&co->flight) && !MUTANT(snapshot_busy)) {
             return; /* again when all of that is committed */
         }
         quiet_work(co);
@@ -427,7 +429,7 @@ static void raise_log_start(struct coordinator *co, int64_t limit)
 {
     struct partition *p = co->partition;
 
-    if (co->snapshot_begin < 0 || limit < co->snapshot_end) {
+    if (co->snapshot_begin < 0 || (limit < co->snapshot_end && !MUTANT(snapshot_trusted))) {
         return;
     }
     struct replica_out out = {0};
@@ -451,7 +453,8 @@ static bool may_answer(const struct coordinator *co)
 
 static void progress(struct coordinator *co)
 {
-    int64_t limit = replica_ack_limit(&co->partition->replica);
+    const struct replica *r = &co->partition->replica;
+    int64_t limit = MUTANT(offsets_early) ? r->leo : replica_ack_limit(r);
 
     if (!may_answer(co)) {
         return;
@@ -584,6 +587,9 @@ static void begin_load(struct coordinator *co)
     co->state = COORDINATOR_LOADING;
     co->epoch = r->spec.epoch;
     co->load_end = r->leo; /* all of it is committed */
+    if (MUTANT(groups_unread) && co->load_end > r->log_start) {
+        co->load_end--;
+    }
     co->load_began_us = clock_now_us(co->node->o.clock);
     co->log_bytes = 0;
     co->snapshot_bytes = 0;
@@ -662,14 +668,16 @@ void coordinator_poke(struct partition *p)
     }
     co->poking = true;
     bool leads = !p->deleting && replica_serves(&p->replica);
-    if (!leads || (co->state != COORDINATOR_IDLE && co->epoch != p->replica.spec.epoch)) {
+    if (MUTANT(groups_kept) && !p->deleting && co->state == COORDINATOR_ACTIVE) {
+        co->epoch = p->replica.spec.epoch;
+    } else if (!leads || (co->state != COORDINATOR_IDLE && co->epoch != p->replica.spec.epoch)) {
         give_up(co, true);
     }
     if (leads && co->state == COORDINATOR_IDLE && replica_hw_known(&p->replica) &&
         p->replica.leader_hw >= p->replica.leo) {
         begin_load(co);
     }
-    if (co->state == COORDINATOR_ACTIVE) {
+    if (leads && co->state == COORDINATOR_ACTIVE) {
         progress(co);
     }
     co->poking = false;
@@ -753,4 +761,19 @@ bool coordinators_each(struct node *node, void (*each)(void *ctx, const struct g
         }
     }
     return loading;
+}
+
+void coordinator_count(const struct partition *p, struct node_counters *counters)
+{
+    const struct coordinator *co = p->coordinator;
+
+    if (co == NULL || co->state != COORDINATOR_ACTIVE) {
+        return;
+    }
+    for (const struct group *g = co->groups->all; g != NULL; g = g->hh.next) {
+        counters->groups++;
+        counters->group_members += g->member_count;
+    }
+    counters->group_bytes += co->groups->bytes;
+    counters->groups_log_bytes += co->log_bytes;
 }

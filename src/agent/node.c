@@ -656,5 +656,6 @@ void node_counters(const struct node *node, struct node_counters *out)
     out->leaderships = 0;
     for (p = node->partitions; p != NULL; p = p->hh.next) {
         out->leaderships += replica_serves(&p->replica);
+        coordinator_count(p, out);
     }
 }

@@ -145,5 +145,12 @@ struct node_counters {
     uint64_t partitions;     /* hosted */
     uint64_t clients;
     uint64_t hostile_frames; /* client frames that closed their connection */
+    uint64_t groups;         /* coordinated now */
+    uint64_t group_members;
+    uint64_t group_joins;      /* answered without error */
+    uint64_t group_bytes;      /* of groups' state in memory, about */
+    uint64_t offset_commits;   /* partitions' offsets that were acknowledged */
+    uint64_t offset_fetches;   /* requests */
+    uint64_t groups_log_bytes; /* of groups' partitions led, since their newest snapshots */
 };
 void node_counters(const struct node *node, struct node_counters *out);

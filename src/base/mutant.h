@@ -72,8 +72,19 @@
     X(guard_off, "libraft runs without its guard")                                                 \
     X(guard_unverified, "G1: a follower answers for entries that the leader has not verified")
 
+/* Consumer groups: src/group and its coordinator. */
+#define MUTANTS_GROUPS(X)                                                                          \
+    X(offsets_unconfirmed, "committed offsets are told without a barrier")                         \
+    X(offsets_early, "a commit is answered when it is appended")                                   \
+    X(groups_unread, "a new coordinator does not read the last batch of its log")                  \
+    X(groups_kept, "a coordinator that leads again goes on with what it knew")                     \
+    X(snapshot_busy, "a snapshot is taken while records are on their way")                         \
+    X(snapshot_trusted, "the log start is raised before the snapshot is committed")                \
+    X(plan_unstored, "a plan is told before it is committed")                                      \
+    X(plan_stale, "a plan that was stored for an earlier generation is told")
+
 /* Replica first: its tests count on it. */
-#define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X) MUTANTS_CLUSTER(X)
+#define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X) MUTANTS_CLUSTER(X) MUTANTS_GROUPS(X)
 
 #define MUTANT_ENUM(name, what) MUTANT_##name,
 enum mutant { MUTANT_none, MUTANTS(MUTANT_ENUM) MUTANT_count };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Generations: all members join, one plans, the plan is stored, all get their part. */
+#include "base/mutant.h"
 #include "group/inner.h"
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -244,7 +245,8 @@ void group_session_over(struct groups *groups, struct group_member *member, stru
 void group_stored(struct groups *groups, struct group *group, struct group_now now,
                   struct group_out *out)
 {
-    if (group->state == GROUP_COMPLETING && group->sync_generation == group->generation) {
+    if (group->state == GROUP_COMPLETING &&
+        (group->sync_generation == group->generation || MUTANT(plan_stale))) {
         enter(group, GROUP_STABLE, now);
         for (struct group_member *m = group->members; m != NULL; m = m->hh.next) {
             if (m->syncing != NULL) {
@@ -295,7 +297,7 @@ static int sync_check(const struct group *group, const struct group_sync *sync,
 }
 
 static void take_plan(struct groups *groups, struct group *group, struct group_member *leader,
-                      const struct group_sync *sync, struct group_out *out)
+                      const struct group_sync *sync, struct group_now now, struct group_out *out)
 {
     for (struct group_member *m = group->members; m != NULL; m = m->hh.next) {
         group_member_set_assignment(groups, m, (struct slice){0});
@@ -310,6 +312,9 @@ static void take_plan(struct groups *groups, struct group *group, struct group_m
     if (!group_store(group, out)) {
         group->sync_generation = -1;
         group_answer_sync(group, leader, TERN_ETOOBIG, out);
+    }
+    if (MUTANT(plan_unstored)) {
+        group_stored(groups, group, now, out);
     }
 }
 
@@ -337,7 +342,7 @@ void groups_sync(struct groups *groups, struct group_now now, const struct group
     if (group->state == GROUP_STABLE) {
         group_answer_sync(group, member, 0, out);
     } else if (text_is(&group->leader, sync->member_id)) {
-        take_plan(groups, group, member, sync, out);
+        take_plan(groups, group, member, sync, now, out);
     }
 }
 

@@ -14,7 +14,7 @@
 #define WATCHERS     3
 #define SESSION_MS   6000
 #define REBALANCE_MS 4000
-#define CALL_US      (2 * SIM_S)
+#define CALL_US      (SIM_S)
 #define JOIN_US      (8 * SIM_S)
 
 struct part {
@@ -88,7 +88,7 @@ static void ask_find(struct talker *t)
 
     kafka_find_coordinator_request_init(&m);
     m.key = slice_text(GROUP);
-    sim_conn_ask(&t->conns[any], &t->call, 10, 1, &m, CALL_US);
+    sim_conn_ask(&t->conns[any], &t->call, 10, 1, &m, CALL_US / 2);
 }
 
 static void ask_join(struct talker *t)
@@ -151,7 +151,7 @@ static void ask_fetch(struct talker *t)
     m.group_id = slice_text(GROUP);
     m.topics = &topic;
     m.topics_count = 1;
-    ask(t, 9, 7, &m, JOIN_US);
+    ask(t, 9, 7, &m, CALL_US);
 }
 
 static void ask_beat(struct talker *t)
@@ -196,7 +196,7 @@ static void ask_commit(struct talker *t)
     m.group_instance_id = instance_of(t);
     m.topics = &topic;
     m.topics_count = topic.partitions_count > 0;
-    ask(t, 8, 7, &m, JOIN_US);
+    ask(t, 8, 7, &m, CALL_US);
 }
 
 static void ask_leave(struct talker *t)

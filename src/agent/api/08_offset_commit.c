@@ -9,7 +9,7 @@ struct commit {
     struct group_wait wait;
     struct request *rq;
     struct kafka_offset_commit_response response;
-    bool any; /* something is on its way */
+    uint32_t count; /* offsets on their way */
 };
 
 static const struct control_topic *topic_of(const struct request *rq,
@@ -74,6 +74,9 @@ static void committed(struct group_wait *wait, int status)
 {
     struct commit *c = CONTAINER_OF(wait, struct commit, wait);
 
+    if (status == 0) {
+        c->rq->node->counters.offset_commits += c->count;
+    }
     set_errors(c, status, false);
     request_reply(c->rq, &c->response);
 }
@@ -129,7 +132,7 @@ static void append_all(struct commit *c, struct coordinator *co)
             int status =
                 topic != NULL ? append(co, c->rq, topic, &m->topics[t].partitions[i]) : missing;
             c->response.topics[t].partitions[i].error = error_kafka(status);
-            c->any = c->any || status == 0;
+            c->count += status == 0;
         }
     }
 }
@@ -158,7 +161,7 @@ void api_offset_commit(struct request *rq)
     } else {
         set_errors(c, status, true);
     }
-    if (!c->any) {
+    if (c->count == 0) {
         request_reply(rq, &c->response);
         return;
     }

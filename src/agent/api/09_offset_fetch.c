@@ -7,6 +7,7 @@
 
 #include "agent/group.h"
 #include "base/error.h"
+#include "base/mutant.h"
 
 struct fetch_group {
     struct group_wait wait;
@@ -283,6 +284,10 @@ static void begin(struct fetch_group *g)
         fail(g, status);
         return;
     }
+    if (MUTANT(offsets_unconfirmed)) {
+        answer(g, 0);
+        return;
+    }
     g->wait.done = confirmed;
     g->fetch->waiting++;
     coordinator_wait(co, &g->wait);
@@ -295,6 +300,7 @@ void api_offset_fetch(struct request *rq)
     const struct kafka_offset_fetch_request_group *in = m->groups;
 
     memset(f, 0, sizeof *f);
+    rq->node->counters.offset_fetches++;
     f->rq = rq;
     f->count = rq->version >= 8 ? m->groups_count : 1;
     f->starting = true;
