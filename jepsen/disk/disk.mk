@@ -38,3 +38,9 @@ POINTS ?= 200
 eio: all demo-programs disk-rigs
 	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
 	$(Q)TERN_BIN=$(abspath $(B)) jepsen/disk/eio $(POINTS)
+
+# Live tests on these disks: power, EIO, disks that hang. As root.
+.PHONY: disk-live
+disk-live: all demo-programs disk-rigs
+	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
+	$(Q)TERN_BIN=$(abspath $(B)) jepsen/disk/live $(ONLY)

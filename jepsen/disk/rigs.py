@@ -192,6 +192,11 @@ class Badblock(Rig):
             self.down()
             raise
 
+    def remount(self):
+        """As after a reboot: what the kernel remembers of the failures is gone, the journal is replayed."""
+        run('umount', self.mount)
+        run('mount', '-t', 'ext4', self.device, self.mount)
+
 
 def main():
     kinds = {'forgetful': Forgetful, 'badblock': Badblock}
