@@ -241,6 +241,12 @@ static void check_nodes(const struct health_view *view, struct health_cluster *o
             health_add(out, "NODE_FULL", HEALTH_DEGRADED, subject,
                        "its disk is below the reserve: free space there or raise it");
         }
+        if (view->damaged[id] > 0) {
+            health_add(out, "NODE_DAMAGED", HEALTH_DEGRADED, subject,
+                       "%u places of its disk have lost their records and are being filled from "
+                       "other nodes: if it goes on, replace the disk",
+                       view->damaged[id]);
+        }
     }
     out->regions = control->region_count;
     for (uint32_t n = 0; n < control->region_count; n++) {

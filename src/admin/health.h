@@ -16,8 +16,9 @@ const char *health_name(enum health health); /* "ok", "degraded", ... */
 
 struct health_view {
     const struct control *control;
-    node_set heard;    /* nodes that the asked node hears, itself included */
-    bool leader_known; /* a controller, that is */
+    node_set heard;                   /* nodes that the asked node hears, itself included */
+    bool leader_known;                /* a controller, that is */
+    uint32_t damaged[WIRE_NODES_MAX]; /* ranges of records, per node */
 };
 
 struct health_finding {

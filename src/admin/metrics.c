@@ -94,6 +94,16 @@ static void store_metrics(struct buf *out, struct store *store)
     metric(out, COUNTER, "tern_checkpoints_total", "Checkpoints.", (double)c.checkpoints);
     metric(out, COUNTER, "tern_quarantined_bytes_total", "Bytes put into quarantine.",
            (double)c.quarantined_bytes);
+    metric(out, COUNTER, "tern_damage_found_total", "Damaged ranges of records found.",
+           (double)c.damage_found);
+    metric(out, COUNTER, "tern_damage_repaired_total",
+           "Damaged batches written anew from other nodes.", (double)c.damage_repaired);
+    metric(out, GAUGE, "tern_damage_open", "Damaged ranges that wait for other nodes.",
+           (double)c.damage_open);
+    metric(out, COUNTER, "tern_scrubbed_bytes_total",
+           "Stored bytes read through in search of damage.", (double)c.scrubbed_bytes);
+    metric(out, COUNTER, "tern_scrub_passes_total", "Times that everything was read through.",
+           (double)c.scrub_passes);
     metric(out, GAUGE, "tern_disk_writable", "1 while the disk is above its reserve.",
            store_writable(store) ? 1 : 0);
 }

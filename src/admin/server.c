@@ -83,12 +83,16 @@ struct health_view admin_view(const struct admin *admin)
     struct quorum_status status = {0};
 
     view.heard = NODE_BIT(node_settings(node)->node_id);
+    if (node_store(admin->options.node) != NULL) {
+        view.damaged[node_settings(node)->node_id] = store_damaged(node_store(admin->options.node));
+    }
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         struct node_peer_view peer = {0};
 
         if (id != node_settings(node)->node_id && view.control->nodes[id].id != 0) {
             node_peer(node, id, &peer);
             view.heard |= peer.reachable ? NODE_BIT(id) : 0;
+            view.damaged[id] = peer.damaged;
         }
     }
     if (quorum != NULL) {

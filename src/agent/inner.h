@@ -24,6 +24,8 @@
 #define MESH_SUBMIT       42
 #define MESH_SUBMIT_REPLY 43
 #define MESH_REPORTS      44
+#define MESH_REPAIR       45
+#define MESH_REPAIRED     46
 
 #define NODE_NOTE_FOLLOWED 1 /* key of a note in the store: control index, le64 */
 
@@ -116,7 +118,8 @@ struct partition {
     int64_t breach_end;
     uint64_t breach_bytes;
     uint64_t breach_ms;
-    node_set caught_up; /* told to the controller as long as the epoch lasts */
+    node_set caught_up;    /* told to the controller as long as the epoch lasts */
+    struct repair *repair; /* repair.c; NULL: nothing is damaged */
 };
 
 struct partition *partition_find(struct node *node, struct uuid topic_id, int32_t partition);
@@ -142,6 +145,8 @@ void partition_run(struct partition *p, const struct replica_out *out,
                    const struct batch_info *batches, const struct chunk *chunks);
 void partition_mark_dirty(struct partition *p);
 void partition_poke(struct partition *p);
+/* Damaged records were filled: what could not be read is read again. */
+void partition_mended(struct partition *p);
 /* voters: also of those that count already it is told who has caught up. */
 void partition_repeat_reports(struct partition *p, bool voters);
 /* Leads, but may have to move: the policy wants another region first, or there is another replica in
@@ -185,6 +190,7 @@ struct peer {
     uint64_t start_number;
     bool ready;
     bool full;
+    uint32_t damaged; /* ranges of records that it has to get from others */
     bool controller;
     uint64_t lease_seq;     /* newest it asked of us */
     uint64_t lease_granted; /* newest we granted */
@@ -269,7 +275,8 @@ struct node {
     struct link group_loads; /* struct group_load, their reads under way */
     bool making_groups_topic;
 
-    struct lease *lease;   /* lease.c */
+    struct lease *lease; /* lease.c */
+    struct repairs *repairs;
     struct ledger *ledger; /* ledger.c */
     /* start.c */
     struct start *start;
@@ -354,10 +361,30 @@ void ship_catch_up_down(struct node *node, uint32_t to);
 void ship_tick(struct node *node);
 void ship_partition_tick(struct partition *p);
 
+/* ---- repair.c: damaged records are filled by other replicas ------------------------------------ */
+
+struct repairs *repairs_new(struct node *node);
+/* The node closes: what is under way will not be told of. */
+void repairs_free(struct repairs *repairs);
+/* The store has found damage, or the replica is loaded: looks what is damaged now. */
+void repair_look(struct partition *p);
+void repair_forget(struct partition *p);
+void repair_tick(struct node *node);
+void repair_asked(struct node *node, uint32_t from, struct slice head, struct arena *arena);
+void repair_given(struct node *node, uint32_t from, struct slice head, struct chunk tail,
+                  struct arena *arena);
+
 /* ---- mesh.c: what comes from them ------------------------------------------------------------ */
 
 extern const struct wire_handler node_wire_handler;
 ProtobufCAllocator mesh_allocator(struct arena *arena);
+/* Whole batches, in order; false: they are not, or a checksum is wrong. */
+struct batch_run {
+    struct batch_info *infos;
+    struct chunk *chunks; /* borrowed from the tail: no references of their own */
+    size_t count;
+};
+bool mesh_split(struct chunk tail, struct arena *arena, struct batch_run *out);
 
 /* ---- controller.c ---------------------------------------------------------------------------- */
 

@@ -142,6 +142,7 @@ static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
     h.term = status->term;
     h.ready = node_is_current(node) && !node->stopping;
     h.full = !store_writable(node->store);
+    h.damaged = store_damaged(node->store);
     h.controller = status->controller;
     h.lease_seq = lease_ask(node, now_us);
     h.lease_granted = status->controller ? peer->lease_granted : 0;
@@ -229,6 +230,7 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
     peer->term = h->term;
     peer->ready = h->ready;
     peer->full = h->full;
+    peer->damaged = h->damaged;
     peer->controller = h->controller;
     peer->lease_seq = h->lease_seq;
     lease_granted(node, h->lease_granted);

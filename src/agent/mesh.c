@@ -109,13 +109,7 @@ static void on_answers(struct node *node, uint32_t from, struct slice head, stru
 
 /* Splits a tail into batches; their checksums are verified, because what is wrong here would be
  * acknowledged. False: the sender is broken. */
-struct run {
-    struct batch_info *infos;
-    struct chunk *chunks; /* borrowed from the tail: no references of their own */
-    size_t count;
-};
-
-static bool split(struct chunk tail, struct arena *arena, struct run *out)
+bool mesh_split(struct chunk tail, struct arena *arena, struct batch_run *out)
 {
     struct slice rest = chunk_slice(tail);
     struct batch_info info;
@@ -148,9 +142,9 @@ static void on_push(struct node *node, uint32_t from, enum wire_channel channel,
 {
     ProtobufCAllocator allocator = mesh_allocator(arena);
     Tern__Mesh__Push *m = tern__mesh__push__unpack(&allocator, head.len, head.base);
-    struct run run = {0};
+    struct batch_run run = {0};
 
-    if (m == NULL || !split(tail, arena, &run)) {
+    if (m == NULL || !mesh_split(tail, arena, &run)) {
         malformed(node, from, MESH_PUSH);
         return;
     }
@@ -190,9 +184,9 @@ static void on_copied(struct node *node, uint32_t from, struct slice head, struc
 {
     ProtobufCAllocator allocator = mesh_allocator(arena);
     Tern__Mesh__Copy *m = tern__mesh__copy__unpack(&allocator, head.len, head.base);
-    struct run run = {0};
+    struct batch_run run = {0};
 
-    if (m == NULL || !split(tail, arena, &run)) {
+    if (m == NULL || !mesh_split(tail, arena, &run)) {
         malformed(node, from, MESH_COPIED);
         return;
     }
@@ -329,6 +323,12 @@ static void data_frame(struct node *node, uint32_t from, enum wire_channel chann
         break;
     case MESH_COPIED:
         on_copied(node, from, head, tail, arena);
+        break;
+    case MESH_REPAIR:
+        repair_asked(node, from, head, arena);
+        break;
+    case MESH_REPAIRED:
+        repair_given(node, from, head, tail, arena);
         break;
     case MESH_REPORTS:
         on_reports(node, from, head, arena);

@@ -337,6 +337,7 @@ static void tick(struct timer *timer)
         age_producers(node, now_us);
     }
     ship_tick(node);
+    repair_tick(node);
     report_flush(node);
     controller_tick(node);
     lease_tick(node);
@@ -349,6 +350,17 @@ static void tick(struct timer *timer)
 static void store_fatal(void *ctx, int error, const char *what)
 {
     node_die(ctx, error, what);
+}
+
+static void store_damage(void *ctx, struct store_log *log)
+{
+    struct node *node = ctx;
+    const struct store_log_state *state = store_state(log);
+    struct partition *p = partition_find(node, state->topic_id, state->partition);
+
+    if (p != NULL && p->log == log && !node->dead) {
+        repair_look(p);
+    }
 }
 
 static void defaults(struct node_options *o)
@@ -384,11 +396,14 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     defaults(&node->o);
     node->o.store.fatal = store_fatal;
     node->o.store.fatal_ctx = node;
+    node->o.store.damage = store_damage;
+    node->o.store.damage_ctx = node;
     node->started_us = clock_now_us(node->o.clock);
     node->aged_us = node->started_us;
     node->client = uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock));
     node->control = control_new();
     node->lease = lease_new(node);
+    node->repairs = repairs_new(node);
     node->tick.fire = tick;
     node->flush.fire = flush;
     queue_init(&node->dirty);
@@ -406,6 +421,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     if (status != 0) {
         control_free(node->control);
         lease_free(node->lease);
+        repairs_free(node->repairs);
         free(node);
         return status;
     }
@@ -445,6 +461,7 @@ void node_close(struct node *node)
     partitions_free_doomed(node);
     ship_reads_drop(node);
     store_close(node->store);
+    repairs_free(node->repairs);
     control_free(node->control);
     lease_free(node->lease);
     ledger_free(node->ledger);
@@ -599,6 +616,7 @@ void node_peer(const struct node *node, uint32_t node_id, struct node_peer_view 
     out->commit_index = peer->commit_index;
     out->term = peer->term;
     out->full = peer->full;
+    out->damaged = peer->damaged;
     out->ready = peer->ready;
 }
 

@@ -100,7 +100,8 @@ struct node_peer_view {
     uint64_t term;
     uint64_t commit_index;
     bool full;
-    bool ready; /* its start is registered */
+    uint32_t damaged; /* ranges of records that it has to get from others */
+    bool ready;       /* its start is registered */
 };
 void node_peer(const struct node *node, uint32_t node_id, struct node_peer_view *out);
 

@@ -120,6 +120,9 @@ static void written(struct store_req *req, int status)
     }
     if (!p->deleting) {
         struct replica_out out = {0};
+        if (is_cut) {
+            replica_note_damage(&p->replica, store_state(p->log)->damaged_from);
+        }
         replica_written(&p->replica, node_now_ms(node), token->kind, token->value, &out);
         partition_run(p, &out, NULL, NULL);
         replica_out_fini(&out);
@@ -170,6 +173,8 @@ static void load_replica(struct partition *p, bool fresh)
         .synced = state->synced,
         .leo = state->leo,
         .log_start = state->log_start,
+        .damaged = state->damaged_from != INT64_MAX,
+        .damaged_from = state->damaged_from,
         .history = history,
         .history_count = state->history_count,
     };
@@ -212,6 +217,7 @@ struct partition *partition_host(struct node *node, struct uuid topic_id, int32_
     if (p->replica.leo > p->replica.log_start) {
         rebuild_producers(p);
     }
+    repair_look(p);
     return p;
 }
 
@@ -250,6 +256,7 @@ static void forget(struct partition *p)
         link_remove(&p->ticking);
     }
     ship_reads_abandon(p);
+    repair_forget(p);
     if (p->stuck_cut != NULL) {
         token_free(p->stuck_cut);
         p->stuck_cut = NULL;
@@ -501,6 +508,14 @@ void partition_poke(struct partition *p)
     coordinator_poke(p);
 }
 
+void partition_mended(struct partition *p)
+{
+    if (p->replica.producers_at != p->replica.leo) {
+        rebuild_producers(p);
+    }
+    partition_poke(p);
+}
+
 static void append(struct partition *p, const struct replica_effect *effect,
                    const struct batch_info *batches, const struct chunk *chunks)
 {
@@ -726,7 +741,7 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
     case EFFECT_ANSWER:
         if (effect->node != 0) {
             p->answer_to = effect->node;
-            p->answer_complaint = effect->flag;
+            p->answer_complaint = p->answer_complaint || effect->flag;
         }
         break;
     case EFFECT_BEGIN:

@@ -48,7 +48,9 @@
     X(no_complaint, "a push that does not fit is dropped in silence")                              \
     X(behind_log_start, "a follower behind the log start is left there")                           \
     X(ack_lost, "a leader waits for ever for an ack that was lost")                                \
-    X(caught_up_once, "a learner that is level too soon is never told of")
+    X(caught_up_once, "a learner that is level too soon is never told of")                         \
+    X(damage_acks, "a follower acknowledges records that are damaged on it")                       \
+    X(damage_served, "a leader does not wait until its damaged records are filled")
 
 /* The rules of src/store. */
 #define MUTANTS_STORE(X)                                                                           \

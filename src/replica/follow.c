@@ -23,7 +23,9 @@ void follow_durable(struct replica *r, struct replica_out *out)
         struct replica_effect *effect = effect_add(out, EFFECT_ACK);
         effect->node = r->leader;
         effect->epoch = epoch;
-        effect->offset = MUTANT(ack_early) ? r->leo : r->leo_durable;
+        effect->offset = MUTANT(ack_early)     ? r->leo
+                         : MUTANT(damage_acks) ? r->leo_durable
+                                               : replica_sound_end(r);
     }
     show(r, out);
 }
@@ -45,6 +47,9 @@ static void note_hw(struct replica *r, int64_t hw, int64_t log_start, struct rep
 static void maybe_synced(struct replica *r, const struct replica_push *push,
                          struct replica_out *out)
 {
+    if (r->damaged_from < r->leo && !MUTANT(damage_acks)) {
+        return; /* M damage-acks: it does not hold it whole */
+    }
     if (r->synced < push->epoch && (r->leo >= push->initial_end || MUTANT(synced_early))) {
         replica_set_synced(r, push->epoch, out);
     }
@@ -119,6 +124,9 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
         bool beyond = r->synced < push->epoch && batch->last_offset >= push->initial_end;
         bool ordered = batch->leader_epoch >= history_epoch_before(&r->history, r->leo) &&
                        batch->leader_epoch <= push->epoch;
+        if (beyond && !overlap && r->leo >= push->initial_end && r->damaged_from < r->leo) {
+            return; /* no complaint: when it is whole again it asks for the stream */
+        }
         if (overlap || batch->base_offset > r->leo || !ordered || beyond) {
             replica_owe_answer(r, from, true, out);
             return;

@@ -19,6 +19,7 @@ struct replica_effect *effect_add(struct replica_out *out, enum replica_effect_k
 void replica_set_role(struct replica *r, uint64_t now_ms, enum replica_role role,
                       struct replica_out *out);
 /* Stores a promise of a higher epoch and drops whatever role there was. */
+int64_t replica_sound_end(const struct replica *r);
 void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct replica_out *out);
 void replica_owe_answer(struct replica *r, uint32_t to, bool complaint, struct replica_out *out);
 /* Notes batch as appended at our end and gives the APPEND effect. */
@@ -51,6 +52,7 @@ void lead_begin(struct replica *r, uint64_t now_ms, struct replica_out *out);
 void lead_prepare(struct replica *r, uint64_t now_ms, struct replica_out *out);
 void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *answer,
                  struct replica_out *out);
+void lead_push_on(struct replica *r, struct replica_out *out);
 void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out);
 void lead_drop(struct replica *r);
 

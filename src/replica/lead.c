@@ -175,7 +175,7 @@ static int64_t held_by_rule(const struct replica *r)
     bool counts = r->synced_durable == r->spec.epoch || r->role == REPLICA_PREPARED ||
                   MUTANT(leader_unsynced);
     if (self != NULL && self->incarnation == r->incarnation && counts) {
-        held[r->self] = MUTANT(leader_early) ? r->leo : r->leo_durable;
+        held[r->self] = MUTANT(leader_early) ? r->leo : replica_sound_end(r);
     }
     return rule_held(&r->spec.config, &r->spec, held);
 }
@@ -418,6 +418,16 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
         }
     }
     return 0;
+}
+
+/* Streams may have stopped at what could not be read. */
+void lead_push_on(struct replica *r, struct replica_out *out)
+{
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].state == PEER_STREAMING && r->peers[i].next < r->leo) {
+            effect_add(out, EFFECT_PUSH)->node = r->peers[i].node;
+        }
+    }
 }
 
 bool replica_push_head(const struct replica *r, uint32_t node, struct replica_push *out)

@@ -252,6 +252,9 @@ void recover_built(struct replica *r, uint64_t now_ms, struct replica_out *out)
     if (r->leo_durable < r->leo) {
         return;
     }
+    if (r->damaged_from < r->leo && !MUTANT(damage_served)) {
+        return; /* M damage-served: what the chosen log has lost is filled first */
+    }
     if (r->spec.lossy && !r->spec.activated && !MUTANT(lossy_early)) {
         /* Leaves no trace until it is activated (M lossy-early). */
         if (r->synced < r->target_synced) {

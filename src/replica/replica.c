@@ -40,6 +40,7 @@ void replica_init(struct replica *r, const struct replica_load *load)
         .leo = load->leo,
         .leo_durable = load->leo,
         .log_start = load->log_start,
+        .damaged_from = load->damaged ? load->damaged_from : INT64_MAX,
         .hw = -1,
         .leader_hw = -1,
         .producers = producers_new(),
@@ -259,6 +260,14 @@ static void try_to_lead(struct replica *r, uint64_t now_ms, struct replica_out *
     recover_begin(r, now_ms, out);
 }
 
+/* A lossy epoch's leader was prepared, and may serve now. */
+static void lead_activated(struct replica *r, uint64_t now_ms, struct replica_out *out)
+{
+    if (r->damaged_from >= r->leo || MUTANT(damage_served)) {
+        lead_begin(r, now_ms, out); /* else when it is filled */
+    }
+}
+
 void replica_assign(struct replica *r, uint64_t now_ms, const struct replica_spec *spec,
                     struct replica_out *out)
 {
@@ -273,7 +282,7 @@ void replica_assign(struct replica *r, uint64_t now_ms, const struct replica_spe
     }
     if (activated_now && r->role >= REPLICA_PREPARED) {
         if (r->role == REPLICA_PREPARED) {
-            lead_begin(r, now_ms, out);
+            lead_activated(r, now_ms, out);
         } else {
             lead_commit(r, now_ms, out);
         }
@@ -397,6 +406,37 @@ void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kin
         follow_durable(r, out);
     } else {
         lead_commit(r, now_ms, out);
+    }
+}
+
+/* M damage-acks: below this everything is on disk, whole. */
+int64_t replica_sound_end(const struct replica *r)
+{
+    return r->damaged_from < r->leo_durable ? r->damaged_from : r->leo_durable;
+}
+
+void replica_note_damage(struct replica *r, int64_t damaged_from)
+{
+    r->damaged_from = damaged_from;
+}
+
+void replica_set_damage(struct replica *r, uint64_t now_ms, int64_t damaged_from,
+                        struct replica_out *out)
+{
+    replica_note_damage(r, damaged_from);
+    if (r->role == REPLICA_BUILDING) {
+        recover_built(r, now_ms, out);
+    } else if (r->role == REPLICA_PREPARED && r->spec.activated) {
+        lead_activated(r, now_ms, out);
+    } else if (r->role >= REPLICA_PREPARED) {
+        lead_commit(r, now_ms, out);
+        lead_push_on(r, out);
+    } else if (r->role == REPLICA_FOLLOWING) {
+        follow_durable(r, out);
+        if (damaged_from >= r->leo && r->leader != 0 && r->synced < r->promised) {
+            replica_owe_answer(r, r->leader, true, out); /* the stream begins anew, and then it is
+                                                            told where the initial log ends */
+        }
     }
 }
 

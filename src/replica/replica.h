@@ -164,8 +164,9 @@ struct replica {
     int64_t leo_durable;
     int64_t log_start;
     struct history history;
-    bool truncating;  /* no appends, no answers until it is done */
-    bool answer_owed; /* to answer_to, once promise and truncation are durable */
+    int64_t damaged_from; /* first record whose bytes are lost; INT64_MAX: none */
+    bool truncating;      /* no appends, no answers until it is done */
+    bool answer_owed;     /* to answer_to, once promise and truncation are durable */
     bool answer_complaint;
     uint32_t answer_to;
 
@@ -210,6 +211,8 @@ struct replica_load {
     int32_t synced;
     int64_t leo;
     int64_t log_start;
+    bool damaged; /* records from damaged_from on are lost, and known to be */
+    int64_t damaged_from;
     const struct history_entry *history;
     size_t history_count;
 };
@@ -244,6 +247,12 @@ void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_
  * end offset of the batch, TRUNCATE and RESTART with the offset. */
 void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kind kind,
                      int64_t value, struct replica_out *out);
+/* Records of the own log are found to be damaged, or are filled again: the first that is lost now,
+ * or INT64_MAX. replica_note_damage only remembers it, for places where nothing can be carried
+ * out. */
+void replica_note_damage(struct replica *r, int64_t damaged_from);
+void replica_set_damage(struct replica *r, uint64_t now_ms, int64_t damaged_from,
+                        struct replica_out *out);
 /* Both channels to a node are up, or one went down. */
 void replica_peer_up(struct replica *r, uint64_t now_ms, uint32_t node, struct replica_out *out);
 void replica_peer_down(struct replica *r, uint32_t node);

@@ -394,6 +394,11 @@ bool store_writable(const struct store *store)
     return !store->below_reserve && !store->apply_full && !store->failed;
 }
 
+uint32_t store_damaged(const struct store *store)
+{
+    return (uint32_t)store->counters.damage_open;
+}
+
 uint64_t store_backlog_bytes(const struct store *store)
 {
     uint64_t late =

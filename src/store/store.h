@@ -96,6 +96,9 @@ const struct store_log_state *store_state(const struct store_log *log);
 /* False while the disk is below its reserve; appends are then refused by the caller. */
 bool store_writable(const struct store *store);
 
+/* Damaged ranges in all logs. */
+uint32_t store_damaged(const struct store *store);
+
 /* The largest batch that store_append takes: a quarter of journal_file_bytes. Nodes of one cluster
  * need the same, and must refuse larger batches before they get here. */
 uint64_t store_batch_max(const struct store *store);

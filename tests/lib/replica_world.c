@@ -93,6 +93,22 @@ static void log_put(struct world *w, struct world_log *log, uint16_t batch)
     log->end = info->last_offset + 1;
 }
 
+int64_t rworld_lost_from(const struct world_node *n)
+{
+    int64_t end = n->disk.log.end;
+
+    /* What a cut under way removes is not asked for any more. */
+    if (n->up && n->log.end < end) {
+        end = n->log.end;
+    }
+    for (int64_t offset = n->disk.log.start; offset < end; offset++) {
+        if (n->lost[offset]) {
+            return offset;
+        }
+    }
+    return INT64_MAX;
+}
+
 /* What was below is not known to have been held. */
 static void log_restart(struct world_log *log, int64_t offset)
 {
@@ -241,6 +257,9 @@ static void perform_write(struct world *w, struct world_node *n,
         batch = batches[effect->index];
         log_put(w, &n->log, batch);
         CHECK(n->log.end == value);
+        for (int64_t at = w->batches[batch].info.base_offset; at < value; at++) {
+            n->lost[at] = false; /* what was there has been cut */
+        }
         break;
     default:
         break;
@@ -334,7 +353,7 @@ static void perform_one(struct world *w, struct world_node *n, const struct repl
         break;
     case EFFECT_ANSWER:
         n->answer_to = effect->node;
-        n->answer_complaint = effect->flag;
+        n->answer_complaint = n->answer_complaint || effect->flag;
         break;
     case EFFECT_BEGIN:
         send_begin(w, n, effect);
@@ -427,6 +446,8 @@ static void load(struct world *w, struct world_node *n)
         .synced = n->disk.synced,
         .leo = n->disk.log.end,
         .log_start = n->disk.log.start,
+        .damaged = rworld_lost_from(n) != INT64_MAX,
+        .damaged_from = rworld_lost_from(n),
         .history = n->disk.history.entries,
         .history_count = n->disk.history.count,
     };
@@ -481,6 +502,7 @@ static void stop(struct world *w, struct world_node *n)
     n->down_due = 0;
     n->fence_to = n->push_to = n->mark_to = 0;
     n->answer_to = n->ack_to = 0;
+    n->answer_complaint = false;
     n->write_first = n->write_count = 0;
     for (uint32_t peer = 1; peer <= w->node_count; peer++) {
         if (w->channels_up[n->id][peer] != 0) {
@@ -511,6 +533,16 @@ void rworld_fini(struct world *w)
     free(w->control.log);
 }
 
+static void tell_damage(struct world *w, struct world_node *n)
+{
+    struct replica_out out = {0};
+
+    if (n->up) {
+        replica_set_damage(&n->replica, w->now_ms, rworld_lost_from(n), &out);
+        rworld_perform(w, n, &out, NULL, 0);
+    }
+}
+
 bool rworld_write_done(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
@@ -523,8 +555,14 @@ bool rworld_write_done(struct world *w, uint32_t node)
     rworld_story(w, "node %u: durable: %s %lld", node, write_name(write.kind),
                  (long long)write.value);
     struct replica_out out = {0};
+    if (write.kind == EFFECT_TRUNCATE || write.kind == EFFECT_RESTART) {
+        replica_note_damage(&n->replica, rworld_lost_from(n));
+    }
     replica_written(&n->replica, w->now_ms, write.kind, write.value, &out);
     rworld_perform(w, n, &out, NULL, 0);
+    if (write.kind == EFFECT_LOG_START) {
+        tell_damage(w, n); /* what is deleted needs no repair */
+    }
     return true;
 }
 
@@ -559,6 +597,7 @@ void rworld_wipe(struct world *w, uint32_t node)
     forget_snapshots(n, -1);
     history_fini(&n->disk.history);
     memset(&n->disk, 0, sizeof n->disk);
+    memset(n->lost, 0, sizeof n->lost);
     n->must_forget = true;
 }
 
@@ -585,12 +624,58 @@ void rworld_put_back(struct world *w, uint32_t node)
 
     CHECK(!n->up && n->has_image);
     disk_copy(&n->disk, &n->image);
+    memset(n->lost, 0, sizeof n->lost);
     rworld_story(w, "node %u gets an older disk: promised %d, synced %d, log %lld..%lld", node,
                  n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
                  (long long)n->disk.log.end);
     w->counters.wipes++;
     forget_snapshots(n, -1);
     n->must_forget = true;
+}
+
+static void mark_lost(struct world *w, struct world_node *n, int64_t offset, bool lost)
+{
+    const struct batch_info *info = &w->batches[n->disk.log.at[offset]].info;
+
+    for (int64_t at = info->base_offset; at <= info->last_offset; at++) {
+        n->lost[at] = lost;
+    }
+}
+
+void rworld_damage(struct world *w, uint32_t node, int64_t offset)
+{
+    struct world_node *n = &w->nodes[node];
+
+    CHECK(offset >= n->disk.log.start && offset < n->disk.log.end);
+    rworld_story(w, "node %u: the record at %lld is damaged", node, (long long)offset);
+    w->counters.damages++;
+    mark_lost(w, n, offset, true);
+    tell_damage(w, n);
+}
+
+bool rworld_repair(struct world *w, uint32_t node, bool anyhow)
+{
+    struct world_node *n = &w->nodes[node];
+    int64_t lost = rworld_lost_from(n);
+    bool found = anyhow;
+
+    if (lost == INT64_MAX || !n->up) {
+        return false;
+    }
+    uint16_t batch = n->disk.log.at[lost];
+    for (uint32_t peer = 1; peer <= w->node_count && !found; peer++) {
+        const struct world_node *other = &w->nodes[peer];
+        found = rworld_linked(w, node, peer) && other->up && lost >= other->disk.log.start &&
+                lost < other->disk.log.end && !other->lost[lost] &&
+                other->disk.log.at[lost] == batch;
+    }
+    if (found) {
+        rworld_story(w, "node %u: the record at %lld is repaired", node, (long long)lost);
+        w->counters.repairs++;
+        mark_lost(w, n, lost, false);
+        tell_damage(w, n);
+    }
+    return found;
 }
 
 void rworld_start(struct world *w, uint32_t node)
@@ -657,7 +742,7 @@ void rworld_feed_producers(struct world *w, uint32_t node)
         return;
     }
     int64_t offset = r->producers_at > n->log.start ? r->producers_at : n->log.start;
-    if (offset < n->log.end) {
+    if (offset < n->log.end && !n->lost[offset]) {
         replica_producers_feed(r, &w->batches[n->log.at[offset]].info);
     }
 }

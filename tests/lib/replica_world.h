@@ -53,6 +53,7 @@ struct world_node {
     struct replica replica;  /* while up */
     struct world_log log;    /* what was called for */
     struct world_disk disk;  /* what survives */
+    bool lost[WORLD_LOG];    /* records of the disk that it can't read any more */
     struct world_disk image; /* a copy of it that somebody made */
     bool has_image;
     struct world_write *writes;
@@ -219,6 +220,8 @@ struct world_counters {
     uint64_t activations;
     uint64_t crashes;
     uint64_t wipes;
+    uint64_t damages;
+    uint64_t repairs;
     uint64_t copies;
     uint64_t rebuilds;
 };
@@ -278,6 +281,13 @@ void rworld_wipe(struct world *w, uint32_t node);
 /* Somebody copies its disk, and puts the copy back after a crash. */
 void rworld_keep_image(struct world *w, uint32_t node);
 void rworld_put_back(struct world *w, uint32_t node);
+/* The durable batch that holds `offset` can't be read any more; the node is told, if it is up. */
+void rworld_damage(struct world *w, uint32_t node, int64_t offset);
+/* Fills the first lost batch from a node that holds the same; `anyhow`: the disk can read it again.
+ * False if nothing changed. */
+bool rworld_repair(struct world *w, uint32_t node, bool anyhow);
+/* The first record that is lost; INT64_MAX: none. */
+int64_t rworld_lost_from(const struct world_node *n);
 void rworld_tick(struct world *w, uint32_t node);
 /* What its effects left for the end of the turn goes out. */
 void rworld_turn(struct world *w, uint32_t node);

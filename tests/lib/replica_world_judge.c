@@ -115,6 +115,9 @@ void rworld_judge_role(struct world *w, struct world_node *n)
             rworld_break(w, "the lossy epoch %d serves before it is activated", epoch);
         }
         judge_initial(w, n, epoch);
+        if (rworld_lost_from(n) < n->log.end) {
+            rworld_break(w, "node %u serves epoch %d with a damaged log", n->id, epoch);
+        }
     } else if (e->leader != n->id || e->leader_start != n->replica.start_number) {
         rworld_break(w, "epoch %d is served a second time, by node %u", epoch, n->id);
     }
@@ -151,6 +154,10 @@ void rworld_judge_ack(struct world *w, const struct world_node *n, int32_t epoch
     if (n->disk.log.end < offset || rworld_common(&n->disk.log, &e->log) < offset) {
         rworld_break(w, "node %u acknowledges up to %lld what it does not hold", n->id,
                      (long long)offset);
+    }
+    if (offset > rworld_lost_from(n)) {
+        rworld_break(w, "node %u acknowledges up to %lld, from %lld on its log is damaged", n->id,
+                     (long long)offset, (long long)rworld_lost_from(n));
     }
     if (epoch < n->replica.promised) {
         rworld_break(w, "node %u acknowledges epoch %d, promised is %d", n->id, epoch,

@@ -40,12 +40,15 @@ static void send_answer(struct world *w, struct world_node *n)
 {
     struct world_message *m = rworld_send_message(w, n->id, n->answer_to, MESSAGE_ANSWER);
 
+    bool complaint = n->answer_complaint;
+
     n->answer_to = 0;
+    n->answer_complaint = false;
     if (m == NULL) {
         return;
     }
     m->answer = replica_answer_now(&n->replica);
-    m->answer.complaint = n->answer_complaint;
+    m->answer.complaint = complaint;
     history_copy(&m->history, m->answer.history, m->answer.history_count);
     rworld_judge_answer(w, n, &m->answer);
 }
@@ -92,7 +95,7 @@ static size_t take_batches(struct world *w, const struct world_node *n, int64_t 
     if (offset < n->log.start) {
         return 0;
     }
-    while (count < most && offset < end) {
+    while (count < most && offset < end && !n->lost[offset]) {
         out[count] = n->log.at[offset];
         if (w->batches[out[count]].info.base_offset != offset) {
             rworld_break(w, "node %u sends from %lld, inside a batch", n->id, (long long)offset);
@@ -113,8 +116,8 @@ static void send_pushes(struct world *w, struct world_node *n, uint32_t to)
         const struct world_queue *q = &w->queues[n->id][to][CHANNEL_DATA];
         uint16_t batches[WORLD_PUSH_MAX];
         size_t count = take_batches(w, n, head.base, n->replica.leo, batches);
-        if (count == 0 && !first) {
-            return;
+        if (count == 0 && (!first || head.base < n->replica.leo)) {
+            return; /* nothing, or what comes next is damaged */
         }
         if (count > 0 && w->push_window > 0 && q->count - q->first >= w->push_window) {
             n->push_to |= NODE_BIT(to);

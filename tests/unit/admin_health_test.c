@@ -47,7 +47,8 @@ static const struct health_check *check_named(const struct health_cluster *found
 
 static const struct health_cluster *look(struct world *w, node_set heard, bool leader_known)
 {
-    struct health_view view = {w->fixture.control, heard, leader_known};
+    struct health_view view = {
+        .control = w->fixture.control, .heard = heard, .leader_known = leader_known};
 
     health_cluster(&view, &w->found);
     return &w->found;
@@ -135,7 +136,7 @@ static void no_controller_alone_is_unhealthy(void **state)
 static void a_node_without_a_cluster_says_how_to_found_one(void **state)
 {
     struct control *empty = control_new();
-    struct health_view view = {empty, NODE_BIT(1), false};
+    struct health_view view = {.control = empty, .heard = NODE_BIT(1)};
     struct world *w = *state;
 
     health_cluster(&view, &w->found);

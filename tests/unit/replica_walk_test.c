@@ -106,6 +106,8 @@ enum what {
     DO_WEATHER,
     DO_IMAGE,
     DO_REFUSE,
+    DO_DAMAGE,
+    DO_REPAIR,
     DO_WHATS,
 };
 
@@ -322,6 +324,17 @@ static void raise_any(struct walk *k, uint32_t node)
     }
 }
 
+/* Only what another node holds is worth a repair; nothing more is asked of the protocol. */
+static void damage_any(struct walk *k, uint32_t node)
+{
+    struct world_node *n = &k->world.nodes[node];
+    int64_t count = n->disk.log.end - n->disk.log.start;
+
+    if (count > 0) {
+        rworld_damage(&k->world, node, n->disk.log.start + (int64_t)below(k, (uint64_t)count));
+    }
+}
+
 static void step(struct walk *k)
 {
     struct world *w = &k->world;
@@ -413,6 +426,12 @@ static void step(struct walk *k)
     case DO_WEATHER:
         weather(k);
         break;
+    case DO_DAMAGE:
+        damage_any(k, node);
+        break;
+    case DO_REPAIR:
+        (void)rworld_repair(w, node, false);
+        break;
     case DO_WHATS:
         break;
     }
@@ -427,6 +446,7 @@ static void draw_weights(struct walk *k)
         [DO_CRASH] = 6,      [DO_START] = 60,    [DO_REGISTER] = 90,  [DO_LINK_DOWN] = 8,
         [DO_TELL_DOWN] = 60, [DO_LINK_UP] = 120, [DO_ASSIGN] = 20,    [DO_DECIDE] = 60,
         [DO_LOG_START] = 6,  [DO_WEATHER] = 16,  [DO_IMAGE] = 4,      [DO_REFUSE] = 6,
+        [DO_DAMAGE] = 4,     [DO_REPAIR] = 60,
     };
 
     k->total = 0;
@@ -434,8 +454,8 @@ static void draw_weights(struct walk *k)
         static const unsigned percent[] = {25, 50, 100, 100, 200, 300};
         k->weights[i] = usual[i] * percent[below(k, ARRAY_COUNT(percent))] / 25;
     }
-    static const enum what faults[] = {DO_CRASH,   DO_LINK_DOWN, DO_LOG_START,
-                                       DO_TIMEOUT, DO_WEATHER,   DO_REFUSE};
+    static const enum what faults[] = {DO_CRASH,   DO_LINK_DOWN, DO_LOG_START, DO_TIMEOUT,
+                                       DO_WEATHER, DO_REFUSE,    DO_DAMAGE};
     for (size_t i = 0; i < ARRAY_COUNT(faults); i++) {
         if (chance(k, 1, 4)) {
             k->weights[faults[i]] = 0;
@@ -563,6 +583,8 @@ static void quiet_round(struct walk *k)
         (void)rworld_decide(w);
     }
     for (uint32_t id = 1; id <= w->node_count; id++) {
+        while (rworld_repair(w, id, false) || rworld_repair(w, id, true)) {
+        }
         for (int i = 0; i < 64; i++) {
             rworld_feed_producers(w, id);
         }
@@ -686,14 +708,16 @@ static void walks_of(size_t scenario)
     }
     printf("  %-22s %llu steps, %llu epochs, %llu commits, %llu acked, %llu duplicates, %llu "
            "truncations, "
-           "%llu restarts, %llu lossy, %llu activations, %llu crashes, %llu wipes, %llu copies, "
+           "%llu restarts, %llu lossy, %llu activations, %llu crashes, %llu wipes, %llu damages, "
+           "%llu repairs, %llu copies, "
            "%llu rebuilds\n",
            scenarios[scenario].name, (unsigned long long)sum.steps, (unsigned long long)sum.served,
            (unsigned long long)sum.commits, (unsigned long long)sum.acked,
            (unsigned long long)sum.duplicates, (unsigned long long)sum.truncations,
            (unsigned long long)sum.restarts, (unsigned long long)sum.lossy,
            (unsigned long long)sum.activations, (unsigned long long)sum.crashes,
-           (unsigned long long)sum.wipes, (unsigned long long)sum.copies,
+           (unsigned long long)sum.wipes, (unsigned long long)sum.damages,
+           (unsigned long long)sum.repairs, (unsigned long long)sum.copies,
            (unsigned long long)sum.rebuilds);
 }
 
