@@ -13,7 +13,8 @@ $(WAN_UNIT): $(WAN_PURE_O)
 
 .PHONY: wan wan-test
 wan: $(B)/tests/wan/wan
-	$(Q)ln -sf tests/wan/wan $(B)/wan; ln -sf $(MODE)/wan build/wan
+	$(Q)ln -sf tests/wan/wan $(B)/wan
+	$(if $(filter build/$(MODE),$(B)),$(Q)ln -sf $(MODE)/wan build/wan)
 wan-test: deps
 	$(Q)$(MAKE) --no-print-directory all wan demo-programs $(WAN_UNIT)
 	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
