@@ -240,7 +240,7 @@ struct tern_applied {
     } * policies;
     size_t count;
 };
-/* All documents are checked first; then one policy after the other is applied. `weaken` names the
+/* All documents are applied, or none: by one command. `weaken` names the
  * critical policies that may promise less than before. TERN_WRONG: a document is malformed;
  * TERN_DENIED: a policy can't be satisfied, or would weaken a critical one. */
 int tern_policy_apply(struct tern *tern, const struct tern_document *documents, size_t count,

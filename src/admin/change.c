@@ -18,6 +18,7 @@ struct step {
     char why[ADMIN_WHY];
     struct uuid topic_id;
     uint32_t partitions;
+    bool unchanged;
 };
 
 struct change {
@@ -71,10 +72,15 @@ static void reply_refused(struct change *change, const struct step *step, size_t
 {
     char why[ADMIN_WHY + CONTROL_TOPIC_NAME_MAX + 64];
 
-    bool named = strstr(step->why, step->name) != NULL;
+    bool named = strstr(step->why, step->name) != NULL || strncmp(step->why, "policy ", 7) == 0 ||
+                 strncmp(step->why, "topic ", 6) == 0;
+    bool done_before = false;
 
+    for (size_t n = 0; n < done; n++) {
+        done_before = done_before || change->steps[n].command.len > 0;
+    }
     (void)snprintf(why, sizeof why, "%s%s%s%s", named ? "" : step->name, named ? "" : ": ",
-                   step->why, done > 0 ? " (what was named before it is done)" : "");
+                   step->why, done_before ? " (what was named before it is done)" : "");
     admin_reply(change->admin, change->call, step->error, slice_text(why));
 }
 
@@ -99,7 +105,7 @@ static void change_reply(struct change *change)
 
         tern__admin__changed__item__init(item);
         item->name = pool_text(&pool, step->name);
-        item->unchanged = step->command.len == 0;
+        item->unchanged = step->unchanged;
         item->partitions = step->partitions;
         if (!uuid_is_zero(step->topic_id)) {
             item->id = pool_bytes(&pool, slice_of(step->topic_id.bytes, 16));
@@ -530,15 +536,25 @@ static void apply_start(struct admin *admin, const struct change_caller *caller,
     char author[96];
 
     name_author(caller, message->author, author);
+    struct command_policy items[STEPS_MAX];
+    size_t count = 0;
+    size_t first = 0;
+
     for (size_t n = 0; n < message->n_policies; n++) {
         struct step *step = &change->steps[n];
 
         (void)snprintf(step->name, sizeof step->name, "%s", policies[n].name);
+        step->unchanged = same[n];
         if (!same[n]) {
-            command_put_policy(&step->command, node_next_key(admin->options.node), &policies[n],
-                               author, wall_ms, confirmed(message, policies[n].name));
+            first = count == 0 ? n : first;
+            items[count++] =
+                (struct command_policy){&policies[n], confirmed(message, policies[n].name)};
             trace_info("event=policy_apply policy=%s by=\"%s\"", policies[n].name, author);
         }
+    }
+    if (count > 0) { /* one command: all of them, or none */
+        command_put_policies(&change->steps[first].command, node_next_key(admin->options.node),
+                             items, count, author, wall_ms);
     }
     change_next(change);
 }

@@ -223,6 +223,36 @@ void command_put_policy(struct buf *out, struct command_key key, const struct po
     buf_fini(&packed);
 }
 
+void command_put_policies(struct buf *out, struct command_key key,
+                          const struct command_policy *items, size_t count, const char *author,
+                          int64_t wall_ms)
+{
+    Tern__Control__PutPolicies m;
+    Tern__Control__PutPolicy *messages = mem_new(count * sizeof *messages);
+    Tern__Control__PutPolicy **pointers = mem_new(count * sizeof(Tern__Control__PutPolicy *));
+    struct buf *packed = mem_new(count * sizeof *packed);
+
+    tern__control__put_policies__init(&m);
+    for (size_t i = 0; i < count; i++) {
+        policy_pack(items[i].policy, &packed[i]);
+        tern__control__put_policy__init(&messages[i]);
+        messages[i].policy = proto_bytes(buf_slice(&packed[i]));
+        messages[i].author = proto_text(author);
+        messages[i].wall_ms = wall_ms;
+        messages[i].weaken_confirmed = items[i].weaken_confirmed;
+        pointers[i] = &messages[i];
+    }
+    m.policies = pointers;
+    m.n_policies = count;
+    PUT(put_policies, PUT_POLICIES);
+    for (size_t i = 0; i < count; i++) {
+        buf_fini(&packed[i]);
+    }
+    free(packed);
+    free(pointers);
+    free(messages);
+}
+
 void command_remove_policy(struct buf *out, struct command_key key, const char *name)
 {
     Tern__Control__Name m;
@@ -373,12 +403,27 @@ static bool take_create(const Tern__Control__CreateTopic *m, struct command *out
            PROTO_TAKE(out->as.create.name, m->name) && PROTO_TAKE(out->as.create.policy, m->policy);
 }
 
-static bool take_put_policy(const Tern__Control__PutPolicy *m, struct command *out)
+static bool take_put_policy(const Tern__Control__PutPolicy *m, struct put_policy *out)
 {
-    out->as.put_policy.wall_ms = m->wall_ms;
-    out->as.put_policy.weaken_confirmed = m->weaken_confirmed;
-    return PROTO_TAKE(out->as.put_policy.author, m->author) &&
-           policy_unpack(proto_slice(m->policy), &out->as.put_policy.policy) == 0;
+    out->wall_ms = m->wall_ms;
+    out->weaken_confirmed = m->weaken_confirmed;
+    return PROTO_TAKE(out->author, m->author) &&
+           policy_unpack(proto_slice(m->policy), &out->policy) == 0;
+}
+
+static bool take_put_policies(const Tern__Control__PutPolicies *m, struct command *out)
+{
+    bool ok = m->n_policies > 0 && m->n_policies <= CONTROL_POLICIES_MAX;
+
+    if (!ok) {
+        return false;
+    }
+    out->as.put_policies.items = mem_new(m->n_policies * sizeof *out->as.put_policies.items);
+    out->as.put_policies.count = m->n_policies;
+    for (size_t i = 0; ok && i < m->n_policies; i++) {
+        ok = take_put_policy(m->policies[i], &out->as.put_policies.items[i]);
+    }
+    return ok;
 }
 
 static bool take_assignment(const Tern__Control__Assignment *m, struct command_assignment *a)
@@ -459,7 +504,10 @@ static bool take_what(const Tern__Control__Command *m, struct command *out)
         return PROTO_TAKE(out->as.name, m->delete_topic->name);
     case TERN__CONTROL__COMMAND__WHAT_PUT_POLICY:
         out->kind = COMMAND_PUT_POLICY;
-        return take_put_policy(m->put_policy, out);
+        return take_put_policy(m->put_policy, &out->as.put_policy);
+    case TERN__CONTROL__COMMAND__WHAT_PUT_POLICIES:
+        out->kind = COMMAND_PUT_POLICIES;
+        return take_put_policies(m->put_policies, out);
     case TERN__CONTROL__COMMAND__WHAT_REMOVE_POLICY:
         out->kind = COMMAND_REMOVE_POLICY;
         return PROTO_TAKE(out->as.name, m->remove_policy->name);
@@ -528,6 +576,8 @@ void command_fini(struct command *command)
         free(command->as.found.founders);
     } else if (command->kind == COMMAND_ASSIGN) {
         free(command->as.assign.items);
+    } else if (command->kind == COMMAND_PUT_POLICIES) {
+        free(command->as.put_policies.items);
     } else if (command->kind == COMMAND_LEDGER) {
         free(command->as.ledger.items);
     }
@@ -549,6 +599,7 @@ static const char *const names[COMMAND_KINDS] = {
     [COMMAND_LEDGER] = "ledger",
     [COMMAND_FORGOT] = "forgot",
     [COMMAND_REMOVE_NODE] = "remove_node",
+    [COMMAND_PUT_POLICIES] = "put_policies",
 };
 
 const char *command_name(struct slice bytes)

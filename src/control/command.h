@@ -74,6 +74,14 @@ void command_create_topic(struct buf *out, struct command_key key, const char *n
 void command_delete_topic(struct buf *out, struct command_key key, const char *name);
 void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,
                         const char *author, int64_t wall_ms, bool weaken_confirmed);
+struct command_policy {
+    const struct policy *policy;
+    bool weaken_confirmed;
+};
+/* All of them, or none; judged as they stand together. */
+void command_put_policies(struct buf *out, struct command_key key,
+                          const struct command_policy *items, size_t count, const char *author,
+                          int64_t wall_ms);
 void command_remove_policy(struct buf *out, struct command_key key, const char *name);
 /* Each assignment stands alone: those that can be done are; the result names the first that could
  * not (EREFUSED: not the newest epoch, or the config or leader breaks a rule; ENOQUORUM: no leader

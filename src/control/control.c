@@ -171,7 +171,10 @@ static void apply_command(struct apply *a, const struct command *command)
         apply_delete_topic(a, command->as.name);
         break;
     case COMMAND_PUT_POLICY:
-        apply_put_policy(a, command);
+        apply_put_policies(a, &command->as.put_policy, 1);
+        break;
+    case COMMAND_PUT_POLICIES:
+        apply_put_policies(a, command->as.put_policies.items, command->as.put_policies.count);
         break;
     case COMMAND_REMOVE_POLICY:
         apply_remove_policy(a, command->as.name);

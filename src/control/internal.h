@@ -20,7 +20,15 @@ enum command_kind {
     COMMAND_LEDGER,
     COMMAND_FORGOT,
     COMMAND_REMOVE_NODE,
+    COMMAND_PUT_POLICIES,
     COMMAND_KINDS
+};
+
+struct put_policy {
+    struct policy policy;
+    char author[96];
+    int64_t wall_ms;
+    bool weaken_confirmed;
 };
 
 struct command {
@@ -51,12 +59,11 @@ struct command {
             int64_t retention_bytes;
         } create;
         char name[CONTROL_TOPIC_NAME_MAX]; /* delete_topic, remove_policy */
+        struct put_policy put_policy;
         struct {
-            struct policy policy;
-            char author[96];
-            int64_t wall_ms;
-            bool weaken_confirmed;
-        } put_policy;
+            struct put_policy *items; /* owned after command_unpack */
+            size_t count;
+        } put_policies;
         struct {
             struct command_assignment *items; /* owned after command_unpack */
             size_t count;
@@ -202,7 +209,8 @@ void apply_remove_node(struct apply *a, uint32_t id);
 /* topics.c */
 void apply_create_topic(struct apply *a, const struct command *command);
 void apply_delete_topic(struct apply *a, const char *name);
-void apply_put_policy(struct apply *a, const struct command *command);
+/* All or none. */
+void apply_put_policies(struct apply *a, const struct put_policy *items, size_t count);
 void apply_remove_policy(struct apply *a, const char *name);
 void control_topic_free(struct control *control, struct control_topic *topic);
 void control_topic_insert(struct control *control, struct control_topic *topic);

@@ -338,13 +338,28 @@ static bool no_overlap(struct apply *a, const struct policy *all, size_t count)
     return ok;
 }
 
-/* Would a critical promise of any topic become weaker under these documents? */
-static bool keeps_promises(struct apply *a, const struct policy *all, size_t count)
+/* Was it said of this document that it may promise less? */
+static bool confirmed(const struct put_policy *items, size_t item_count, const char *name)
+{
+    for (size_t i = 0; i < item_count; i++) {
+        if (items[i].weaken_confirmed && strcmp(items[i].policy.name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Would a critical promise of any topic become weaker under these documents, and neither the one
+ * that it comes from nor the one that it comes under was confirmed? */
+static bool keeps_promises(struct apply *a, const struct policy *all, size_t count,
+                           const struct put_policy *items, size_t item_count)
 {
     for (struct control_topic *t = a->control->by_name; t != NULL; t = t->by_name.next) {
         struct policy next = effective(t, all, count);
         char why[256];
-        if (t->policy.critical && policy_weakens(&t->policy, &next, why)) {
+        if (t->policy.critical && policy_weakens(&t->policy, &next, why) &&
+            !confirmed(items, item_count, next.name) &&
+            !confirmed(items, item_count, t->policy.name)) {
             (void)apply_refuse(a, TERN_EREFUSED, "topic %.60s is critical: %.120s", t->name, why);
             return false;
         }
@@ -393,63 +408,98 @@ static void reevaluate(struct apply *a)
     apply_change(a, (struct control_change){.kind = CONTROL_POLICY});
 }
 
-static bool put_allowed(struct apply *a, const struct command *command,
-                        const struct control_policy *old)
+/* What one document says on its own. */
+static bool document_allowed(struct apply *a, const struct put_policy *item)
 {
-    const struct policy *policy = &command->as.put_policy.policy;
+    const struct policy *policy = &item->policy;
+    const struct control_policy *old = policy_named(a->control, policy->name);
     char why[256];
 
     if (!policy_coherent(policy, why)) {
-        (void)apply_refuse(a, TERN_EPOLICY, "%s", why);
+        (void)apply_refuse(a, TERN_EPOLICY, "policy %s: %.180s", policy->name, why);
         return false;
     }
     if (!satisfiable(a, policy)) {
         return false;
     }
-    if (old == NULL && a->control->policy_count == CONTROL_POLICIES_MAX) {
-        (void)apply_refuse(a, TERN_EREFUSED, "the cluster has %d policies already",
-                           CONTROL_POLICIES_MAX);
-        return false;
-    }
-    bool confirmed = command->as.put_policy.weaken_confirmed;
-    if (!confirmed && old != NULL && old->policy.critical &&
+    if (!item->weaken_confirmed && old != NULL && old->policy.critical &&
         policy_weakens(&old->policy, policy, why)) {
         (void)apply_refuse(a, TERN_EREFUSED, "policy %s is critical: %.150s", policy->name, why);
         return false;
     }
-    struct policy *all = documents(a->control);
-    size_t count = a->control->policy_count;
-    size_t at = old != NULL ? (size_t)(old - a->control->policies) : count;
-    all[at] = *policy;
-    count += old == NULL;
-    bool ok = no_overlap(a, all, count) && (confirmed || keeps_promises(a, all, count)) &&
-              leaders_can_be_told(a, all, count);
-    free(all);
-    return ok;
+    return true;
 }
 
-void apply_put_policy(struct apply *a, const struct command *command)
+/* All documents as they would be then. */
+static bool together_allowed(struct apply *a, const struct policy *all, size_t count,
+                             const struct put_policy *items, size_t item_count)
 {
-    struct control *control = a->control;
-    const struct policy *policy = &command->as.put_policy.policy;
-    struct control_policy *slot = policy_named(control, policy->name);
+    if (count > CONTROL_POLICIES_MAX) {
+        (void)apply_refuse(a, TERN_EREFUSED, "a cluster has at most %d policies",
+                           CONTROL_POLICIES_MAX);
+        return false;
+    }
+    return no_overlap(a, all, count) && keeps_promises(a, all, count, items, item_count) &&
+           leaders_can_be_told(a, all, count);
+}
 
-    if (slot != NULL && policy_same(&slot->policy, policy)) {
-        return; /* applying the same file again is no change */
-    }
-    if (!put_allowed(a, command, slot)) {
-        return;
-    }
+static void put_one(struct control *control, const struct put_policy *item)
+{
+    struct control_policy *slot = policy_named(control, item->policy.name);
+
     if (slot == NULL) {
         control->policies =
             mem_grow(control->policies, control->policy_count + 1, sizeof *control->policies);
         slot = &control->policies[control->policy_count++];
     }
     memset(slot, 0, sizeof *slot);
-    slot->policy = *policy;
+    slot->policy = item->policy;
     slot->revision = ++control->policy_revision;
-    slot->wall_ms = command->as.put_policy.wall_ms;
-    memcpy(slot->author, command->as.put_policy.author, sizeof slot->author);
+    slot->wall_ms = item->wall_ms;
+    memcpy(slot->author, item->author, sizeof slot->author);
+}
+
+static bool is_same(const struct control *control, const struct put_policy *item)
+{
+    const struct control_policy *old = policy_named(control, item->policy.name);
+
+    return old != NULL && policy_same(&old->policy, &item->policy);
+}
+
+void apply_put_policies(struct apply *a, const struct put_policy *items, size_t count)
+{
+    struct control *control = a->control;
+    struct policy *all = mem_new((control->policy_count + count) * sizeof *all);
+    size_t all_count = control->policy_count;
+    size_t changed = 0;
+    bool ok = true;
+
+    for (uint32_t i = 0; i < control->policy_count; i++) {
+        all[i] = control->policies[i].policy;
+    }
+    for (size_t i = 0; ok && i < count; i++) {
+        size_t at = 0;
+        if (is_same(control, &items[i])) {
+            continue; /* applying the same file again is no change */
+        }
+        ok = document_allowed(a, &items[i]);
+        while (at < all_count && strcmp(all[at].name, items[i].policy.name) != 0) {
+            at++;
+        }
+        all[at] = items[i].policy;
+        all_count += at == all_count;
+        changed++;
+    }
+    ok = ok && changed > 0 && together_allowed(a, all, all_count, items, count);
+    free(all);
+    if (!ok) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_same(control, &items[i])) {
+            put_one(control, &items[i]);
+        }
+    }
     reevaluate(a);
 }
 
@@ -472,7 +522,7 @@ void apply_remove_policy(struct apply *a, const char *name)
     uint32_t at = (uint32_t)(slot - control->policies);
     struct policy *rest = documents(control);
     memmove(&rest[at], &rest[at + 1], (control->policy_count - at - 1) * sizeof *rest);
-    bool ok = keeps_promises(a, rest, control->policy_count - 1) &&
+    bool ok = keeps_promises(a, rest, control->policy_count - 1, NULL, 0) &&
               leaders_can_be_told(a, rest, control->policy_count - 1);
     free(rest);
     if (!ok) {

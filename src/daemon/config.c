@@ -10,7 +10,7 @@
 #include "admin/version.h"
 #include "base/error.h"
 
-enum kind { TEXT, NAME, ADDRESS, U32, FLAG, BYTES, MILLIS, LEVEL, SEED };
+enum kind { TEXT, NAME, ADDRESS, U32, FLAG, BYTES, MILLIS, LEVEL, FORMAT, SEED };
 
 /* One row per setting: its name in the file, its flag, what it is. The help is printed from it. */
 struct setting {
@@ -83,6 +83,8 @@ static const struct setting settings[] = {
      NUMBER(1000, 1ull << 42), MILLIS, false},
     {"log/level", "log-level", "LEVEL", "error, warn, info or debug", AT(log_level), NUMBER(0, 0),
      LEVEL, false},
+    {"log/format", "log-format", "FORMAT", "text (default) or json", AT(log_json), NUMBER(0, 0),
+     FORMAT, false},
 };
 
 static int refuse(char why[128], const char *sentence)
@@ -218,6 +220,11 @@ static int set_one(struct config *config, const struct setting *setting, const c
         return set_seed(config, value, why);
     case LEVEL:
         return set_level(&config->log_level, value, why);
+    case FORMAT:
+        config->log_json = strcmp(value, "json") == 0;
+        return config->log_json || strcmp(value, "text") == 0
+                   ? 0
+                   : refuse(why, "one of text, json is expected");
     case U32:
     case BYTES:
     case MILLIS:
@@ -417,6 +424,8 @@ enum config_outcome config_read(int argc, char **argv, struct config *out, char 
 
     *out = (struct config){
         .store = store_defaults(), .group_initial_delay_ms = 3000, .log_level = TRACE_INFO};
+    out->argc = argc;
+    out->argv = argv;
     outcome = read_file_flag(argc, argv, out, why);
     if (outcome == CONFIG_RUN) {
         outcome = read_flags(argc, argv, out, why);

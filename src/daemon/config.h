@@ -32,6 +32,9 @@ struct config {
     uint32_t group_initial_delay_ms;
     uint64_t group_retention_ms; /* 0: 7 days */
     enum trace_level log_level;
+    bool log_json;
+    int argc; /* what it was read from: to read it again */
+    char **argv;
 };
 
 enum config_outcome {
@@ -39,7 +42,7 @@ enum config_outcome {
     CONFIG_DONE,  /* --help or --version was printed to stdout */
     CONFIG_USAGE, /* why tells what is wrong with the command line or the file */
 };
-/* Reads --config (if given), then the other flags, then checks the whole. */
+/* Reads --config (if given), then the other flags, then checks the whole. argv must stay. */
 enum config_outcome config_read(int argc, char **argv, struct config *out, char why[CONFIG_WHY]);
 
 /* One setting by its name in the file ("listen/kafka"); for file and flags alike. ENOENT: there is

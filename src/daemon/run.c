@@ -14,6 +14,7 @@
 #include "daemon/log.h"
 #include "net/clock_real.h"
 #include "net/net.h"
+#include "net/notify.h"
 #include "store/disk_real.h"
 
 #define STOP_MS   8000
@@ -63,12 +64,55 @@ static void on_stopped(void *ctx)
     uv_stop(&running->loop);
 }
 
+struct cert_paths {
+    char ca[CONFIG_PATH_MAX + PATH_ROOM];
+    char crt[CONFIG_PATH_MAX + PATH_ROOM];
+    char key[CONFIG_PATH_MAX + PATH_ROOM];
+};
+
+static void name_certs(const struct config *config, struct cert_paths *out)
+{
+    (void)snprintf(out->ca, sizeof out->ca, "%s/ca.crt", config->certs);
+    (void)snprintf(out->crt, sizeof out->crt, "%s/node-%u.crt", config->certs, config->node_id);
+    (void)snprintf(out->key, sizeof out->key, "%s/node-%u.key", config->certs, config->node_id);
+}
+
+/* Certificates, and how much is logged. All else is what other nodes and clients have been told, or
+ * what the files were laid out by: that needs a restart. */
+static void reload(struct running *running)
+{
+    static struct config fresh; /* big */
+    struct cert_paths certs;
+    char why[CONFIG_WHY] = "";
+
+    if (config_read(running->config->argc, running->config->argv, &fresh, why) != CONFIG_RUN) {
+        trace_error("event=reload_failed what=\"%s\" do=\"nothing was changed\"", why);
+        return;
+    }
+    log_start(fresh.log_level, fresh.log_json, running->config->node_id, running->config->region);
+    if (strcmp(fresh.certs, running->config->certs) != 0) {
+        trace_warn("event=reload what=\"another directory of certificates needs a restart\"");
+    }
+    name_certs(running->config, &certs);
+    if (net_reload_certs(running->net, certs.ca, certs.crt, certs.key, why) != 0) {
+        trace_error("event=reload_failed what=\"%s\" do=\"the old certificate stays in use\"", why);
+        return;
+    }
+    trace_info("event=reloaded what=\"certificates for new connections, log level and format; "
+               "other settings need a restart\"");
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct running *running = handle->data;
 
     if (number == SIGHUP) {
-        trace_info("event=signal name=SIGHUP what=\"nothing is read again yet\"");
+        char state[64];
+        (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                       (unsigned long long)clock_now_us(clock_real_clock(running->clock)));
+        (void)notify_manager(state);
+        reload(running);
+        (void)notify_manager("READY=1");
         return;
     }
     if (running->stopping) {
@@ -76,6 +120,7 @@ static void on_signal(uv_signal_t *handle, int number)
         _exit(1);
     }
     running->stopping = true;
+    (void)notify_manager("STOPPING=1");
     trace_info("event=stopping signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     node_stop(running->node, STOP_MS, on_stopped, running);
 }
@@ -101,24 +146,20 @@ static int start_signals(struct running *running)
 static int open_net(struct running *running, char why[256])
 {
     const struct config *config = running->config;
-    char ca[CONFIG_PATH_MAX + PATH_ROOM];
-    char crt[CONFIG_PATH_MAX + PATH_ROOM];
-    char key[CONFIG_PATH_MAX + PATH_ROOM];
+    struct cert_paths certs;
     struct net_options options = {
         .kafka_address = config->listen_kafka,
         .mesh_address = config->listen_mesh,
         .admin_address = config->listen_admin,
-        .ca_file = ca,
-        .crt_file = crt,
-        .key_file = key,
+        .ca_file = certs.ca,
+        .crt_file = certs.crt,
+        .key_file = certs.key,
         .node_id = config->node_id,
         .region = config->region,
         .cluster_name = config->cluster,
     };
 
-    (void)snprintf(ca, sizeof ca, "%s/ca.crt", config->certs);
-    (void)snprintf(crt, sizeof crt, "%s/node-%u.crt", config->certs, config->node_id);
-    (void)snprintf(key, sizeof key, "%s/node-%u.key", config->certs, config->node_id);
+    name_certs(config, &certs);
     return net_open(&running->loop, clock_real_clock(running->clock), &options, &running->net, why);
 }
 
@@ -263,6 +304,7 @@ static int start(struct running *running)
     trace_info("event=started version=%s kafka=%s mesh=%s admin=%s data=%s", TERN_VERSION,
                net_address(running->net, NET_KAFKA), net_address(running->net, NET_MESH),
                net_address(running->net, NET_ADMIN), config->data);
+    (void)notify_manager("READY=1");
     return 0;
 }
 
@@ -302,7 +344,7 @@ int run(const struct config *config)
     static struct running running; /* big, and alive until the process ends */
 
     running.config = config;
-    log_start(config->log_level, config->node_id, config->region);
+    log_start(config->log_level, config->log_json, config->node_id, config->region);
     CHECK(uv_loop_init(&running.loop) == 0);
     running.clock = clock_real_new(&running.loop);
     if (start_signals(&running) != 0 || start(&running) != 0) {

@@ -12,12 +12,15 @@
 #define CONTROL_QUEUE_MAX   ((size_t)16 << 20)
 #define EXPIRY_WARNING_DAYS 30
 #define DATA_QUEUE_MAX      ((size_t)32 << 20)
+#define CONTEXTS_OLD_MAX    256 /* reloads of certificates in the life of a process */
 
 struct net {
     struct wire wire;
     struct stream_hub hub;
     struct complaints complaints;
     struct tls_context *context;
+    struct tls_context *old[CONTEXTS_OLD_MAX]; /* of connections that may still be open */
+    uint32_t old_count;
     struct mesh mesh;
     struct kafka_listener kafka;
     struct admin_listener admin;
@@ -158,6 +161,38 @@ static int check_identity(const struct net_options *options, const struct tls_co
     return TERN_EIDENTITY;
 }
 
+int net_reload_certs(struct net *net, const char *ca_file, const char *crt_file,
+                     const char *key_file, char why[256])
+{
+    const struct tls_files files = {ca_file, crt_file, key_file};
+    const struct identity *own = tls_context_identity(net->context);
+    struct tls_context *fresh;
+
+    if (net->old_count == CONTEXTS_OLD_MAX) {
+        (void)snprintf(why, 256, "certificates were read %d times: restart the node",
+                       CONTEXTS_OLD_MAX);
+        return TERN_EBUSY;
+    }
+    int error = tls_context_new(&files, &fresh, why);
+    if (error != 0) {
+        return error;
+    }
+    const struct net_options claimed = {.crt_file = crt_file,
+                                        .node_id = own->node_id,
+                                        .region = own->region,
+                                        .cluster_name = own->cluster_name};
+    error = check_identity(&claimed, fresh, why);
+    if (error != 0) {
+        tls_context_free(fresh);
+        return error;
+    }
+    net->old[net->old_count++] = net->context;
+    net->context = fresh;
+    net->mesh.context = fresh;
+    net->admin.context = fresh;
+    return 0;
+}
+
 static int open_all(struct net *net, const struct net_options *options, char why[256])
 {
     int error = kafka_listener_open(&net->kafka, options->kafka_address, why);
@@ -222,6 +257,9 @@ static void quiet(struct stream_hub *hub)
 
     stream_hub_fini(hub);
     tls_context_free(net->context);
+    for (uint32_t i = 0; i < net->old_count; i++) {
+        tls_context_free(net->old[i]);
+    }
     free(net);
     if (done != NULL) {
         done(ctx);

@@ -60,6 +60,11 @@ int net_open(uv_loop_t *loop, struct clock *clock, const struct net_options *opt
  * `done` (NULL is allowed) is called by the loop when all is closed; the net is gone then. */
 void net_close(struct net *net, void (*done)(void *ctx), void *ctx);
 
+/* Certificate, key and CA are read again and used by connections from now on; those that are open
+ * stay as they are. The certificate must be of the same node. On failure nothing changes. */
+int net_reload_certs(struct net *net, const char *ca_file, const char *crt_file,
+                     const char *key_file, char why[256]) TERN_MUST_USE;
+
 struct wire *net_wire(struct net *net);
 void net_counters(const struct net *net, struct net_counters *out);
 

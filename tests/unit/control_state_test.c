@@ -592,6 +592,50 @@ static void policies_have_revisions_and_topics_follow_them(void **state)
     assert_string_equal(t->policy.name, "default");
 }
 
+static void policies_are_applied_together_or_not_at_all(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy sync = control_fixture_sync();
+    struct policy other = control_fixture_sync();
+
+    (void)snprintf(sync.name, sizeof sync.name, "payments");
+    (void)snprintf(sync.patterns[0], sizeof sync.patterns[0], "pay-*");
+    sync.pattern_count = 1;
+    sync.critical = true;
+    other = sync;
+    (void)snprintf(other.name, sizeof other.name, "orders");
+    other.ack = 9; /* more regions than there are */
+    struct command_policy both[] = {{&sync, false}, {&other, false}};
+    command_put_policies(&f->command, control_fixture_key(f), both, 2, "alice", 7);
+    assert_int_not_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->policy_count, 0);
+    /* Judged as they stand together: both match pay-x, whichever came first. */
+    other.ack = 2;
+    command_put_policies(&f->command, control_fixture_key(f), both, 2, "alice", 7);
+    assert_int_equal(control_fixture_apply(f), TERN_EREFUSED);
+    assert_int_equal(f->control->policy_count, 0);
+    (void)snprintf(other.patterns[0], sizeof other.patterns[0], "orders-*");
+    command_put_policies(&f->command, control_fixture_key(f), both, 2, "alice", 7);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->policy_count, 2);
+    assert_int_equal(f->control->policy_revision, 2);
+    /* Patterns change hands in one step, which one document after the other could not. */
+    (void)snprintf(sync.patterns[0], sizeof sync.patterns[0], "orders-*");
+    (void)snprintf(other.patterns[0], sizeof other.patterns[0], "pay-*");
+    command_put_policies(&f->command, control_fixture_key(f), both, 2, "alice", 8);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->policy_revision, 4);
+    /* One that may promise less is no leave for the other. */
+    sync.critical = false;
+    other.critical = false;
+    both[0].weaken_confirmed = true;
+    command_put_policies(&f->command, control_fixture_key(f), both, 2, "alice", 9);
+    assert_int_equal(control_fixture_apply(f), TERN_EREFUSED);
+    both[1].weaken_confirmed = true;
+    command_put_policies(&f->command, control_fixture_key(f), both, 2, "alice", 9);
+    assert_int_equal(control_fixture_apply(f), 0);
+}
+
 static void a_topics_own_retention_survives_a_policy_change(void **state)
 {
     struct control_fixture *f = *state;
@@ -831,6 +875,7 @@ int main(void)
         WITH_CLUSTER(an_operator_gives_up_what_two_lost_regions_held),
         WITH_CLUSTER(a_lossy_epoch_that_never_activated_leaves_the_old_config),
         WITH_CLUSTER(policies_have_revisions_and_topics_follow_them),
+        WITH_CLUSTER(policies_are_applied_together_or_not_at_all),
         WITH_CLUSTER(a_topics_own_retention_survives_a_policy_change),
         WITH_CLUSTER(the_groups_topic_falls_only_under_a_policy_that_names_it),
         WITH_CLUSTER(a_critical_policy_is_weakened_only_with_a_confirmation),

@@ -21,7 +21,7 @@ static const char whole[] = "node: {id: 2, region: eu-west, rack: r7}\n"
                             "  - 3@10.0.0.3:9093\n"
                             "store: {segment: 128MiB, journal_files: 4}\n"
                             "timers: {lease: 3s}\n"
-                            "log: {level: warn}\n";
+                            "log: {level: warn, format: json}\n";
 
 struct file {
     char path[64];
@@ -70,6 +70,8 @@ static void a_whole_file_is_read(void **state)
     assert_int_equal(config.store.journal_files_max, 4);
     assert_int_equal(config.lease_ms, 3000);
     assert_int_equal(config.log_level, TRACE_WARN);
+    assert_true(config.log_json);
+    assert_int_equal(config.argc, 3); /* to be read again on SIGHUP */
 }
 
 static void a_flag_wins_over_the_file(void **state)

@@ -170,6 +170,18 @@ static bool has_frames(void *ctx)
     return wanted->log->frames >= wanted->frames;
 }
 
+struct ups_wanted {
+    const struct peer_log *log;
+    unsigned ups;
+};
+
+static bool came_up(void *ctx)
+{
+    const struct ups_wanted *wanted = ctx;
+
+    return wanted->log->ups[2][WIRE_CONTROL] >= wanted->ups;
+}
+
 static void two_up(struct rig *rig, struct peer_log *one, struct peer_log *two,
                    const struct net_options *limits)
 {
@@ -181,6 +193,42 @@ static void two_up(struct rig *rig, struct peer_log *one, struct peer_log *two,
     introduce(rig, one, 2);
     introduce(rig, two, 1);
     assert_true(rig_until(rig, both_up, &pair, 5000));
+}
+
+/* New files are used by the next connection; one of somebody else is refused, and nothing changes. */
+static void certificates_are_read_again(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+    char ca[100];
+    char crt[2][100];
+    char key[2][100];
+    char why[256] = "";
+
+    (void)state;
+    two_up(&rig, &one, &two, NULL);
+    (void)snprintf(ca, sizeof ca, "%s/ca.crt", rig.directory);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(crt[i], sizeof crt[i], "%s/node-%d.crt", rig.directory, i + 1);
+        (void)snprintf(key[i], sizeof key[i], "%s/node-%d.key", rig.directory, i + 1);
+    }
+    assert_int_equal(net_reload_certs(rig.nets[1], ca, crt[1], key[1], why), TERN_EIDENTITY);
+    assert_non_null(strstr(why, "node 2"));
+    assert_int_equal(net_reload_certs(rig.nets[1], ca, "/no/such", key[0], why), TERN_ENOENT);
+    assert_int_equal(unlink(crt[0]), 0);
+    assert_int_equal(unlink(key[0]), 0);
+    rig_cert(rig.directory, 1, "eu-west"); /* another key */
+    assert_int_equal(net_reload_certs(rig.nets[1], ca, crt[0], key[0], why), 0);
+    struct pair pair = {&one, &two, 1, 2};
+    assert_true(both_up(&pair)); /* what is open stays */
+    assert_true(send_number(&one, 2, WIRE_DATA, 0, 1000));
+    assert_true(rig_until(&rig, has_frames, &(struct wanted){&two, 1}, 5000));
+    one.wire->ops->drop_peer(one.wire, 2);
+    unsigned ups = one.ups[2][WIRE_CONTROL] + 1;
+    struct ups_wanted wanted = {&one, ups};
+    assert_true(rig_until(&rig, came_up, &wanted, 5000));
+    rig_fini(&rig);
 }
 
 static void frames_arrive_in_order_both_ways_on_both_channels(void **state)
@@ -567,6 +615,7 @@ static void a_port_that_is_taken_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(certificates_are_read_again),
         cmocka_unit_test(frames_arrive_in_order_both_ways_on_both_channels),
         cmocka_unit_test(tails_of_many_megabytes_arrive_whole),
         cmocka_unit_test(a_joiner_that_nobody_knows_dials_by_itself),
