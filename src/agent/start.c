@@ -214,6 +214,8 @@ int start_open(struct node *node, char why[256])
     int status = node_file_load(node->o.disk, &node->file, why);
 
     node->start = mem_new(sizeof *node->start);
+    /* An answer to an earlier start must not be taken for one to this. */
+    node->start->submit_seq = clock_random(node->o.clock);
     queue_init(&node->start->relays);
     if (status == TERN_ENOENT) {
         memset(&node->file, 0, sizeof node->file);

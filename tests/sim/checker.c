@@ -192,12 +192,21 @@ void checker_sent(struct checker *c, uint32_t partition, uint32_t producer, uint
  * was acknowledged stands fast; whether it does, the final readers show. False: who says this is
  * not believed. */
 static bool gives_way(struct checker *c, struct place *place, struct value *value, int64_t offset,
-                      bool an_ack)
+                      bool an_ack, int32_t epoch)
 {
     if (place->known) {
         struct value *there = value_of(c, place->producer, place->number);
-        if (there->acked && there != value) {
+        /* The log that a lossy epoch began with may differ from what was acknowledged even below its
+         * end: records of an older epoch stand there, that were never acknowledged. */
+        bool older = !an_ack && there->acked && there != value && !value->acked &&
+                     (place->epoch < 0 || place->epoch > epoch);
+        if (there->acked && there != value && !older) {
             return false;
+        }
+        if (older) {
+            there->cut = true;
+            there->cut_offset = offset;
+            c->counts.cut++;
         }
         if (there != value) {
             there->offset = NOWHERE;
@@ -216,13 +225,14 @@ static bool gives_way(struct checker *c, struct place *place, struct value *valu
 
 /* C1 and C2: somebody says that this value stands there. False: that does not count. */
 static bool stands(struct checker *c, uint32_t partition, int64_t offset, uint32_t producer,
-                   uint64_t number, bool an_ack)
+                   uint64_t number, bool an_ack, int32_t epoch)
 {
     const char *who = an_ack ? "an ack" : "a reader";
     struct value *value = value_of(c, producer, number);
     struct place *place = place_of(c, partition, offset);
 
-    if (c->partitions[partition].lossy_count > 0 && !gives_way(c, place, value, offset, an_ack)) {
+    if (c->partitions[partition].lossy_count > 0 &&
+        !gives_way(c, place, value, offset, an_ack, epoch)) {
         return false;
     }
     if (place->known && (place->producer != producer || place->number != number)) {
@@ -286,7 +296,7 @@ void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uin
         return;
     }
     if (offset >= 0) {
-        (void)stands(c, partition, offset, producer, number, true);
+        (void)stands(c, partition, offset, producer, number, true, -1);
         if (offset + 1 > c->partitions[partition].acked_end) {
             c->partitions[partition].acked_end = offset + 1;
         }
@@ -337,7 +347,7 @@ void checker_read(struct checker *c, uint32_t reader, uint32_t partition, int64_
     if (is_stale(&c->partitions[partition], offset, epoch)) {
         return;
     }
-    if (!stands(c, partition, offset, producer, number, false)) {
+    if (!stands(c, partition, offset, producer, number, false, epoch)) {
         return;
     }
     struct place *place = place_of(c, partition, offset);

@@ -381,9 +381,14 @@ void sim_faults_begin(struct sim *sim)
     faults->sim = sim;
     sim->faults = faults;
     for (int i = 0; i < FAULTS; i++) {
-        bool bites = i == FAULT_KILL || i == FAULT_POWER || i == FAULT_POWER_MANY ||
-                     i == FAULT_WRITE_POINT || i == FAULT_PAUSE || i == FAULT_ISOLATE;
-        faults->exists[i] = prng_chance(chance(faults), !sim->shape->harsh ? 4 : bites ? 7 : 2, 8);
+        char word[32];
+        (void)snprintf(word, sizeof word, " %s ", names[i]);
+        bool wanted = sim->shape->faults != NULL && strstr(sim->shape->faults, word) != NULL;
+        faults->exists[i] = prng_chance(chance(faults),
+                                        sim->shape->faults == NULL ? 4
+                                        : wanted                   ? 8
+                                                                   : 2,
+                                        8);
         if (faults->exists[i]) {
             faults->kinds++;
             size_t len = strlen(kinds);

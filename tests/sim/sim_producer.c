@@ -22,7 +22,8 @@ struct lane;
 struct batch {
     struct link link; /* in lane.batches, in the order of their sequence numbers */
     struct lane *lane;
-    uint64_t first; /* number of its first value */
+    uint64_t ordinal; /* counts the lane's batches */
+    uint64_t first;   /* number of its first value */
     uint32_t count;
     int32_t sequence;
     bool flying;
@@ -40,6 +41,7 @@ struct lane {
     uint32_t waiting;
     uint32_t flying;
     int32_t next_sequence;
+    uint64_t made; /* batches */
     bool draining; /* after an error: nothing is sent before everything in flight is answered */
     struct timer retry;
 };
@@ -160,8 +162,15 @@ static void send(struct batch *batch, uint32_t leader)
     batch_builder_fini(&builder);
 }
 
-/* Until what failed is in, one batch at a time: brokers remember five of them, so that no more than
- * five may be of unknown outcome. */
+/* Brokers remember five batches: between the oldest whose outcome is unknown and the newest that was
+ * sent no more may lie, wherever they were sent. And until what failed is in, one at a time. */
+static bool within_five(const struct lane *lane, const struct batch *batch)
+{
+    const struct batch *oldest = CONTAINER_OF(lane->batches.next, struct batch, link);
+
+    return batch->ordinal < oldest->ordinal + INFLIGHT_MAX;
+}
+
 static bool retrying(const struct lane *lane)
 {
     const struct batch *oldest = CONTAINER_OF(lane->batches.next, struct batch, link);
@@ -185,7 +194,7 @@ static void pump(struct lane *lane)
     }
     QUEUE_EACH (each, &lane->batches) {
         struct batch *batch = CONTAINER_OF(each, struct batch, link);
-        if (lane->flying >= (retrying(lane) ? 1 : INFLIGHT_MAX)) {
+        if (lane->flying >= (retrying(lane) ? 1 : INFLIGHT_MAX) || !within_five(lane, batch)) {
             break;
         }
         if (!batch->flying) {
@@ -371,6 +380,7 @@ static void make(struct timer *timer)
     }
     struct batch *batch = mem_new(sizeof *batch);
     batch->lane = lane;
+    batch->ordinal = lane->made++;
     batch->first = producer->next_value;
     batch->count = count;
     batch->sequence = lane->next_sequence;

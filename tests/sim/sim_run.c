@@ -37,6 +37,7 @@ static void lay_ways(struct sim *sim)
     sim->net.jitter_percent = (uint32_t)prng_between(chance, 1, 30);
     sim->net.queue_max[WIRE_CONTROL] = (size_t)8 << 20;
     sim->net.queue_max[WIRE_DATA] = prng_chance(chance, 1, 3) ? (size_t)64 << 10 : (size_t)8 << 20;
+    sim->net.queue_max[WIRE_CATCH_UP] = sim->net.queue_max[WIRE_DATA];
 }
 
 static void make_nodes(struct sim *sim)
@@ -256,6 +257,13 @@ static void add_topic(struct sim *sim, const char *name, int32_t home)
     sim->partition_count += topic->partitions;
 }
 
+static bool has_topic(struct sim *sim, const char *word)
+{
+    bool drawn = prng_chance(&sim->chance_clients, 1, 2);
+
+    return sim->shape->topics != NULL ? strstr(sim->shape->topics, word) != NULL : drawn;
+}
+
 static void make_topics(struct sim *sim)
 {
     struct maker *maker = mem_new(sizeof *maker);
@@ -264,13 +272,13 @@ static void make_topics(struct sim *sim)
     if (sim->node_count == 9) {
         add_topic(sim, "wide", -1);
     }
-    if (prng_chance(&sim->chance_clients, 1, 2)) {
+    if (has_topic(sim, " strict ")) {
         add_topic(sim, "strict", -1);
     }
-    if (prng_chance(&sim->chance_clients, 1, 2)) {
+    if (has_topic(sim, " homely ")) {
         add_topic(sim, "homely", 1);
     }
-    if (prng_chance(&sim->chance_clients, 1, 2)) {
+    if (has_topic(sim, " clicks ")) {
         add_topic(sim, "clicks", 0);
         sim->topics[sim->topic_count - 1].lossy = true;
         sim->topics[sim->topic_count - 1].bound_us = SIM_S;

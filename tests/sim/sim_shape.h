@@ -22,7 +22,8 @@ struct sim_shape {
     uint64_t batches; /* acknowledged: not many more, nor fewer if that can be; 0: as it comes */
     struct sim_range partitions; /* per topic */
     uint32_t members;            /* of a consumer group; 0: there is none */
-    bool harsh;                  /* mostly what changes leaders and what loses unsynced writes */
+    const char *topics;          /* besides payments, exactly these; NULL: by the seed */
+    const char *faults;          /* these there are, others less often; NULL: by the seed */
 };
 
 /* NULL: there is none of that name. NULL as name: the usual one. */

@@ -230,6 +230,43 @@ static void a_loss_beyond_the_bound_is_seen(void **state)
     expect(c, "C8");
 }
 
+/* Epoch 2 wrote all four again while another node kept an unacknowledged record of epoch 1 at
+ * offset 3; the lossy epoch begins with the log of that node. */
+static void a_lossy_epoch_may_begin_with_older_records_than_were_acknowledged(void **state)
+{
+    struct checker *c = four_acknowledged();
+    struct checker_counts counts;
+
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++) {
+        checker_read(c, 0, 0, (int64_t)i, 2, 0, i, true);
+    }
+    checker_sent(c, 0, 1, 0, 0);
+    (void)checker_lossy(c, 0, 3, 4, 10000, 0);
+    checker_high_watermark(c, 1, 0, 4);
+    for (uint64_t i = 0; i < 3; i++) {
+        checker_read(c, 1, 0, (int64_t)i, 1, 0, i, true);
+    }
+    checker_read(c, 1, 0, 3, 1, 1, 0, true);
+    checker_finish(c, ALL);
+    checker_counts(c, &counts);
+    assert_int_equal(counts.cut, 1);
+    expect(c, NULL);
+}
+
+static void two_processes_that_serve_one_epoch_are_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    read_all(c, 0);
+    read_all(c, 1);
+    checker_appended(c, 0, 1, 7);
+    checker_appended(c, 0, 3, 8);
+    checker_finish(c, ALL);
+    expect(c, "C9");
+}
+
 static void an_ack_of_an_old_leader_behind_a_lossy_epoch_is_seen(void **state)
 {
     struct checker *c = four_acknowledged();
@@ -262,6 +299,8 @@ int main(void)
         cmocka_unit_test(an_ack_without_offset_must_be_found_too),
         cmocka_unit_test(a_hole_below_an_ack_is_seen),
         cmocka_unit_test(a_lossy_epoch_excuses_what_lies_behind_its_start_and_no_more),
+        cmocka_unit_test(a_lossy_epoch_may_begin_with_older_records_than_were_acknowledged),
+        cmocka_unit_test(two_processes_that_serve_one_epoch_are_seen),
         cmocka_unit_test(a_loss_beyond_the_bound_is_seen),
         cmocka_unit_test(an_ack_of_an_old_leader_behind_a_lossy_epoch_is_seen),
     };
