@@ -3,7 +3,8 @@
 
 `seen` in what it returns is the fault's own evidence that it acted (pieces lost, packets dropped, damage named); whether leaders changed
 or acknowledgements stalled is measured afterwards, from what clients wrote down. `needs` says which part of the rig a kind needs:
-wan, root disks (disk), a full ext4 (block), a second build (build). A kind that takes a disk's memory away is `destructive`: it runs
+wan, disks that forget (disk), an ext4 on a device that fails (block), a second build (build), a moved clock (shim), a tern that mends damaged
+records from other regions (repair). A kind that takes a disk's memory away is `destructive`: it runs
 only when every copy is there, and the next fault waits until that is so again."""
 import os
 import random
@@ -451,7 +452,7 @@ def named(told):
     return int(any(word in told for word in ('damage', 'corrupt', 'CORRUPT', 'DAMAGE')))
 
 
-@fault(destructive=True)
+@fault('repair', destructive=True)
 def bit_flips_in_journal(w):
     """Of a stopped node: it must refuse, or not need what was flipped."""
     region = w.target()
@@ -466,7 +467,7 @@ def bit_flips_in_journal(w):
     return {'region': region, 'flips': places, 'outcome': what, 'seen': named(told) + (what == 'refused')}
 
 
-@fault(destructive=True)
+@fault('repair', destructive=True)
 def bit_flips_in_segments(w):
     """Of a running node."""
     region = w.target()
@@ -482,7 +483,7 @@ def bit_flips_in_segments(w):
     return {'region': region, 'flips': places, 'outcome': what, 'seen': named(told + w.c.log(region, at)) + (what == 'refused')}
 
 
-@fault(destructive=True)
+@fault('repair', destructive=True)
 def truncated_files(w):
     region = w.target()
     w.c.kill(region)
