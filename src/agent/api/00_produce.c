@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include "base/trace.h"
 
+/* A client that was throttled is asked to wait as long again, but not longer than this. */
+#define THROTTLE_MS_MAX 1000
+
 struct produce;
 
 /* One partition's batch of a request. */
@@ -15,8 +18,9 @@ struct produce_part {
     struct produce *produce;
     struct link in_partition; /* in partition.appends while it waits */
     struct partition *partition;
-    int32_t epoch; /* in which it was appended */
-    int64_t end;   /* answer when the HW has reached this */
+    int32_t epoch;    /* in which it was appended */
+    int64_t end;      /* answer when the HW has reached this */
+    uint64_t held_us; /* since then only the RPO bound keeps the answer back; 0: it does not */
     struct kafka_produce_response_partition *out;
     const struct control_topic *topic; /* only while the request is being taken apart */
 };
@@ -117,8 +121,24 @@ static void fail(struct produce_part *part, int error)
     }
 }
 
+/* Decision 004: the answer is late, and asks the client to send nothing for a while (KIP-219). */
+static void tell_throttle(struct produce_part *part)
+{
+    struct produce *pr = part->produce;
+
+    if (part->held_us == 0) {
+        return;
+    }
+    uint64_t ms = (clock_now_us(pr->rq->node->o.clock) - part->held_us) / 1000;
+    ms = ms < THROTTLE_MS_MAX ? ms : THROTTLE_MS_MAX;
+    if ((int32_t)ms > pr->response.throttle_ms) {
+        pr->response.throttle_ms = (int32_t)ms;
+    }
+}
+
 static void unwait(struct produce_part *part)
 {
+    tell_throttle(part);
     link_remove(&part->in_partition);
     part->produce->waiting--;
 }
@@ -130,6 +150,23 @@ static bool needs_lease(const struct partition *p)
 
     return topic != NULL && topic->policy.mode == POLICY_ASYNC &&
            topic->policy.failover == POLICY_FAILOVER_AUTO;
+}
+
+/* Committed, and beyond the bound: from here on it is throttled. */
+static void note_held(struct partition *p, struct link *first, int64_t limit)
+{
+    uint64_t now_us = clock_now_us(p->node->o.clock);
+
+    if (limit >= p->replica.leader_hw) {
+        return;
+    }
+    for (struct link *each = first; each != &p->appends; each = each->next) {
+        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
+        if (part->end > p->replica.leader_hw) {
+            return;
+        }
+        part->held_us = part->held_us != 0 ? part->held_us : now_us;
+    }
 }
 
 void produce_progress(struct partition *p)
@@ -147,6 +184,7 @@ void produce_progress(struct partition *p)
     QUEUE_EACH (each, &p->appends) {
         struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
         if (part->end > limit) {
+            note_held(p, each, limit);
             break;
         }
         /* INVARIANTS 7: an ack was preceded by as many regional fsyncs as the policy says; the HW
