@@ -295,6 +295,46 @@ struct tern_quarantine {
 int tern_quarantine(struct tern *tern, const char *topic, struct tern_quarantine **out);
 void tern_quarantine_free(struct tern_quarantine *quarantine);
 
+/* ---- consumer groups ------------------------------------------------------------------------- */
+
+struct tern_group_member {
+    char id[TERN_TEXT_SIZE];
+    char instance[TERN_TEXT_SIZE]; /* "": a dynamic member */
+    char client[TERN_TEXT_SIZE];
+};
+struct tern_group_offset {
+    char topic[TERN_TOPIC_SIZE];
+    int32_t partition;
+    int64_t offset;
+    int64_t end; /* of what is committed in the partition; -1: not known */
+    int64_t commit_wall_ms;
+};
+struct tern_group {
+    char name[TERN_TEXT_SIZE];
+    char state[TERN_NAME_SIZE]; /* Kafka's words: "Stable", "Empty" ... */
+    char protocol_type[TERN_TEXT_SIZE];
+    char protocol[TERN_TEXT_SIZE];
+    int32_t generation;
+    uint32_t members;
+    uint32_t offsets;
+    uint32_t node; /* its coordinator */
+    char region[TERN_NAME_SIZE];
+    /* Only when one group was asked for. */
+    struct tern_group_member *member_list;
+    size_t member_list_count;
+    struct tern_group_offset *offset_list;
+    size_t offset_list_count;
+};
+struct tern_groups {
+    struct tern_group *groups; /* by name */
+    size_t count;
+    uint32_t silent_nodes;  /* that could not be asked: the list may lack theirs */
+    uint32_t loading_nodes; /* that are still reading theirs */
+};
+/* All groups, or one with members and offsets (none of that name: count 0). */
+int tern_groups(struct tern *tern, const char *name, struct tern_groups **out);
+void tern_groups_free(struct tern_groups *groups);
+
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
 /* Takes a dead node out of the cluster: its replicas move to other nodes of its region. It may come

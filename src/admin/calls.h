@@ -21,5 +21,6 @@ enum admin_type {
     ADMIN_POLICY_APPLY = 11,  /* ApplyPolicies -> Changed */
     ADMIN_POLICY_REMOVE = 12, /* Ask -> Changed */
     ADMIN_TOPIC_RECOVER = 13, /* Recover -> Changed */
-    ADMIN_NODE_REMOVE = 14    /* RemoveNode -> Changed */
+    ADMIN_NODE_REMOVE = 14,   /* RemoveNode -> Changed */
+    ADMIN_GROUPS = 15         /* Ask -> Groups */
 };

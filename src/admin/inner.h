@@ -30,6 +30,7 @@ admin_answer answer_topics;
 admin_answer answer_policies;
 admin_answer answer_ledger;
 admin_answer answer_quarantine;
+admin_answer answer_groups;
 admin_answer answer_metrics;
 
 struct health_view admin_view(const struct admin *admin);

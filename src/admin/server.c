@@ -117,6 +117,8 @@ static admin_answer *answer_of(uint16_t type)
         return answer_ledger;
     case ADMIN_QUARANTINE:
         return answer_quarantine;
+    case ADMIN_GROUPS:
+        return answer_groups;
     case ADMIN_METRICS:
         return answer_metrics;
     default:

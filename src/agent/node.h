@@ -128,6 +128,36 @@ struct node_partition_view {
 void node_partition(const struct node *node, struct uuid topic_id, int32_t partition,
                     struct node_partition_view *out);
 
+/* Consumer groups that are coordinated here. What is given is borrowed for the call. */
+struct node_group_view {
+    struct slice id;
+    const char *state;
+    struct slice protocol_type;
+    struct slice protocol;
+    int32_t generation;
+    uint32_t members;
+    uint32_t offsets;
+};
+/* True: some are still being loaded. */
+bool node_groups_each(struct node *node, void (*each)(void *ctx, const struct node_group_view *),
+                      void *ctx);
+struct node_group_member_view {
+    struct slice id;
+    struct slice instance_id;
+    struct slice client_id;
+};
+void node_group_members(struct node *node, struct slice id,
+                        void (*each)(void *ctx, const struct node_group_member_view *), void *ctx);
+struct node_group_offset_view {
+    struct slice topic;
+    int32_t partition;
+    int64_t offset;
+    int64_t end; /* high watermark, as far as this node knows; -1 */
+    int64_t commit_wall_ms;
+};
+void node_group_offsets(struct node *node, struct slice id,
+                        void (*each)(void *ctx, const struct node_group_offset_view *), void *ctx);
+
 struct node_counters {
     uint64_t produce_requests;
     uint64_t produce_batches;

@@ -94,4 +94,6 @@ int verb_certs_create_client(struct cli *cli);
 int verb_ledger(struct cli *cli);
 int verb_quarantine_list(struct cli *cli);
 int verb_metrics(struct cli *cli);
+int verb_group_list(struct cli *cli);
+int verb_group_describe(struct cli *cli);
 int verb_version(struct cli *cli);

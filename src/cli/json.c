@@ -286,3 +286,68 @@ json_t *json_of_quarantine(const struct tern_quarantine *quarantine)
     json_object_set_new(out, "silent_nodes", json_integer(quarantine->silent_nodes));
     return out;
 }
+
+/* ---- groups --------------------------------------------------------------------------------- */
+
+static json_t *group_head(const struct tern_group *group)
+{
+    json_t *out = json_object();
+
+    json_object_set_new(out, "name", json_text(group->name));
+    json_object_set_new(out, "state", json_text(group->state));
+    json_object_set_new(out, "protocol_type", json_text(group->protocol_type));
+    json_object_set_new(out, "protocol", json_text(group->protocol));
+    json_object_set_new(out, "generation", json_integer(group->generation));
+    json_object_set_new(out, "node", json_integer(group->node));
+    json_object_set_new(out, "region", json_text(group->region));
+    return out;
+}
+
+json_t *json_of_groups(const struct tern_groups *groups)
+{
+    json_t *out = json_object();
+    json_t *list = json_array();
+
+    for (size_t n = 0; n < groups->count; n++) {
+        json_t *group = group_head(&groups->groups[n]);
+
+        json_object_set_new(group, "members", json_integer(groups->groups[n].members));
+        json_object_set_new(group, "offsets", json_integer(groups->groups[n].offsets));
+        json_array_append_new(list, group);
+    }
+    json_object_set_new(out, "groups", list);
+    json_object_set_new(out, "silent_nodes", json_integer(groups->silent_nodes));
+    json_object_set_new(out, "loading_nodes", json_integer(groups->loading_nodes));
+    return out;
+}
+
+json_t *json_of_group(const struct tern_group *group)
+{
+    json_t *out = group_head(group);
+    json_t *members = json_array();
+    json_t *offsets = json_array();
+
+    for (size_t n = 0; n < group->member_list_count; n++) {
+        json_t *member = json_object();
+
+        json_object_set_new(member, "id", json_text(group->member_list[n].id));
+        json_object_set_new(member, "instance", json_text(group->member_list[n].instance));
+        json_object_set_new(member, "client", json_text(group->member_list[n].client));
+        json_array_append_new(members, member);
+    }
+    for (size_t n = 0; n < group->offset_list_count; n++) {
+        const struct tern_group_offset *from = &group->offset_list[n];
+        json_t *offset = json_object();
+
+        json_object_set_new(offset, "topic", json_text(from->topic));
+        json_object_set_new(offset, "partition", json_integer(from->partition));
+        json_object_set_new(offset, "offset", json_integer((json_int_t)from->offset));
+        json_object_set_new(offset, "end",
+                            json_number_or_null(from->end >= 0, (uint64_t)from->end));
+        json_object_set_new(offset, "committed", json_wall(from->commit_wall_ms));
+        json_array_append_new(offsets, offset);
+    }
+    json_object_set_new(out, "members", members);
+    json_object_set_new(out, "offsets", offsets);
+    return out;
+}

@@ -13,3 +13,5 @@ json_t *json_of_topic(const struct tern_topic *topic);                /* topic-d
 json_t *json_of_policies(const struct tern_policies *policies);       /* policy-show */
 json_t *json_of_ledger(const struct tern_ledger *ledger);             /* ledger */
 json_t *json_of_quarantine(const struct tern_quarantine *quarantine); /* quarantine-list */
+json_t *json_of_groups(const struct tern_groups *groups);             /* group-list */
+json_t *json_of_group(const struct tern_group *group);                /* group-describe */

@@ -91,6 +91,49 @@ class Broker:
         r.text()
         return {p: e for p, e in (r.take('ih') for _ in range(r.take('i')))}
 
+    def join(self, group, version, member='', session=10000, kind='consumer', protocols=('range',)):
+        """(error, generation, member id), by a version that has nothing after version 1"""
+        body = text(group) + struct.pack('>i', session) + (struct.pack('>i', 5000) if version >= 1 else b'')
+        body += text(member) + text(kind) + struct.pack('>i', len(protocols))
+        for name in protocols:
+            body += text(name) + struct.pack('>i', 0)
+        r = self.ask(11, version, body)
+        error, generation, _protocol, _leader = r.take('h'), r.take('i'), r.text(), r.text()
+        return error, generation, r.text()
+
+    def sync(self, group, generation, member):
+        r = self.ask(14, 0, text(group) + struct.pack('>i', generation) + text(member) + struct.pack('>i', 0))
+        return r.take('h')
+
+    def beat(self, group, generation, member):
+        return self.ask(12, 0, text(group) + struct.pack('>i', generation) + text(member)).take('h')
+
+    def leave(self, group, member):
+        return self.ask(13, 0, text(group) + text(member)).take('h')
+
+    def describe(self, group):
+        """(error, state)"""
+        r = self.ask(15, 0, struct.pack('>i', 1) + text(group))
+        r.take('i')
+        error, _group = r.take('h'), r.text()
+        return error, r.text()
+
+    def delete(self, group):
+        r = self.ask(42, 0, struct.pack('>i', 1) + text(group))
+        r.take('ii')
+        r.text()
+        return r.take('h')
+
+    def delete_offset(self, group, topic, partition):
+        """(error of the request, error of the partition or None)"""
+        r = self.ask(47, 0, text(group) + struct.pack('>i', 1) + text(topic) + struct.pack('>ii', 1, partition))
+        error, _throttle, count = r.take('h'), r.take('i'), r.take('i')
+        if count == 0:
+            return error, None
+        r.text()
+        r.take('ii')
+        return error, r.take('h')
+
     @staticmethod
     def fetch_body(group, topic, partitions):
         return text(group) + struct.pack('>i', 1) + text(topic) + struct.pack(f'>i{len(partitions)}i', len(partitions), *partitions)

@@ -198,6 +198,32 @@ static void ledger_and_quarantine_follow_their_schemas(void **state)
     assert_follows("quarantine-list", json_of_quarantine(&quarantine));
 }
 
+static void groups_with_and_without_members_follow_their_schemas(void **state)
+{
+    struct tern_group_member members[] = {{.id = "c-1", .instance = "", .client = "c"}};
+    struct tern_group_offset offsets[] = {
+        {.topic = "payments", .partition = 3, .offset = 7, .end = 9, .commit_wall_ms = 1},
+        {.topic = "gone", .offset = 7, .end = -1, .commit_wall_ms = 1700000000000}};
+    struct tern_group group = {.name = "readers",
+                               .state = "Stable",
+                               .protocol_type = "consumer",
+                               .protocol = "range",
+                               .generation = 4,
+                               .members = 1,
+                               .offsets = 2,
+                               .node = 2,
+                               .region = "eu-central",
+                               .member_list = members,
+                               .member_list_count = 1,
+                               .offset_list = offsets,
+                               .offset_list_count = 2};
+    struct tern_groups groups = {&group, 1, 1, 0};
+
+    (void)state;
+    assert_follows("group-list", json_of_groups(&groups));
+    assert_follows("group-describe", json_of_group(&group));
+}
+
 static void the_checker_finds_what_does_not_follow(void **state)
 {
     static const char *const bad[] = {
@@ -231,6 +257,7 @@ int main(void)
         cmocka_unit_test(topics_with_and_without_partitions_follow_their_schemas),
         cmocka_unit_test(policies_follow_their_schema),
         cmocka_unit_test(ledger_and_quarantine_follow_their_schemas),
+        cmocka_unit_test(groups_with_and_without_members_follow_their_schemas),
         cmocka_unit_test(the_checker_finds_what_does_not_follow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
