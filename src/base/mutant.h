@@ -68,6 +68,7 @@
 /* Rules of several rooms that the whole cluster is needed for. */
 #define MUTANTS_CLUSTER(X)                                                                         \
     X(hw_early, "records are shown and acknowledged before they are committed")                    \
+    X(stale_acked, "a push of an epoch that was left is acknowledged, although it is not taken")   \
     X(late_activated, "an activation of an epoch that is not the newest counts")                   \
     X(lossy_unledgered, "a lossy epoch leaves no entry in the ledger")                             \
     X(forgotten_same, "a disk that has forgotten keeps its incarnation")                           \

@@ -79,6 +79,12 @@ static void cut_to(struct replica *r, uint32_t from, const struct replica_push *
 void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
                      const struct replica_push *push, struct replica_out *out)
 {
+    if (MUTANT(stale_acked) && push->epoch < r->promised && push->batch_count > 0) {
+        struct replica_effect *effect = effect_add(out, EFFECT_ACK);
+        effect->node = from;
+        effect->epoch = push->epoch;
+        effect->offset = push->batches[push->batch_count - 1].last_offset + 1;
+    }
     if (push->epoch < r->promised || from == r->self) {
         return;
     }
