@@ -150,15 +150,17 @@ void log_damage_changed(struct store_log *log)
 
     state->damaged_from = INT64_MAX;
     for (uint32_t i = 0; i < log->segment_count; i++) {
-        struct segment *segment = log->segments[i];
-        while (segment->damage_count > 0 && segment->damage[0].end <= state->log_start) {
-            remove_at(segment, 0);
+        const struct segment *segment = log->segments[i];
+        for (uint32_t k = 0; k < segment->damage_count; k++) {
+            int64_t first = segment->damage[k].offset;
+            if (segment->damage[k].end <= state->log_start) {
+                continue; /* deleted: only where the next batch begins is still of interest */
+            }
+            if (state->damaged_from == INT64_MAX) {
+                state->damaged_from = first > state->log_start ? first : state->log_start;
+            }
+            count++;
         }
-        if (segment->damage_count > 0 && state->damaged_from == INT64_MAX) {
-            int64_t first = segment->damage[0].offset;
-            state->damaged_from = first > state->log_start ? first : state->log_start;
-        }
-        count += segment->damage_count;
     }
     log->store->counters.damage_open += count;
     log->store->counters.damage_open -= log->damage_count;

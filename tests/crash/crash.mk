@@ -21,5 +21,22 @@ CRASH_MUTANTS := $(CRASH_PLANTS:%=$(B)/tests/crash/mutant-%)
 
 $(B)/tests/crash/mutant-%: $(CRASH_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)
 	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(CRASH_SRC) $(LIBS)
-crash-mutants: $(CRASH_MUTANTS)
-	$(Q)tests/crash/run-mutants $(CRASH_WORKLOADS) $(CRASH_MUTANTS)
+# What flipped bits find.
+FLIPS_SRC     := $(filter-out tests/crash/store_crash.c,$(CRASH_SRC)) tests/crash/flips/store_bitflips.c
+FLIPS_MUTANTS := $(B)/tests/crash/flips-epoch_unread
+$(B)/tests/crash/flips-%: $(FLIPS_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(FLIPS_SRC) $(LIBS)
+crash-mutants: $(CRASH_MUTANTS) $(FLIPS_MUTANTS)
+	$(Q)tests/crash/run-mutants $(CRASH_WORKLOADS) $^
+
+# make bitflips: FLIPS bits flip in stores at rest and in open ones, from workload SEED on.
+FLIPS ?= 10000
+FLIPS_BIN := $(B)/tests/crash/flips/store_bitflips
+TEST_PROGRAMS += $(FLIPS_BIN)
+
+$(FLIPS_BIN): $(addprefix $(B)/tests/,crash/flips/store_bitflips.o crash/model.o lib/mem_disk.o lib/fake_clock.o) $(B)/libtern-all.a
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: bitflips
+bitflips: $(FLIPS_BIN)
+	$(Q)$(FLIPS_BIN) $(FLIPS) $(SEED)
