@@ -23,13 +23,19 @@ static struct control_ledger_entry *find_open(struct control *control,
     return NULL;
 }
 
+/* "From there on", with an end that nobody knows yet: a span with an end can't take that up. */
+static bool open_ended(const struct control_ledger_entry *e)
+{
+    return e->first_offset >= 0 && e->end_offset < 0;
+}
+
 static struct control_ledger_entry *find_recent(struct control *control,
                                                 const struct control_ledger_entry *entry)
 {
     for (uint32_t i = control->ledger_count; i > 0; i--) {
         struct control_ledger_entry *e = &control->ledger[i - 1];
         if (e->until_wall_ms != 0 && same_subject(e, entry) &&
-            entry->since_wall_ms >= e->since_wall_ms &&
+            (!open_ended(entry) || open_ended(e)) && entry->since_wall_ms >= e->since_wall_ms &&
             entry->since_wall_ms - e->until_wall_ms < MERGE_MS) {
             return e;
         }

@@ -31,6 +31,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_shape *shape, int verbose)
     sim->chance_nodes = prng_split(&root);
     sim->chance_faults = prng_split(&root);
     sim->chance_clients = prng_split(&root);
+    sim->chance_operator = prng_split(&root);
     sim_net_init(&sim->net, sim);
     traced = sim;
     trace_set_sink(sink);

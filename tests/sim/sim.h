@@ -28,6 +28,7 @@ struct sim_consumer;
 struct sim_faults;
 struct sim_client;
 struct sim_groups;
+struct sim_operator;
 
 struct sim_topic {
     char name[32];
@@ -54,6 +55,7 @@ struct sim {
     struct prng chance_nodes;
     struct prng chance_faults;
     struct prng chance_clients;
+    struct prng chance_operator;
     struct sim_net net;
     uint32_t node_count;
     struct sim_node nodes[SIM_NODES_MAX]; /* by id; 0 is unused */
@@ -65,6 +67,7 @@ struct sim {
     uint32_t producer_count;
     struct sim_consumer *consumers[SIM_CLIENTS_MAX];
     uint32_t consumer_count;
+    struct sim_operator *op;   /* NULL: nobody changes the cluster */
     struct sim_groups *groups; /* NULL: the shape has none */
     struct sim_faults *faults;
     uint64_t fault_count;   /* faults that struck */

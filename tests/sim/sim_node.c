@@ -310,6 +310,18 @@ void sim_node_watch(struct sim_node *node)
     }
 }
 
+const struct control *sim_newest_control(const struct sim *sim)
+{
+    const struct control *newest = NULL;
+
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        struct node *node = sim->nodes[id].node;
+        const struct control *of = node != NULL ? node_control(node) : newest;
+        newest = newest == NULL || of->applied_index > newest->applied_index ? of : newest;
+    }
+    return newest;
+}
+
 bool sim_leads(const struct sim_topic *topic, int32_t index, uint32_t node)
 {
     for (int32_t e = topic->lossy_epoch[index]; e < SIM_EPOCHS_MAX; e++) {

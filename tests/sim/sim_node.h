@@ -48,6 +48,8 @@ void sim_node_settle(struct sim_node *node);
 bool sim_node_gone(const struct sim_node *node);
 /* After every event: what it has applied since, of epochs; the checker hears of lossy ones. */
 void sim_node_watch(struct sim_node *node);
+/* What the node that has applied most knows; NULL: all are down. */
+const struct control *sim_newest_control(const struct sim *sim);
 /* The node has led an epoch of the partition that no lossy one in force has replaced. */
 bool sim_leads(const struct sim_topic *topic, int32_t index, uint32_t node);
 /* A few lines of the story: what it thinks of itself and of all partitions. */

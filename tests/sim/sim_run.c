@@ -10,6 +10,7 @@
 #include "tests/sim/sim_consumer.h"
 #include "tests/sim/sim_faults.h"
 #include "tests/sim/sim_group.h"
+#include "tests/sim/sim_operator.h"
 #include "tests/sim/sim_producer.h"
 
 #define CREATE_TOPICS_VERSION 5
@@ -324,6 +325,16 @@ static void make_clients(struct sim *sim)
     }
 }
 
+static void make_operator(struct sim *sim)
+{
+    bool drawn = prng_chance(&sim->chance_operator, 1, 2);
+
+    if (sim->shape->operator_us.high > 0 && (drawn || sim->shape->operator_always)) {
+        sim->op =
+            sim_operator_new(sim, sim_range_draw(&sim->chance_operator, sim->shape->operator_us));
+    }
+}
+
 static bool all_written(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->producer_count; i++) {
@@ -352,6 +363,7 @@ static bool groups_settled(struct sim *sim)
 static void free_clients(struct sim *sim)
 {
     sim_groups_free(sim->groups);
+    sim_operator_free(sim->op);
     for (uint32_t i = 0; i < sim->producer_count; i++) {
         sim_producer_free(sim->producers[i]);
     }
@@ -404,12 +416,8 @@ static void find_in_quarantine(void *ctx, uint32_t partition, int64_t offset)
 static void find_in_ledger(struct sim *sim, const struct sim_topic *topic, int32_t index,
                            int32_t epoch, int64_t start)
 {
-    const struct control *control = NULL;
+    const struct control *control = sim_newest_control(sim);
 
-    for (uint32_t id = 1; id <= sim->node_count; id++) {
-        const struct control *of = node_control(sim->nodes[id].node);
-        control = control == NULL || of->applied_index > control->applied_index ? of : control;
-    }
     for (uint32_t i = 0; i < control->ledger_count; i++) {
         const struct control_ledger_entry *entry = &control->ledger[i];
         if (entry->kind == LEDGER_EXPOSED && strcmp(entry->topic, topic->name) == 0 &&
@@ -417,6 +425,12 @@ static void find_in_ledger(struct sim *sim, const struct sim_topic *topic, int32
             (entry->end_offset < 0 || entry->end_offset >= start)) {
             return; /* its own, or one that was summed up with others */
         }
+    }
+    for (uint32_t i = 0; i < control->ledger_count; i++) {
+        const struct control_ledger_entry *entry = &control->ledger[i];
+        sim_tell(sim, "ledger: kind %d %s-%d %lld to %lld, %s", (int)entry->kind, entry->topic,
+                 entry->partition, (long long)entry->first_offset, (long long)entry->end_offset,
+                 entry->note);
     }
     sim_fail(sim, "C8: %s-%d: the lossy epoch %d from offset %lld is not in the ledger",
              topic->name, index, epoch, (long long)start);
@@ -432,6 +446,9 @@ static void check_lossy(void *ctx, uint32_t partition, int32_t epoch, int64_t st
 
 static void bring_to_end(struct sim *sim)
 {
+    if (sim->op != NULL) {
+        sim_operator_stop(sim->op);
+    }
     char why[160] = "";
     uint64_t until = sim->now_us + LIVE_LIMIT;
 
@@ -479,6 +496,9 @@ static void bring_to_end(struct sim *sim)
     uint64_t final = (((uint64_t)1 << sim->consumer_count) - 1) & ~(((uint64_t)1 << first) - 1);
     checker_finish(sim->checker, final);
     checker_each_cut(sim->checker, find_in_quarantine, sim);
+    if (sim->op != NULL) {
+        sim_operator_check(sim->op);
+    }
     checker_each_lossy(sim->checker, check_lossy, sim);
     if (checker_failure(sim->checker) != NULL) {
         sim_fail(sim, "%s", checker_failure(sim->checker));
@@ -515,6 +535,7 @@ static void run(struct sim *sim)
         return;
     }
     make_clients(sim);
+    make_operator(sim);
     sim_faults_begin(sim);
     sim->faults_begin_us = sim->now_us;
     sim->faults_end_us = sim->now_us + sim_range_draw(&sim->chance_faults, sim->shape->faults_us);

@@ -16,6 +16,7 @@ static const struct sim_shape shapes[] = {
         .longest_us = {1 * S, 10 * S},
         .batch_us = {4 * MS, 60 * MS},
         .partitions = {1, 4},
+        .operator_us = {500 * MS, 5 * S},
     },
     {
         .name = "bite",
@@ -63,6 +64,20 @@ static const struct sim_shape shapes[] = {
         .partitions = {1, 2},
         .topics = " strict ",
         .faults = " isolate kill power slow-disk cut ",
+    },
+    {
+        .name = "quorum",
+        .what = "three nodes, topics and policies change without end, machines lose power",
+        .nodes = 3,
+        .faults_us = {8 * S, 16 * S},
+        .pace_us = {80 * MS, 500 * MS},
+        .longest_us = {300 * MS, 2 * S},
+        .batch_us = {50 * MS, 200 * MS},
+        .partitions = {1, 1},
+        .operator_us = {20 * MS, 120 * MS},
+        .operator_always = true,
+        .topics = "",
+        .faults = " power power-many isolate slow-disk reset ",
     },
     {
         .name = "groups",

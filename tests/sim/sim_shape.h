@@ -20,10 +20,12 @@ struct sim_shape {
     struct sim_range longest_us; /* the longest one, drawn once per run */
     struct sim_range batch_us;   /* from batch to batch of one producer */
     uint64_t batches; /* acknowledged: not many more, nor fewer if that can be; 0: as it comes */
-    struct sim_range partitions; /* per topic */
-    uint32_t members;            /* of a consumer group; 0: there is none */
-    const char *topics;          /* besides payments, exactly these; NULL: by the seed */
-    const char *faults;          /* these there are, others less often; NULL: by the seed */
+    struct sim_range partitions;  /* per topic */
+    uint32_t members;             /* of a consumer group; 0: there is none */
+    struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
+    bool operator_always;         /* else in half of the runs */
+    const char *topics;           /* besides payments, exactly these; NULL: by the seed */
+    const char *faults;           /* these there are, others less often; NULL: by the seed */
 };
 
 /* NULL: there is none of that name. NULL as name: the usual one. */

@@ -677,6 +677,8 @@ static void the_groups_topic_falls_only_under_a_policy_that_names_it(void **stat
     (void)snprintf(policy.patterns[0], sizeof policy.patterns[0], "%s", CONTROL_GROUPS_TOPIC);
     assert_int_equal(control_fixture_put_policy(f, &policy), 0);
     assert_string_equal(topic->policy.name, "groups");
+    command_delete_topic(&f->command, control_fixture_key(f), CONTROL_GROUPS_TOPIC);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDTOPIC);
 }
 
 static void a_critical_policy_is_weakened_only_with_a_confirmation(void **state)
@@ -818,6 +820,36 @@ static void ledger_entries_open_close_and_merge(void **state)
     assert_int_equal(f->control->ledger_count, 2);
 }
 
+/* Found by the simulator: what a lossy epoch exposed "from 463 on" vanished in an entry that another
+ * had left for 244 to 256 less than a second before. */
+static void an_exposure_without_an_end_is_not_merged_into_one_with_an_end(void **state)
+{
+    struct control_fixture *f = *state;
+    struct control_ledger_entry e = {.kind = LEDGER_EXPOSED,
+                                     .topic = "clicks",
+                                     .partition = 2,
+                                     .first_offset = 244,
+                                     .end_offset = 256,
+                                     .since_wall_ms = 10000,
+                                     .until_wall_ms = 10000,
+                                     .decided_by = "policy clicks"};
+
+    command_ledger(&f->command, control_fixture_key(f), &e);
+    assert_int_equal(control_fixture_apply(f), 0);
+    e.first_offset = 463;
+    e.end_offset = -1;
+    command_ledger(&f->command, control_fixture_key(f), &e);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->ledger_count, 2);
+    assert_int_equal(f->control->ledger[1].first_offset, 463);
+    assert_int_equal(f->control->ledger[1].end_offset, -1);
+    e.end_offset = 470; /* the node is back: now the end is known */
+    command_ledger(&f->command, control_fixture_key(f), &e);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->ledger_count, 2);
+    assert_int_equal(f->control->ledger[1].end_offset, 470);
+}
+
 static void a_ledger_keeps_a_thousand_entries_per_topic(void **state)
 {
     struct control_fixture *f = *state;
@@ -884,6 +916,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_satisfied_is_refused_with_the_reason),
         WITH_CLUSTER(bad_topics_are_refused),
         WITH_CLUSTER(ledger_entries_open_close_and_merge),
+        WITH_CLUSTER(an_exposure_without_an_end_is_not_merged_into_one_with_an_end),
         WITH_CLUSTER(a_ledger_keeps_a_thousand_entries_per_topic),
     };
 
