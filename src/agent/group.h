@@ -26,6 +26,8 @@
 #define GROUPS_WAITING_BYTES ((uint64_t)32 << 20) /* asked for, not committed; then ELOADING */
 #define GROUPS_SNAPSHOT      ((uint64_t)4 << 20)  /* log bytes that make a snapshot worth while */
 #define GROUPS_SWEEP_MS      600000               /* between looks for what has expired */
+#define GROUPS_ASKED_MAX     10000                /* groups, keys or members in one request */
+#define GROUPS_ANSWER_BYTES  ((size_t)64 << 20)   /* of what one request may make us tell */
 
 struct coordinator;
 
@@ -48,6 +50,8 @@ void coordinators_close(struct node *node);
 int32_t coordinator_partition(const struct node *node, struct slice group_id);
 /* 0, ENOTCOORDINATOR, ELOADING (also: too much waits). */
 int coordinator_of(struct node *node, struct slice group_id, struct coordinator **out);
+/* So much waits to be committed that nothing more is taken: ELOADING. */
+bool coordinator_full(const struct coordinator *co);
 struct groups *coordinator_groups(struct coordinator *co);
 struct group_now coordinator_now(const struct coordinator *co);
 /* Carries out effects of groups_*, and empties `out`; sets the timer anew. After every call that

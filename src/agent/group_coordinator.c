@@ -303,6 +303,8 @@ static bool wants_quiet(const struct coordinator *co)
     return wants_snapshot(co) || co->sweep_topics || node_now_ms(co->node) >= co->sweep_ms;
 }
 
+static void raise_log_start(struct coordinator *co, int64_t limit);
+
 struct snapshot {
     struct coordinator *co;
     struct link batches;
@@ -334,6 +336,9 @@ static void take_snapshot(struct coordinator *co)
         co->snapshot_begin = begin;
         co->snapshot_end = co->partition->replica.leo;
         co->snapshot_bytes = co->log_bytes;
+        if (MUTANT(snapshot_trusted)) {
+            raise_log_start(co, INT64_MAX);
+        }
     } else {
         co->log_bytes += log_bytes;
         co->snapshot_retry_ms = node_now_ms(co->node) + SNAPSHOT_RETRY_MS;
@@ -429,7 +434,7 @@ static void raise_log_start(struct coordinator *co, int64_t limit)
 {
     struct partition *p = co->partition;
 
-    if (co->snapshot_begin < 0 || (limit < co->snapshot_end && !MUTANT(snapshot_trusted))) {
+    if (co->snapshot_begin < 0 || limit < co->snapshot_end) {
         return;
     }
     struct replica_out out = {0};
@@ -725,6 +730,11 @@ int32_t coordinator_partition(const struct node *node, struct slice group_id)
     return topic != NULL ? (int32_t)(group_hash(group_id) % topic->partition_count) : -1;
 }
 
+bool coordinator_full(const struct coordinator *co)
+{
+    return co->waiting_bytes > GROUPS_WAITING_BYTES;
+}
+
 int coordinator_of(struct node *node, struct slice group_id, struct coordinator **out)
 {
     const struct control_topic *topic = control_topic_named(node->control, CONTROL_GROUPS_TOPIC);
@@ -737,7 +747,7 @@ int coordinator_of(struct node *node, struct slice group_id, struct coordinator 
     struct coordinator *co = p != NULL ? p->coordinator : NULL;
     if (co != NULL && co->state == COORDINATOR_ACTIVE && replica_serves(&p->replica)) {
         *out = co;
-        return co->waiting_bytes > GROUPS_WAITING_BYTES ? TERN_ELOADING : 0;
+        return coordinator_full(co) ? TERN_ELOADING : 0;
     }
     return topic->partitions[index].leader == node->o.node_id ? TERN_ELOADING
                                                               : TERN_ENOTCOORDINATOR;

@@ -300,6 +300,10 @@ void apply_delete_topic(struct apply *a, const char *name)
         (void)apply_refuse(a, TERN_ENOENT, "there is no topic %s", name);
         return;
     }
+    if (control_topic_internal(name)) {
+        (void)apply_refuse(a, TERN_EINVALIDTOPIC, "consumer groups are kept in %s", name);
+        return;
+    }
     apply_change(a, (struct control_change){
                         .kind = CONTROL_TOPIC_DELETED, .topic_id = topic->id, .partition = -1});
     a->result->topic_id = topic->id;

@@ -48,6 +48,7 @@ struct talker {
     char plan_ids[MEMBERS_MAX + 4][300];
     uint32_t plan_count;
     uint32_t owned; /* bit per partition */
+    bool knows;     /* what is committed, in this generation */
     int64_t position[PARTS_MAX];
     uint64_t worked_us; /* last commit or good heartbeat */
 };
@@ -110,6 +111,7 @@ static void ask_join(struct talker *t)
     m.protocols = &protocol;
     m.protocols_count = 1;
     t->owned = 0;
+    t->knows = false;
     ask(t, 11, 5, &m, JOIN_US);
 }
 
@@ -306,7 +308,8 @@ static void found(struct talker *t, const struct kafka_find_coordinator_response
         return;
     }
     t->node = (uint32_t)m->node_id;
-    go(t, !t->member ? STEP_FETCH : t->generation >= 0 ? STEP_BEAT : STEP_JOIN, 0, 5);
+    bool fetch = !t->member || (t->generation >= 0 && !t->knows);
+    go(t, fetch ? STEP_FETCH : t->generation >= 0 ? STEP_BEAT : STEP_JOIN, 0, 5);
 }
 
 static void joined(struct talker *t, const struct kafka_join_group_response *m)
@@ -373,6 +376,7 @@ static void fetched(struct talker *t, const struct kafka_offset_fetch_response *
         }
         t->position[in->partition] = in->offset;
     }
+    t->knows = true;
     if (t->member) {
         go(t, STEP_COMMIT, 0, 50);
     } else {

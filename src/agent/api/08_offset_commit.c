@@ -33,6 +33,9 @@ static int append(struct coordinator *co, const struct request *rq,
     struct buf key = {0};
     struct buf value = {0};
 
+    if (coordinator_full(co)) {
+        return TERN_ELOADING; /* one request can ask for much more than its own size */
+    }
     if (in->partition < 0 || (uint32_t)in->partition >= topic->partition_count) {
         return TERN_ENOENT;
     }

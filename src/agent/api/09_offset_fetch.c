@@ -22,6 +22,7 @@ struct fetch_offsets {
     struct kafka_offset_fetch_response_group *out;
     uint32_t count;
     uint32_t waiting;
+    size_t bytes; /* told, about */
     bool starting;
 };
 
@@ -91,13 +92,17 @@ static void finish(struct fetch_offsets *f)
 
 /* ---- answers ---------------------------------------------------------------------------------- */
 
-static void fill(struct request *rq, const struct group_offset *o,
+static void fill(struct fetch_offsets *f, const struct group_offset *o,
                  struct kafka_offset_fetch_response_group_partition *out)
 {
+    struct request *rq = f->rq;
+
+    f->bytes += sizeof *out;
     out->offset = -1;
     out->leader_epoch = -1;
     out->metadata = slice_text("");
-    if (o != NULL) {
+    if (o != NULL && f->bytes <= GROUPS_ANSWER_BYTES) {
+        f->bytes += o->metadata_len;
         uint8_t *copy = arena_take(&rq->arena, o->metadata_len + 1U);
         if (o->metadata_len > 0) {
             memcpy(copy, o->metadata, o->metadata_len);
@@ -134,7 +139,7 @@ static void fill_wanted(struct fetch_group *g, const struct group *group, int er
             const struct group_offset *o = group != NULL && missing == 0
                                                ? groups_offset(group, name, in->partitions[i])
                                                : NULL;
-            fill(rq, o, &out->partitions[i]);
+            fill(g->fetch, o, &out->partitions[i]);
             out->partitions[i].partition = in->partitions[i];
             out->partitions[i].error = error_kafka(missing);
         }
@@ -188,7 +193,8 @@ static void fill_all(struct fetch_group *g, const struct group *group)
     if (group == NULL) {
         return;
     }
-    for (const struct group_offset *o = group->offsets; o != NULL; o = o->hh.next) {
+    for (const struct group_offset *o = group->offsets;
+         o != NULL && g->fetch->bytes <= GROUPS_ANSWER_BYTES; o = o->hh.next) {
         struct slice name = group_offset_topic(o);
         const struct control_topic *known = topic_by_slice(rq->node, name);
         if (rq->version >= 10 && known == NULL) {
@@ -201,7 +207,7 @@ static void fill_all(struct fetch_group *g, const struct group *group)
         if (known != NULL) {
             topic->topic_id = known->id;
         }
-        fill(rq, o, out);
+        fill(g->fetch, o, out);
         out->partition = group_offset_partition(o);
     }
 }
@@ -228,6 +234,9 @@ static void answer(struct fetch_group *g, int status)
         status = coordinator_of(g->fetch->rq->node, g->in->group_id, &co);
         status = status == TERN_ELOADING && co != NULL ? 0 : status;
     }
+    if (status == 0 && g->fetch->bytes > GROUPS_ANSWER_BYTES) {
+        status = TERN_ELOADING;
+    }
     if (status != 0) {
         fail(g, status);
         return;
@@ -237,6 +246,9 @@ static void answer(struct fetch_group *g, int status)
         fill_all(g, group);
     } else {
         fill_wanted(g, group, 0);
+    }
+    if (g->fetch->bytes > GROUPS_ANSWER_BYTES) {
+        fail(g, TERN_ELOADING); /* it did not get all: rather nothing */
     }
 }
 
@@ -304,6 +316,10 @@ void api_offset_fetch(struct request *rq)
     f->rq = rq;
     f->count = rq->version >= 8 ? m->groups_count : 1;
     f->starting = true;
+    if (f->count > GROUPS_ASKED_MAX) {
+        request_end(rq, "more groups than anybody has");
+        return;
+    }
     if (rq->version < 8) {
         in = old_group(rq);
     }

@@ -95,6 +95,10 @@ void api_find_coordinator(struct request *rq)
     struct kafka_find_coordinator_response_coordinator *found;
     uint32_t count = rq->version >= 4 ? m->coordinator_keys_count : 1;
 
+    if (count > GROUPS_ASKED_MAX) {
+        request_end(rq, "more keys than anybody has");
+        return;
+    }
     kafka_find_coordinator_response_init(&response);
     found = kafka_find_coordinator_response_coordinator_new(&rq->arena, count);
     for (uint32_t i = 0; i < count; i++) {

@@ -20,6 +20,10 @@ void api_leave_group(struct request *rq)
     struct kafka_leave_group_response response;
     struct coordinator *co = NULL;
 
+    if (m->members_count > GROUPS_ASKED_MAX) {
+        request_end(rq, "more members than a group has");
+        return;
+    }
     kafka_leave_group_response_init(&response);
     int status =
         m->group_id.len > 0 ? coordinator_of(rq->node, m->group_id, &co) : TERN_EINVALIDGROUP;

@@ -24,7 +24,20 @@ static void fill_members(struct request *rq, const struct group *group,
     }
 }
 
-static void describe(struct request *rq, struct kafka_describe_groups_response_group *out)
+static size_t size_of(const struct group *group)
+{
+    size_t size = 0;
+
+    for (const struct group_member *m = group->members; m != NULL; m = m->hh.next) {
+        size += sizeof(struct kafka_describe_groups_response_member) + m->id.len +
+                m->client_id.len + m->protocol_bytes.len + m->assignment.len;
+    }
+    return size;
+}
+
+/* `bytes` is what was told of other groups, which may all be the same large one. */
+static void describe(struct request *rq, size_t *bytes,
+                     struct kafka_describe_groups_response_group *out)
 {
     struct coordinator *co = NULL;
     int status = coordinator_of(rq->node, out->group_id, &co);
@@ -42,6 +55,11 @@ static void describe(struct request *rq, struct kafka_describe_groups_response_g
         }
         return;
     }
+    *bytes += size_of(group);
+    if (*bytes > GROUPS_ANSWER_BYTES) {
+        out->error = error_kafka(TERN_ELOADING);
+        return;
+    }
     out->state = slice_text(group_state_name(group->state));
     out->protocol_type = buf_slice(&group->protocol_type);
     if (group->state == GROUP_STABLE) {
@@ -54,13 +72,18 @@ void api_describe_groups(struct request *rq)
 {
     const struct kafka_describe_groups_request *m = rq->message;
     struct kafka_describe_groups_response response;
+    size_t bytes = 0;
 
+    if (m->groups_count > GROUPS_ASKED_MAX) {
+        request_end(rq, "more groups than anybody has");
+        return;
+    }
     kafka_describe_groups_response_init(&response);
     response.groups = kafka_describe_groups_response_group_new(&rq->arena, m->groups_count);
     response.groups_count = m->groups_count;
     for (uint32_t i = 0; i < m->groups_count; i++) {
         response.groups[i].group_id = m->groups[i];
-        describe(rq, &response.groups[i]);
+        describe(rq, &bytes, &response.groups[i]);
     }
     request_reply(rq, &response);
 }

@@ -87,6 +87,10 @@ void api_delete_groups(struct request *rq)
     const struct kafka_delete_groups_request *m = rq->message;
     struct delete_groups *d = arena_take(&rq->arena, sizeof *d);
 
+    if (m->group_names_count > GROUPS_ASKED_MAX) {
+        request_end(rq, "more groups than anybody has");
+        return;
+    }
     memset(d, 0, sizeof *d);
     d->rq = rq;
     d->starting = true;
