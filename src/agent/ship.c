@@ -315,9 +315,11 @@ static bool push_result(struct partition *p, struct ship_read *r)
     struct replica_push head;
     struct peer *peer = &p->node->peers[r->node];
 
-    if (!replica_push_head(&p->replica, r->node, &head) || head.base != r->read.offset ||
-        head.epoch != r->epoch) {
-        return false; /* the stream began anew meanwhile */
+    if (!replica_push_head(&p->replica, r->node, &head)) {
+        return false; /* the peer is being asked anew; its answer begins the stream */
+    }
+    if (head.base != r->read.offset || head.epoch != r->epoch) {
+        return true; /* the stream began anew meanwhile, and found this read in its way */
     }
     if (r->read.status == TERN_EDAMAGED || r->read.status == TERN_EIO) {
         trace_error("event=push_read_failed partition=%d error=%s", p->key.partition,
