@@ -47,7 +47,7 @@ static void pass_done(struct scrub *scrub)
 {
     struct store *store = scrub->store;
     uint64_t now_us = clock_now_us(store->clock);
-    uint64_t next_us = scrub->pass_us + (uint64_t)store->options.scrub_pass_s * 1000000;
+    uint64_t next_us = scrub->pass_us + store->options.scrub_pass_ms * 1000;
 
     store->counters.scrub_passes++;
     trace_info("event=scrub_pass_done pass=%llu bytes=%llu damaged=%llu",
@@ -80,7 +80,7 @@ static void piece_done(struct store_read *read)
 {
     struct scrub *scrub = CONTAINER_OF(read, struct scrub, read);
     struct store *store = scrub->store;
-    uint32_t rate = store->options.scrub_bytes_per_s;
+    uint64_t rate = store->options.scrub_bytes_per_s;
     uint64_t wait_us = rate > 0 ? (uint64_t)read->bytes * 1000000 / rate : 0;
     int status = read->status;
 
@@ -160,7 +160,7 @@ static void fired(struct timer *timer)
 
 void scrub_start(struct store *store)
 {
-    if (store->options.scrub_pass_s == 0 || store->options.scrub_bytes_per_s == 0) {
+    if (store->options.scrub_pass_ms == 0 || store->options.scrub_bytes_per_s == 0) {
         return;
     }
     store->scrub = mem_new(sizeof *store->scrub);

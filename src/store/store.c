@@ -22,7 +22,7 @@ struct store_options store_defaults(void)
         .idle_marker_ms = 100,
         .checkpoint_ms = 10000,
         .scrub_bytes_per_s = 4u << 20,
-        .scrub_pass_s = 86400,
+        .scrub_pass_ms = 86400000,
     };
 }
 
@@ -392,6 +392,13 @@ const struct store_log_state *store_state(const struct store_log *log)
 bool store_writable(const struct store *store)
 {
     return !store->below_reserve && !store->apply_full && !store->failed;
+}
+
+uint64_t store_write_age_ms(const struct store *store)
+{
+    const struct journal *journal = &store->journal;
+
+    return journal->busy ? (clock_now_us(store->clock) - journal->submitted_us) / 1000 : 0;
 }
 
 uint32_t store_damaged(const struct store *store)

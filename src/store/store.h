@@ -28,8 +28,8 @@ struct store_options {
     uint64_t cache_bytes;        /* recent batches kept in memory for readers; default 16 MiB */
     uint32_t idle_marker_ms;     /* how soon an idle journal records its last sync; default 100 */
     uint32_t checkpoint_ms;      /* at most so long between checkpoints; default 10000 */
-    uint32_t scrub_bytes_per_s;  /* how fast stored segments are read through; default 4 MiB */
-    uint32_t scrub_pass_s;       /* at most one pass in so long; default 86400; 0: never */
+    uint64_t scrub_bytes_per_s;  /* how fast stored segments are read through; default 4 MiB */
+    uint64_t scrub_pass_ms;      /* at most one pass in so long; default a day; 0: never */
     /* Damage was found in a log that is open: state.damaged_from has changed. May be NULL. */
     void (*damage)(void *ctx, struct store_log *log);
     void *damage_ctx;
@@ -95,6 +95,8 @@ struct store_log *store_find(struct store *store, struct uuid topic_id, int32_t 
 const struct store_log_state *store_state(const struct store_log *log);
 /* False while the disk is below its reserve; appends are then refused by the caller. */
 bool store_writable(const struct store *store);
+/* For how long the journal write that is under way has been so; 0: none is. */
+uint64_t store_write_age_ms(const struct store *store);
 
 /* Damaged ranges in all logs. */
 uint32_t store_damaged(const struct store *store);

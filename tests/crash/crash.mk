@@ -9,7 +9,8 @@ $(CRASH_BIN): $(CRASH_O) $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: crash crash-mutants
-crash: $(CRASH_BIN)
+crash: $(CRASH_BIN) $(B)/tests/crash/flips/store_bitflips
+	$(Q)$(B)/tests/crash/flips/store_bitflips 2000
 	$(Q)$(CRASH_BIN) tests/crash/points.txt $(CRASH_WORKLOADS)
 
 # Only what the store needs is built again for each fault.

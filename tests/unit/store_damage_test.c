@@ -558,7 +558,7 @@ static void the_scrub_finds_what_nobody_reads(void **state)
     int told = 0;
 
     (void)state;
-    world->options.scrub_pass_s = 10;
+    world->options.scrub_pass_ms = 10000;
     world->options.damage = count_damage;
     world->options.damage_ctx = &told;
     (void)ten_in_a_segment(world);

@@ -63,7 +63,7 @@ static int box_open(struct box *box, uint64_t seed)
     options.cache_bytes = seed % 2 == 0 ? 0 : 20000;
     options.idle_marker_ms = 20;
     options.checkpoint_ms = 400;
-    options.scrub_pass_s = 3600;
+    options.scrub_pass_ms = 3600000;
     options.fatal = died;
     options.fatal_ctx = box;
     int status = store_open(box->disk, &box->clock.clock, &options, &box->store, box->why);
