@@ -211,6 +211,8 @@ void liveness_alive(struct node *node, uint64_t now_us);
 void liveness_tick(struct node *node, uint64_t now_us);
 void liveness_heartbeat(struct node *node, uint32_t from, struct slice head);
 node_set liveness_reachable(const struct node *node);
+/* This node's disk takes no appends, or none that end: others had better lead. */
+bool liveness_disk_refuses(const struct node *node);
 /* A peer has applied more of the control log, or this process stood still: what it believes to lead
  * may be led by somebody else by now. */
 bool liveness_behind(const struct node *node);
@@ -244,6 +246,7 @@ struct node {
     struct timer tick;
     struct timer flush;
     uint64_t heartbeat_us;
+    bool disk_hangs; /* since a while a write has not returned */
     uint64_t replica_tick_us;
     uint64_t retained_us;
     uint64_t aged_us;  /* when producers last became an hour older */
@@ -330,6 +333,9 @@ bool lease_valid(const struct node *node);
 uint64_t lease_ask(struct node *node, uint64_t now_us);
 void lease_granted(struct node *node, uint64_t seq);
 void lease_tick(struct node *node);
+/* The peer's next start counts its requests anew: what is being confirmed for this one is nothing
+ * to it. */
+void lease_forget(struct node *node, uint32_t peer);
 
 /* ---- ledger.c -------------------------------------------------------------------------------- */
 

@@ -106,6 +106,13 @@ static void confirmed(struct quorum_read *read, int status)
     lease_granted(node, node->peers[node->o.node_id].lease_granted);
 }
 
+void lease_forget(struct node *node, uint32_t peer)
+{
+    node->peers[peer].lease_seq = 0;
+    node->peers[peer].lease_granted = 0;
+    node->lease->confirming[peer] = 0;
+}
+
 void lease_tick(struct node *node)
 {
     struct lease *lease = node->lease;
