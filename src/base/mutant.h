@@ -68,6 +68,7 @@
 /* Rules of several rooms that the whole cluster is needed for. */
 #define MUTANTS_CLUSTER(X)                                                                         \
     X(hw_early, "records are shown and acknowledged before they are committed")                    \
+    X(acks_early, "neither leaders nor followers wait for their fsync before they acknowledge")    \
     X(stale_acked, "a push of an epoch that was left is acknowledged, although it is not taken")   \
     X(late_activated, "an activation of an epoch that is not the newest counts")                   \
     X(lossy_unledgered, "a lossy epoch leaves no entry in the ledger")                             \
@@ -83,8 +84,7 @@
     X(groups_kept, "a coordinator that leads again goes on with what it knew")                     \
     X(snapshot_busy, "a snapshot is taken while records are on their way")                         \
     X(snapshot_trusted, "the log start is raised before the snapshot is committed")                \
-    X(plan_unstored, "a plan is told before it is committed")                                      \
-    X(plan_stale, "a plan that was stored for an earlier generation is told")
+    X(plan_unstored, "a plan is told before it is committed")
 
 /* Replica first: its tests count on it. */
 #define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X) MUTANTS_CLUSTER(X) MUTANTS_GROUPS(X)

@@ -245,8 +245,7 @@ void group_session_over(struct groups *groups, struct group_member *member, stru
 void group_stored(struct groups *groups, struct group *group, struct group_now now,
                   struct group_out *out)
 {
-    if (group->state == GROUP_COMPLETING &&
-        (group->sync_generation == group->generation || MUTANT(plan_stale))) {
+    if (group->state == GROUP_COMPLETING && group->sync_generation == group->generation) {
         enter(group, GROUP_STABLE, now);
         for (struct group_member *m = group->members; m != NULL; m = m->hh.next) {
             if (m->syncing != NULL) {

@@ -14,7 +14,7 @@
 #define WATCHERS     3
 #define SESSION_MS   6000
 #define REBALANCE_MS 4000
-#define CALL_US      (SIM_S)
+#define CALL_US      (400 * SIM_MS)
 #define JOIN_US      (8 * SIM_S)
 
 struct part {
@@ -89,7 +89,7 @@ static void ask_find(struct talker *t)
 
     kafka_find_coordinator_request_init(&m);
     m.key = slice_text(GROUP);
-    sim_conn_ask(&t->conns[any], &t->call, 10, 1, &m, CALL_US / 2);
+    sim_conn_ask(&t->conns[any], &t->call, 10, 1, &m, CALL_US);
 }
 
 static void ask_join(struct talker *t)
@@ -423,7 +423,7 @@ static void after_work(struct talker *t)
         return;
     }
     bool commits = t->owned != 0 && prng_chance(&g->chance, 2, 3);
-    go(t, commits ? STEP_COMMIT : STEP_BEAT, 5, 400);
+    go(t, commits ? STEP_COMMIT : STEP_BEAT, 5, 200);
 }
 
 static void committed(struct talker *t, const struct kafka_offset_commit_response *m)

@@ -80,6 +80,20 @@ static const struct sim_shape shapes[] = {
         .faults = " power power-many isolate slow-disk reset ",
     },
     {
+        .name = "members",
+        .what = "three nodes, a consumer group, coordinators that die or do not know that they are "
+                "none",
+        .nodes = 3,
+        .faults_us = {12 * S, 24 * S},
+        .pace_us = {150 * MS, 900 * MS},
+        .longest_us = {500 * MS, 4 * S},
+        .batch_us = {100 * MS, 300 * MS},
+        .partitions = {2, 4},
+        .members = 4,
+        .topics = "",
+        .faults = " isolate kill power pause ",
+    },
+    {
         .name = "groups",
         .what = "three to six nodes, and a consumer group whose members come and go",
         .nodes_max = 6,
