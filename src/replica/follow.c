@@ -23,9 +23,9 @@ void follow_durable(struct replica *r, struct replica_out *out)
         struct replica_effect *effect = effect_add(out, EFFECT_ACK);
         effect->node = r->leader;
         effect->epoch = epoch;
-        effect->offset = MUTANT(ack_early)     ? r->leo
-                         : MUTANT(damage_acks) ? r->leo_durable
-                                               : replica_sound_end(r);
+        effect->offset = MUTANT(ack_early) || MUTANT(acks_early) ? r->leo
+                         : MUTANT(damage_acks)                   ? r->leo_durable
+                                                                 : replica_sound_end(r);
     }
     show(r, out);
 }

@@ -175,7 +175,7 @@ static int64_t held_by_rule(const struct replica *r)
     bool counts = r->synced_durable == r->spec.epoch || r->role == REPLICA_PREPARED ||
                   MUTANT(leader_unsynced);
     if (self != NULL && self->incarnation == r->incarnation && counts) {
-        held[r->self] = MUTANT(leader_early) ? r->leo : replica_sound_end(r);
+        held[r->self] = MUTANT(leader_early) || MUTANT(acks_early) ? r->leo : replica_sound_end(r);
     }
     return rule_held(&r->spec.config, &r->spec, held);
 }
