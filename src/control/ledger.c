@@ -29,13 +29,22 @@ static bool open_ended(const struct control_ledger_entry *e)
     return e->first_offset >= 0 && e->end_offset < 0;
 }
 
+static bool may_merge(const struct control_ledger_entry *into,
+                      const struct control_ledger_entry *from)
+{
+    if (open_ended(from)) {
+        return open_ended(into);
+    }
+    return !open_ended(into) || from->first_offset < 0 || from->end_offset > into->first_offset;
+}
+
 static struct control_ledger_entry *find_recent(struct control *control,
                                                 const struct control_ledger_entry *entry)
 {
     for (uint32_t i = control->ledger_count; i > 0; i--) {
         struct control_ledger_entry *e = &control->ledger[i - 1];
-        if (e->until_wall_ms != 0 && same_subject(e, entry) &&
-            (!open_ended(entry) || open_ended(e)) && entry->since_wall_ms >= e->since_wall_ms &&
+        if (e->until_wall_ms != 0 && same_subject(e, entry) && may_merge(e, entry) &&
+            entry->since_wall_ms >= e->since_wall_ms &&
             entry->since_wall_ms - e->until_wall_ms < MERGE_MS) {
             return e;
         }

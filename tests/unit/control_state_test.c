@@ -843,6 +843,14 @@ static void an_exposure_without_an_end_is_not_merged_into_one_with_an_end(void *
     assert_int_equal(f->control->ledger_count, 2);
     assert_int_equal(f->control->ledger[1].first_offset, 463);
     assert_int_equal(f->control->ledger[1].end_offset, -1);
+    e.first_offset = 250;
+    e.end_offset = 257; /* of before */
+    command_ledger(&f->command, control_fixture_key(f), &e);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->ledger_count, 2);
+    assert_int_equal(f->control->ledger[0].end_offset, 257);
+    assert_int_equal(f->control->ledger[1].end_offset, -1);
+    e.first_offset = 463;
     e.end_offset = 470; /* the node is back: now the end is known */
     command_ledger(&f->command, control_fixture_key(f), &e);
     assert_int_equal(control_fixture_apply(f), 0);
