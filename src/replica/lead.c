@@ -83,6 +83,7 @@ static void use_kept_answers(struct replica *r, struct replica_out *out)
 void lead_begin(struct replica *r, uint64_t now_ms, struct replica_out *out)
 {
     bool from_prepared = r->role == REPLICA_PREPARED;
+    CHECK(r->damaged_from >= r->leo || MUTANT(damage_served)); /* INVARIANTS 24 */
 
     r->initial_end = r->leo;
     r->activation_asked_ms = 0;

@@ -305,7 +305,7 @@ int segment_damaged(struct segment *segment, uint64_t pos, int64_t base, int64_t
     struct anchor anchor = next_anchor(segment, pos);
     struct batch_peek batch;
 
-    CHECK(base < segment->end);
+    CHECK(base < segment->end); /* INVARIANTS 24: a range lies inside its segment */
     CHECK(pos < anchor.pos || anchor.pos == segment->bytes);
     size_t len = (size_t)(anchor.pos - pos);
     uint8_t *bytes = mem_new(len + 1);
