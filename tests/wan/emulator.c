@@ -230,7 +230,7 @@ static void handle(struct emulator *e, const struct epoll_event *event)
     }
 }
 
-static int wait(struct emulator *e, struct epoll_event *events)
+static int next_events(struct emulator *e, struct epoll_event *events)
 {
     int patience = timeout(e);
     uint64_t before = now_ns();
@@ -290,7 +290,7 @@ int emulator_run(struct network *network, struct door *doors,
                  network->seed, network->count, options->socket_path);
     (void)fflush(stdout);
     while (!e.stop) {
-        int count = wait(&e, events);
+        int count = next_events(&e, events);
         for (int i = 0; i < count; i++) {
             handle(&e, &events[i]);
             deliver(&e);
