@@ -41,3 +41,9 @@
 #define b_copy_unread 35
 #define b_overlap_unread 36
 #define b_cut_synced 37
+#define b_fall_back 38
+#define b_start_stays 39
+#define b_log_start_above_hw 40
+#define b_lease_early 41
+#define b_lease_behind 42
+#define b_lease_unasked 43

@@ -77,8 +77,15 @@
 #define AGREE(a, b) AGREE_((a) ^ (b), a)
 #define SAME_(x, l) (((x) & 31) -> 0 : (((x) & 992) -> 1 : (((x) & 31744) -> 2 : (((x) & 1015808) -> 3 : \
                     (((x) & 32505856) -> 4 : (((x) & 1040187392) -> 5 : LEN(l)))))))
-/* Common prefix of records: what the checks see. */
+/* Common prefix of records: what the checks see. What is deleted is taken as the same. */
+#if RETAIN
+#define GONE 31                         /* a record that retention has deleted: its place is known, nothing else */
+#define GONES(n) ((1 << (5 * (n))) - 1)
+#define FIRST(l) (AT(l, 0) != GONE -> 0 : (AT(l, 1) != GONE -> 1 : (AT(l, 2) != GONE -> 2 : (AT(l, 3) != GONE -> 3 : 4))))
+#define SAME(a, b) MIN(LEN(b), SAME_(BEHIND((a) ^ (b), MAX(FIRST(a), FIRST(b))), a))
+#else
 #define SAME(a, b) SAME_((a) ^ (b), a)
+#endif
 #define LOST 3
 #define WHOLE(l) (DAMAGES == 0 || (TAG_AT(l, 0) != LOST && TAG_AT(l, 1) != LOST && TAG_AT(l, 2) != LOST && \
                   TAG_AT(l, 3) != LOST && TAG_AT(l, 4) != LOST))
@@ -90,6 +97,9 @@ byte leader[E + 1];                     /* number of the replica + 1 */
 byte config[E + 1], recover_by[E + 1];
 byte seen;                              /* replicas that have led (FRESH) */
 byte appends_left = APPENDS;
+#if LEASES
+byte leases, newest_lossy;              /* replicas whose lease runs; newest lossy epoch that was assigned */
+#endif
 #if LOSSY
 bit lossy[E + 1];
 byte lossy_left = LOSSY;
@@ -125,6 +135,10 @@ byte source[N];
 /* Messages, for each epoch. */
 int pushed[E + 1];
 byte initial[E + 1];                    /* length of the initial log + 1; 0: nothing pushed yet */
+#if RETAIN
+byte start[E + 1];                      /* log start that the leader has raised while it served */
+byte deleted;                           /* what the checks know: up to where retention has deleted what was committed */
+#endif
 byte acked[(E + 1) * N];                /* what voters and learners have acknowledged, the leader by its own fsync */
 
 /* What the checks know. */
@@ -155,7 +169,7 @@ byte starts[(E + 1) * N], cuts[(E + 1) * N]; /* sets of offsets: from where to p
 hidden byte what_a_follower_shows_is_committed, what_is_truncated_was_not_committed, an_acknowledged_record_is_whole;
 hidden byte an_initial_log_has_all_that_is_committed, a_lossy_epoch_keeps_what_a_survivor_has_acknowledged;
 hidden byte one_record_is_committed_at_an_offset, a_sequence_number_is_committed_once_and_in_order;
-hidden byte what_is_answered_is_committed;
+hidden byte what_is_answered_is_committed, what_is_not_there_was_deleted, nobody_answers_behind_a_lossy_epoch;
 #define CHECK(claim, name) assert(name || (claim))
 
 /* ---- printing --------------------------------------------------------------------------------------------------- */
@@ -222,16 +236,25 @@ inline check_shown(a)
         s = (s > 0 && TAG_AT(log[a], 0) == LOST -> 0 : (s > 1 && TAG_AT(log[a], 1) == LOST -> 1 :
             (s > 2 && TAG_AT(log[a], 2) == LOST -> 2 : (s > 3 && TAG_AT(log[a], 3) == LOST -> 3 : s))));
 #endif
+#if RETAIN
+        CHECK(SAME(log[a], committed) >= s, what_a_follower_shows_is_committed);
+#else
         CHECK(PREFIX(log[a], s) == PREFIX(committed, s), what_a_follower_shows_is_committed);
+#endif
         s = 0
     :: else
     fi
 }
 
+#if RETAIN
+#define OTHER_LINE(a) (FIRST(log[a]) > 0 && synced[a] < floor) /* what it has deleted was given up since */
+#else
+#define OTHER_LINE(a) 0
+#endif
 /* What is truncated for epoch ep was never committed. */
 inline check_cut(a, n, ep)
 {
-    CHECK(OUTDATED(ep) || IS_LOSSY(ep) || n >= SAME(log[a], committed), what_is_truncated_was_not_committed)
+    CHECK(OUTDATED(ep) || IS_LOSSY(ep) || OTHER_LINE(a) || n >= SAME(log[a], committed), what_is_truncated_was_not_committed)
 }
 
 /* The role is gone, and what was heard in it. */
@@ -268,6 +291,9 @@ inline forget()
             if
             :: s == N && leader[t] != 0 ->
                 pushed[t] = 0; initial[t] = 0; hw[t] = 0;
+#if RETAIN
+                start[t] = 0;
+#endif
 #if !REMOVAL                                                    /* it may be applied late, and delete */
                 leader[t] = 0; activated = activated & ~BIT(t);
 #if BUG != b_plain_keeps
@@ -304,6 +330,10 @@ inline promise(a, ep)
 /* An acknowledgement to the leader of epoch ep. */
 inline acknowledge(a, ep)
 {
+#if RETAIN
+    CHECK(MIN(FIRST(log[a]), LEN(committed)) <= deleted || synced[a] == 0 || synced[a] < floor || newest_hw > synced[a],
+          what_is_not_there_was_deleted);
+#endif
     CHECK(WHOLE(PREFIX(log[a], durable[a])), an_acknowledged_record_is_whole);
     if
     :: leader[ep] > 0 && leader[ep] != a + 1 && promised[leader[ep] - 1] == ep && phase[leader[ep] - 1] >= PREPARED &&

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The steps of replication.pml, in the order of the rules. */
 
-/* After every step of replica a. */
-inline finish(a)
+/* After every step of replica i; s = 1: it was none. */
+inline finish()
 {
-    check_shown(a);
-    forget();
-    DONE;
+    if
+    :: s == 1 -> s = 0
+    :: else ->
+        check_shown(i);
+        forget();
+        DONE
+    fi;
     i = 0; j = 0; e = 0; k = 0; n = 0; l = 0
 }
+
+/* Length of the initial log of epoch e. */
+#define INITIAL(e) (initial[e] - 1)
 
 /* n = 0 .. top - 1, any */
 #define PICK(n, top) n = 0; do :: n < (top) - 1 -> n++ :: break od
@@ -29,6 +36,9 @@ inline assign(how)
     newest++;
     leader[newest] = j + 1; config[newest] = k; recover_by[newest] = in_force;
     seen = seen | BIT(j);
+#if LEASES
+    newest_lossy = (how -> newest : newest_lossy);
+#endif
 #if LOSSY
     lossy[newest] = how;
     lossy_left = lossy_left - how;
@@ -36,9 +46,17 @@ inline assign(how)
     if
     :: SAME_RULE(k, in_force) && !how -> in_force = k               /* learners alone need no activation */
     :: else
-    fi;
-    finish(0)
+    fi
 }
+
+#if LEASES
+/* Control counts a lease longer than its holder: it is over for control only when it is for the holder. */
+#define LEASED(k) ((leases & LEADERS(k)) != 0 && !IS(lease_early))
+#define MAY_ANSWER(i) (promised[i] >= floor || LEASES) && (HAS(leases, i) || IS(lease_unasked))
+#else
+#define LEASED(k) 0
+#define MAY_ANSWER(i) (promised[i] >= floor)
+#endif
 
 /* ---- rules 2, 3 -------------------------------------------------------------------------------------------------- */
 /* The answer of a, durable as it is, is read by the leader j of epoch e. */
@@ -64,6 +82,9 @@ inline answer(a)
         do
         :: n < shipped[a] && n < durable[a] && EPOCH_AT(l, n) != 0 && EPOCH_AT(l, n) <= synced[a] &&
            AT(l, n) == AT(committed, n) -> n++
+#if RETAIN
+        :: n < shipped[a] && n < durable[a] && AT(l, n) == GONE && AT(committed, n) != 0 -> n++
+#endif
         :: else -> break
         od;
         known[j] = (IS_LOSSY(e) -> MAX(known[j], n) : 0);
@@ -89,8 +110,15 @@ inline answer(a)
 /* Everything committed so far is in the initial log, unless a newer epoch has committed meanwhile. */
 inline check_initial(a, ep)
 {
+#if RETAIN
+    CHECK(IS_LOSSY(ep) || ep <= floor || newest_hw > ep || SAME(log[a], committed) >= LEN(committed),
+          an_initial_log_has_all_that_is_committed);
+    CHECK(IS_LOSSY(ep) || ep <= floor || newest_hw > ep || MIN(FIRST(log[a]), LEN(committed)) <= deleted,
+          what_is_not_there_was_deleted)
+#else
     CHECK(IS_LOSSY(ep) || ep <= floor || newest_hw > ep || PREFIX(log[a], LEN(committed)) == committed,
           an_initial_log_has_all_that_is_committed)
+#endif
 }
 
 /* a, whose log is the initial one, serves. */
@@ -129,12 +157,75 @@ inline built(a, ep)
     fi
 }
 
+#if RETAIN
+/* Rule 11. n becomes the offset up to which a has what the log l has, as far as their epochs tell. */
+#define KNOWN_SAME(a, l, n) (EPOCH_AT(l, n) == EPOCH_AT(log[a], n) && AT(l, n) != GONE && AT(log[a], n) != GONE)
+#define ONE_LINE(a) (synced[a] >= floor)
+inline common_point(a, l)
+{
+    n = MIN(LEN(l), LEN(log[a]));
+    do
+    :: n > 0 && !KNOWN_SAME(a, l, n - 1) -> n--
+    :: else -> break
+    od;
+    n = (n == 0 -> MIN(FIRST(l), FIRST(log[a])) : n);
+    t = FIRST(log[a]);
+    if
+    :: n < t && (((ONE_LINE(a) || IS(start_stays)) && t <= LEN(l) && !IS(fall_back)) ||
+                 (t == LEN(log[a]) && t == FIRST(l))) -> n = t
+    :: else
+    fi;
+    t = 0
+}
+
+/* Cuts to the common point with l, or begins anew at its log start; n is where the log ends then. */
+inline cut_or_restart(a, l, ep)
+{
+    common_point(a, l);
+    if
+    :: n >= FIRST(l) && n >= FIRST(log[a]) -> check_cut(a, n, ep); cut(a, n)
+    :: else ->
+        n = FIRST(l);
+        check_cut(a, n, ep);
+        log[a] = GONES(n); durable[a] = n
+    fi
+}
+
+/* A follower takes a push of epoch e that begins at offset j: what overlaps is compared, then it copies up to k. */
+inline follow_retained(whole)
+{
+    promise(i, e);
+    l = GONES(j) | BEHIND(pushed[e], j);
+    if
+    :: synced[i] == e && LEN(log[i]) < j -> log[i] = GONES(j); durable[i] = j
+    :: synced[i] == e && FIRST(log[i]) < j && j <= durable[i] -> log[i] = GONES(j) | BEHIND(log[i], j)
+    :: synced[i] < e && FIRST(log[i]) > LEN(l) && ONE_LINE(i) && !IS(fall_back) -> skip /* it has held more than this */
+    :: synced[i] < e && !(FIRST(log[i]) > LEN(l) && ONE_LINE(i) && !IS(fall_back)) ->
+        cut_or_restart(i, l, e);
+        if
+        :: k > n -> log[i] = log[i] | BEHIND(PREFIX(l, k), n); durable[i] = k; n = k
+        :: else
+        fi;
+        if
+        :: whole && n >= INITIAL(e) -> durable[i] = n; set_synced(i, e); acknowledge(i, e)
+        :: else
+        fi
+    :: else -> s = 1
+    fi
+}
+#endif
+
 /* Cuts its log to the common point n and copies up to k. */
 inline copy_chosen(a)
 {
+#if RETAIN
+    cut_or_restart(a, read_log[a], promised[a]);
+    k = MAX(k, n);
+#else
     n = AGREE(log[a], read_log[a]);
     check_cut(a, n, promised[a]);
     cut(a, n);
+#endif
 #if ROLLBACKS
     do                                                          /* the source may have another disk by now */
     :: n < k && promised[source[a] - 1] == promised[a] && n < LEN(log[source[a] - 1]) &&
@@ -154,7 +245,6 @@ inline copy_chosen(a)
 
 /* ---- rule 5 ------------------------------------------------------------------------------------------------------ */
 #define FOLLOWS(i, e) (initial[e] > 0 && leader[e] != (i) + 1 && HAS(MEMBERS(config[e]), i))
-#define INITIAL(e) (initial[e] - 1)
 
 #if STREAMS
 #define MEETS(i, e, n) ((n) == 0 || EPOCH_AT(log[i], (n) - 1) == EPOCH_AT(pushed[e], (n) - 1))
@@ -178,6 +268,9 @@ inline activate(a, ep)
         l = PREFIX(log[a], n);
         n = SAME(l, committed);
         CHECK(n >= known[a], a_lossy_epoch_keeps_what_a_survivor_has_acknowledged);
+#if RETAIN
+        deleted = MIN(deleted, n);
+#endif
         committed = PREFIX(committed, n);
         floor = ep; known[a] = 0;
         n = 0
@@ -242,13 +335,14 @@ inline commit(a)
         CHECK(IN_ORDER(l, 0) && IN_ORDER(l, 1) && IN_ORDER(l, 2) && IN_ORDER(l, 3),
               a_sequence_number_is_committed_once_and_in_order);
 #endif
-        committed = (k > LEN(committed) -> l : committed);
+#if LEASES
+        CHECK(newest_lossy <= e, nobody_answers_behind_a_lossy_epoch);
+#endif
+        committed = committed | BEHIND(l, LEN(committed));
         hw[e] = k;
         newest_hw = MAX(newest_hw, e);
-        check_all_shown();
-        finish(a)
-    :: else ->
-        i = 0; j = 0; e = 0; k = 0; n = 0; l = 0
+        check_all_shown()
+    :: else -> s = 1
     fi
 }
 
@@ -274,352 +368,362 @@ inline new_incarnation(a)
 
 active proctype protocol()
 {
-    byte i, j, e, k, n, s, t;
+    byte i, j, e, k, n, s, t;                                   /* 0 between steps */
     int l;
 
     do
     :: atomic {
-        newest < E && (!EPOCHS_WAIT || newest == 0 || SOMEBODY_PROMISED(newest)) ->
-        PICK(k, K); PICK(j, N);
         if
-        :: HAS(LEADERS(k), j) && MAY_ASSIGN(k) && FRESH(j) ->
-            d_step { STEP("assigned: leader %d, config %d", j, k); assign(0) }
+        :: newest < E && (!EPOCHS_WAIT || newest == 0 || SOMEBODY_PROMISED(newest)) ->
+            PICK(k, K); PICK(j, N);
+            if
+            :: HAS(LEADERS(k), j) && MAY_ASSIGN(k) && FRESH(j) ->
+                d_step { STEP("assigned: leader %d, config %d", j, k); assign(0) }
 #if LOSSY
-        :: HAS(LEADERS(k), j) && k != in_force && lossy_left > 0 && FRESH(j) ->
-            d_step { STEP("assigned: leader %d, config %d, lossy", j, k); assign(1) }
+            :: HAS(LEADERS(k), j) && k != in_force && lossy_left > 0 && FRESH(j) && !LEASED(in_force) ->
+                d_step { STEP("assigned: leader %d, config %d, lossy", j, k); assign(1) }
 #endif
-        :: else -> j = 0; k = 0
-        fi
-    }
-    :: atomic {
-        PICK(i, N);
-        if
-        /* Rule 2. The answer is lost, or not asked for. */
-        :: promised[i] < newest ->
-            e = promised[i] + 1;
-            CLIMB(e, newest);
-            if
-            :: leader[e] != 0 && HAS(MEMBERS_OF(e), i) ->
-                d_step { STEP("%d promises epoch %d", i, e); promise(i, e); finish(i) }
-            :: else -> i = 0; e = 0
+            :: else -> s = 1
             fi
-        :: newest > 0 ->
-            PICK(j, N);
+        :: true ->
+            PICK(i, N);
             if
-            :: FENCING(j) && promised[i] <= promised[j] && !HAS(read[j], i) && HAS(MEMBERS_OF(promised[j]), i) ->
-                d_step {
-                    STEP("%d answers the fence of %d", i, j);
-                    e = promised[j];
-                    promise(i, e);
-                    answer(i);
-                    finish(i)
-                }
-            :: else -> i = 0; j = 0
-            fi
-        /* Rule 3. It may crash at any time between. */
-        :: FENCING(i) && ENOUGH(i) ->
-            k = AGREE(log[i], read_log[i]);
-            CLIMB(k, LEN(read_log[i]));
-            if
-            :: k == LEN(read_log[i]) ->
-                d_step {
-                    STEP("%d has built the initial log of epoch %d", i, promised[i]);
-                    copy_chosen(i);
-                    if
-                    :: n == k ->
+            /* Rule 2. The answer is lost, or not asked for. */
+            :: promised[i] < newest ->
+                e = promised[i] + 1;
+                CLIMB(e, newest);
+                if
+                :: leader[e] != 0 && HAS(MEMBERS_OF(e), i) ->
+                    d_step { STEP("%d promises epoch %d", i, e); promise(i, e) }
+                :: else -> s = 1
+                fi
+            :: newest > 0 ->
+                PICK(j, N);
+                if
+                :: FENCING(j) && promised[i] <= promised[j] && !HAS(read[j], i) && HAS(MEMBERS_OF(promised[j]), i) ->
+                    d_step {
+                        STEP("%d answers the fence of %d", i, j);
+                        e = promised[j];
+                        promise(i, e);
+                        answer(i) }
+                :: else -> s = 1
+                fi
+            /* Rule 3. It may crash at any time between. */
+            :: FENCING(i) && ENOUGH(i) ->
+#if !RETAIN
+                k = AGREE(log[i], read_log[i]);
+#endif
+                CLIMB(k, LEN(read_log[i]));
+                if
+                :: k == LEN(read_log[i]) ->
+                    d_step {
+                        STEP("%d has built the initial log of epoch %d", i, promised[i]);
+                        copy_chosen(i);
+                        if
+                        :: n == k ->
 #if BUG == b_resume || BUG == b_refence
-                        again = again | (initial[promised[i]] > 0 -> BIT(promised[i]) : 0);
+                            again = again | (initial[promised[i]] > 0 -> BIT(promised[i]) : 0);
 #endif
-                        built(i, promised[i])
-                    :: else -> drop_role(i)
-                    fi;
-                    finish(i)
-                }
-            :: d_step {
-                    STEP("%d builds the initial log up to %d and stops to lead", i, k);
-                    copy_chosen(i); drop_role(i); finish(i)
-                }
-            fi
-        :: phase[i] == BUILDING && WHOLE(log[i]) ->
-            d_step { STEP("%d has all of the initial log of epoch %d", i, promised[i]); built(i, promised[i]); finish(i) }
+                            built(i, promised[i])
+                        :: else -> drop_role(i)
+                        fi }
+                :: d_step {
+                        STEP("%d builds the initial log up to %d and stops to lead", i, k);
+                        copy_chosen(i); drop_role(i) }
+                fi
+            :: phase[i] == BUILDING && WHOLE(log[i]) ->
+                d_step { STEP("%d has all of the initial log of epoch %d", i, promised[i]); built(i, promised[i]) }
 #if BUG == b_resume
-        :: promised[i] > 0 && leader[promised[i]] == i + 1 && phase[i] == FOLLOWING && !FENCING(i) && initial[promised[i]] > 0 ->
-            d_step {
-                STEP("%d resumes epoch %d", i, promised[i]);
-                again = again | BIT(promised[i]);
-                drop_role(i);
-                phase[i] = SERVING; acked[promised[i] * N + i] = durable[i]; pushed[promised[i]] = log[i]; initial[promised[i]] = 1;
-                finish(i)
-            }
+            :: promised[i] > 0 && leader[promised[i]] == i + 1 && phase[i] == FOLLOWING && !FENCING(i) && initial[promised[i]] > 0 ->
+                d_step {
+                    STEP("%d resumes epoch %d", i, promised[i]);
+                    again = again | BIT(promised[i]);
+                    drop_role(i);
+                    phase[i] = SERVING; acked[promised[i] * N + i] = durable[i]; pushed[promised[i]] = log[i]; initial[promised[i]] = 1 }
 #endif
-        :: phase[i] != FOLLOWING || read[i] != 0 || durable[i] < LEN(log[i]) ||
-           (IS(volatile_promise) && promised[i] > synced[i]) ->
-            d_step {
-                STEP("%d crashes, promised %d", i, promised[i]);
-                crash(i);
-                promised[i] = (IS(volatile_promise) -> synced[i] : promised[i]);
-                finish(i)
-            }
+            :: phase[i] != FOLLOWING || read[i] != 0 || durable[i] < LEN(log[i]) ||
+               (IS(volatile_promise) && promised[i] > synced[i]) ->
+                d_step {
+                    STEP("%d crashes, promised %d", i, promised[i]);
+                    crash(i);
+                    promised[i] = (IS(volatile_promise) -> synced[i] : promised[i]) }
 #if LOSSY
-        /* It pushes before its `synced` is durable. */
-        :: phase[i] == SERVING && IS_LOSSY(promised[i]) && durable[i] == INITIAL(promised[i]) ->
-            d_step {
-                STEP("%d crashes before synced = %d was durable", i, synced[i]);
-                n = read_synced[i];
-                crash(i);
-                set_synced(i, n);
-                finish(i)
-            }
+            /* It pushes before its `synced` is durable. */
+            :: phase[i] == SERVING && IS_LOSSY(promised[i]) && durable[i] == INITIAL(promised[i]) ->
+                d_step {
+                    STEP("%d crashes before synced = %d was durable", i, synced[i]);
+                    n = read_synced[i];
+                    crash(i);
+                    set_synced(i, n) }
 #endif
-        :: durable[i] < LEN(log[i]) ->
-            d_step {
-                STEP("%d fsyncs up to %d", i, LEN(log[i]));
-                durable[i] = LEN(log[i]);
+            :: durable[i] < LEN(log[i]) ->
+                d_step {
+                    STEP("%d fsyncs up to %d", i, LEN(log[i]));
+                    durable[i] = LEN(log[i]);
+                    if
+                    :: phase[i] >= PREPARED -> acked[promised[i] * N + i] = durable[i]
+                    :: phase[i] < PREPARED && (synced[i] == promised[i] || IS(late_ack)) &&
+                       (WHOLE(log[i]) || IS(damage_acks)) -> acknowledge(i, synced[i])
+                    :: else
+                    fi }
+            /* Rule 5. */
+            :: newest > 0 && phase[i] >= FOLLOWING ->
+                e = MAX(promised[i], 1);
+                CLIMB(e, newest);
                 if
-                :: phase[i] >= PREPARED -> acked[promised[i] * N + i] = durable[i]
-                :: phase[i] < PREPARED && (synced[i] == promised[i] || IS(late_ack)) &&
-                   (WHOLE(log[i]) || IS(damage_acks)) -> acknowledge(i, synced[i])
-                :: else
-                fi;
-                finish(i)
-            }
-        /* Rule 5. */
-        :: newest > 0 && phase[i] >= FOLLOWING ->
-            e = MAX(promised[i], 1);
-            CLIMB(e, newest);
-            if
 #if STREAMS
-            :: FOLLOWS(i, e) ->                                 /* an answer, whenever it comes */
-                d_step {
-                    STEP("%d tells the leader of epoch %d what it has", i, e);
-                    promise(i, e);
-                    l = PREFIX(log[i], durable[i]);
-                    n = AGREE(l, pushed[e]);
+                :: FOLLOWS(i, e) ->                                 /* an answer, whenever it comes */
+                    d_step {
+                        STEP("%d tells the leader of epoch %d what it has", i, e);
+                        promise(i, e);
+                        l = PREFIX(log[i], durable[i]);
+                        n = AGREE(l, pushed[e]);
+                        if
+                        :: synced[i] == e || n == durable[i] -> starts[e * N + i] = starts[e * N + i] | BIT(durable[i])
+                        :: else
+                        fi;
+                        if
+                        :: n < durable[i] -> cuts[e * N + i] = cuts[e * N + i] | BIT(n)
+                        :: else
+                        fi }
+                :: FOLLOWS(i, e) && promised[i] == e && (synced[i] < e || IS(cut_synced)) && LEN(log[i]) > 0 ->
+                    PICK(n, LEN(log[i]));
                     if
-                    :: synced[i] == e || n == durable[i] -> starts[e * N + i] = starts[e * N + i] | BIT(durable[i])
-                    :: else
-                    fi;
+                    :: HAS(cuts[e * N + i], n) ->
+                        d_step { STEP("%d is told to cut to %d", i, n); cut(i, n) }
+                    :: else -> s = 1
+                    fi
+                :: FOLLOWS(i, e) && promised[i] == e && FITS(i, e) && synced[i] < e && LEN(log[i]) < INITIAL(e) ->
+                    d_step {
+                        STEP("%d copies a record of the initial log of epoch %d", i, e);
+                        n = LEN(log[i]);
+                        log[i] = log[i] | (AT(pushed[e], n) << (5 * n));
+                        durable[i] = n + 1 }
+                :: FOLLOWS(i, e) && promised[i] == e && FITS(i, e) && synced[i] < e && LEN(log[i]) >= INITIAL(e) &&
+                   (WHOLE(log[i]) || IS(damage_acks)) ->
+                    d_step {
+                        STEP("%d holds the initial log of epoch %d", i, e);
+                        durable[i] = LEN(log[i]); set_synced(i, e); acknowledge(i, e) }
+                :: FOLLOWS(i, e) && promised[i] == e && FITS(i, e) && synced[i] == e && LEN(log[i]) < LEN(pushed[e]) ->
+#elif RETAIN
+                :: FOLLOWS(i, e) ->
+                    j = FIRST(pushed[e]);
+                    CLIMB(j, start[e]);
+                    k = 0;
+                    CLIMB(k, INITIAL(e));
                     if
-                    :: n < durable[i] -> cuts[e * N + i] = cuts[e * N + i] | BIT(n)
-                    :: else
-                    fi;
-                    finish(i)
-                }
-            :: FOLLOWS(i, e) && promised[i] == e && (synced[i] < e || IS(cut_synced)) && LEN(log[i]) > 0 ->
-                PICK(n, LEN(log[i]));
-                if
-                :: HAS(cuts[e * N + i], n) ->
-                    d_step { STEP("%d is told to cut to %d", i, n); cut(i, n); finish(i) }
-                :: else -> i = 0; e = 0; n = 0
-                fi
-            :: FOLLOWS(i, e) && promised[i] == e && FITS(i, e) && synced[i] < e && LEN(log[i]) < INITIAL(e) ->
-                d_step {
-                    STEP("%d copies a record of the initial log of epoch %d", i, e);
-                    n = LEN(log[i]);
-                    log[i] = log[i] | (AT(pushed[e], n) << (5 * n));
-                    durable[i] = n + 1;
-                    finish(i)
-                }
-            :: FOLLOWS(i, e) && promised[i] == e && FITS(i, e) && synced[i] < e && LEN(log[i]) >= INITIAL(e) &&
-               (WHOLE(log[i]) || IS(damage_acks)) ->
-                d_step {
-                    STEP("%d holds the initial log of epoch %d", i, e);
-                    durable[i] = LEN(log[i]); set_synced(i, e); acknowledge(i, e); finish(i)
-                }
-            :: FOLLOWS(i, e) && promised[i] == e && FITS(i, e) && synced[i] == e && LEN(log[i]) < LEN(pushed[e]) ->
+                    :: true -> d_step { STEP("%d cuts and copies up to %d of the initial log, or follows the log start", i, k); follow_retained(0) }
+                    :: k == INITIAL(e) -> d_step { STEP("%d holds the initial log of epoch %d", i, e); follow_retained(1) }
+                    fi
+                :: FOLLOWS(i, e) && synced[i] == e && LEN(log[i]) < LEN(pushed[e]) && LEN(log[i]) >= FIRST(pushed[e]) ->
 #else
-            :: FOLLOWS(i, e) && synced[i] < e ->
-                k = AGREE(log[i], pushed[e]);
-                CLIMB(k, INITIAL(e));
-                if
-                :: true ->
-                    d_step {
-                        STEP("%d cuts and copies up to %d of the initial log", i, k);
-                        promise(i, e);
-                        n = AGREE(log[i], pushed[e]);
-                        check_cut(i, n, e);
-                        cut(i, n);
-                        if
-                        :: k > n ->
-                            log[i] = log[i] | BEHIND(PREFIX(pushed[e], k), n);
-                            durable[i] = k;
+                :: FOLLOWS(i, e) && synced[i] < e ->
+                    k = AGREE(log[i], pushed[e]);
+                    CLIMB(k, INITIAL(e));
+                    if
+                    :: true ->
+                        d_step {
+                            STEP("%d cuts and copies up to %d of the initial log", i, k);
+                            promise(i, e);
+                            n = AGREE(log[i], pushed[e]);
+                            check_cut(i, n, e);
+                            cut(i, n);
                             if
-                            :: IS(commit_unsynced) -> acknowledge(i, e)
+                            :: k > n ->
+                                log[i] = log[i] | BEHIND(PREFIX(pushed[e], k), n);
+                                durable[i] = k;
+                                if
+                                :: IS(commit_unsynced) -> acknowledge(i, e)
+                                :: else
+                                fi
                             :: else
-                            fi
-                        :: else
-                        fi;
-                        finish(i)
-                    }
-                :: k >= INITIAL(e) ->
+                            fi }
+                    :: k >= INITIAL(e) ->
+                        d_step {
+                            promise(i, e);
+                            n = AGREE(log[i], pushed[e]);
+                            check_cut(i, n, e);
+                            cut(i, n);
+                            log[i] = log[i] | BEHIND(PREFIX(pushed[e], k), n);
+                            if
+                            :: k > n -> durable[i] = k
+                            :: else
+                            fi;
+                            if
+                            :: WHOLE(log[i]) || IS(damage_acks) ->
+                                STEP("%d holds the initial log of epoch %d", i, e);
+                                durable[i] = k;
+                                set_synced(i, e);
+                                acknowledge(i, e)
+                            :: else ->
+                                STEP("%d cuts and copies up to %d of the initial log", i, k)
+                            fi }
+                    fi
+                :: FOLLOWS(i, e) && synced[i] == e && LEN(log[i]) < LEN(pushed[e]) &&
+                   AGREE(log[i], pushed[e]) == LEN(log[i]) ->
+#endif
                     d_step {
-                        promise(i, e);
-                        n = AGREE(log[i], pushed[e]);
-                        check_cut(i, n, e);
-                        cut(i, n);
-                        log[i] = log[i] | BEHIND(PREFIX(pushed[e], k), n);
-                        if
-                        :: k > n -> durable[i] = k
-                        :: else
-                        fi;
-                        if
-                        :: WHOLE(log[i]) || IS(damage_acks) ->
-                            STEP("%d holds the initial log of epoch %d", i, e);
-                            durable[i] = k;
-                            set_synced(i, e);
-                            acknowledge(i, e)
-                        :: else ->
-                            STEP("%d cuts and copies up to %d of the initial log", i, k)
-                        fi;
-                        finish(i)
-                    }
+                        STEP("%d takes a record of epoch %d", i, e);
+                        n = LEN(log[i]);
+                        log[i] = log[i] | (AT(pushed[e], n) << (5 * n)) }
+                :: else -> s = 1
                 fi
-            :: FOLLOWS(i, e) && synced[i] == e && LEN(log[i]) < LEN(pushed[e]) &&
-               AGREE(log[i], pushed[e]) == LEN(log[i]) ->
+            /* Rule 4: pushed before its own fsync. */
+            :: phase[i] == SERVING && appends_left > 0 ->
+#if PRODUCER
+                if
+                :: NEXT_SEQUENCE(i) < PRODUCER -> n = NEXT_SEQUENCE(i)
+                :: IS(any_sequence) && NEXT_SEQUENCE(i) == 0 -> PICK(n, PRODUCER)
+                :: else -> n = LOST
+                fi;
+                skip;
 #endif
                 d_step {
-                    STEP("%d takes a record of epoch %d", i, e);
-                    n = LEN(log[i]);
-                    log[i] = log[i] | (AT(pushed[e], n) << (5 * n));
-                    finish(i)
-                }
-            :: else -> i = 0; e = 0
-            fi
-        /* Rule 4: pushed before its own fsync. */
-        :: phase[i] == SERVING && appends_left > 0 ->
-#if PRODUCER
-            if
-            :: NEXT_SEQUENCE(i) < PRODUCER -> n = NEXT_SEQUENCE(i)
-            :: IS(any_sequence) && NEXT_SEQUENCE(i) == 0 -> PICK(n, PRODUCER)
-            :: else -> n = LOST
-            fi;
-            skip;
+                    e = promised[i];
+                    if
+                    :: n != LOST ->
+                        STEP("leader %d appends a record of epoch %d", i, e);
+                        log[i] = log[i] | ((RECORD(e) | (n << 3)) << (5 * LEN(log[i])));
+#if RETAIN
+                        pushed[e] = pushed[e] | BEHIND(log[i], LEN(pushed[e]));
+#else
+                        pushed[e] = log[i];
 #endif
-            d_step {
+                        appends_left--;
+#if PRODUCER
+                        check_answers(i)
+#endif
+                    :: else
+                    fi }
+            /* Rule 8. */
+            :: phase[i] >= PREPARED && WAITING(promised[i]) && (promised[i] == newest || IS(late_activation)) ->
                 e = promised[i];
+                n = (phase[i] == PREPARED -> LEN(log[i]) : INITIAL(e));
                 if
-                :: n != LOST ->
-                    STEP("leader %d appends a record of epoch %d", i, e);
-                    log[i] = log[i] | ((RECORD(e) | (n << 3)) << (5 * LEN(log[i])));
-                    pushed[e] = log[i];
-                    appends_left--;
+                :: HELD(e, n) -> d_step { STEP("%d has epoch %d activated", i, e); activate(i, e) }
+                :: else -> s = 1
+                fi
+            :: phase[i] == PREPARED && !WAITING(promised[i]) ->
+                d_step { STEP("%d serves the lossy epoch %d", i, promised[i]); serve(i, promised[i]) }
+            /* Rule 6. */
+            :: phase[i] == SERVING && (!WAITING(promised[i]) || IS(skip_activation) || IS(show_initial)) &&
+               MAY_ANSWER(i) ->
+                d_step { commit(i) }
 #if PRODUCER
-                    check_answers(i)
+            :: phase[i] == SERVING && (IS(duplicate_early) || IS(producer_stays)) ->
+                d_step { STEP("leader %d of epoch %d answers duplicates", i, promised[i]); check_answers(i); i = 0 }
 #endif
-                :: else
-                fi;
-                finish(i)
-            }
-        /* Rule 8. */
-        :: phase[i] >= PREPARED && WAITING(promised[i]) && (promised[i] == newest || IS(late_activation)) ->
-            e = promised[i];
-            n = (phase[i] == PREPARED -> LEN(log[i]) : INITIAL(e));
-            if
-            :: HELD(e, n) -> d_step { STEP("%d has epoch %d activated", i, e); activate(i, e); finish(i) }
-            :: else -> i = 0; e = 0; n = 0
-            fi
-        :: phase[i] == PREPARED && !WAITING(promised[i]) ->
-            d_step { STEP("%d serves the lossy epoch %d", i, promised[i]); serve(i, promised[i]); finish(i) }
-        /* Rule 6. */
-        :: phase[i] == SERVING && (!WAITING(promised[i]) || IS(skip_activation) || IS(show_initial)) &&
-           promised[i] >= floor ->
-            d_step { commit(i) }
-#if PRODUCER
-        :: phase[i] == SERVING && (IS(duplicate_early) || IS(producer_stays)) ->
-            d_step { STEP("leader %d of epoch %d answers duplicates", i, promised[i]); check_answers(i); i = 0 }
+#if LEASES
+            :: phase[i] == SERVING && !HAS(leases, i) && (promised[i] >= newest_lossy || IS(lease_behind)) ->
+                d_step { STEP("%d is granted a lease, epoch %d", i, promised[i]); leases = leases | BIT(i) }
+            :: HAS(leases, i) ->
+                d_step { STEP("the lease of %d runs out, promised %d", i, promised[i]); leases = leases & ~BIT(i) }
 #endif
-        /* Disks. */
+#if RETAIN
+            /* Rule 11. */
+            :: phase[i] == SERVING && hw[promised[i]] >= INITIAL(promised[i]) ->
+                e = promised[i];
+                k = (IS(log_start_above_hw) -> LEN(log[i]) : hw[e]);
+                n = FIRST(log[i]);
+                if
+                :: n < k ->
+                    n++;
+                    CLIMB(n, k);
+                    skip;
+                    d_step {
+                        STEP("leader %d deletes up to %d", i, n);
+                        k = SAME(log[i], committed);
+                        k = MIN(k, hw[e]);
+                        k = MIN(k, n);
+                        deleted = MAX(deleted, k);
+                        log[i] = GONES(n) | BEHIND(log[i], n);
+                        start[e] = n
+                    }
+                :: else -> s = 1
+                fi
+#endif
+            /* Disks. */
 #if WIPES
-        :: wipes_left > 0 && (promised[i] > 0 || log[i] != 0) ->
-            d_step {
-                STEP("%d loses its disk, newest epoch %d", i, newest);
-                drop_role(i);
-                promised[i] = 0; set_synced(i, 0); durable[i] = 0; log[i] = 0;
-                new_incarnation(i);
-                wipes_left--;
-                finish(i)
-            }
+            :: wipes_left > 0 && (promised[i] > 0 || log[i] != 0) ->
+                d_step {
+                    STEP("%d loses its disk, newest epoch %d", i, newest);
+                    drop_role(i);
+                    promised[i] = 0; set_synced(i, 0); durable[i] = 0; log[i] = 0;
+                    new_incarnation(i);
+                    wipes_left-- }
 #endif
 #if ROLLBACKS
-        :: rollbacks_left > 0 && image_of == 0 && durable[i] > 0 ->
-            d_step {
-                STEP("a copy of the disk of %d (epoch %d)", i, promised[i]);
-                image_of = i + 1; image_promised = promised[i]; image_synced = synced[i];
-                image_log = PREFIX(log[i], durable[i]);
-                rollbacks_left--;
-                finish(i)
-            }
-        :: image_of == i + 1 && (image_promised != promised[i] || image_log != PREFIX(log[i], durable[i])) ->
-            d_step {
-                STEP("the copy of the disk of %d is put back, newest epoch %d", i, newest);
-                drop_role(i);
-                promised[i] = image_promised; set_synced(i, image_synced); log[i] = image_log; durable[i] = LEN(image_log);
-                image_of = 0; image_promised = 0; image_synced = 0; image_log = 0;
-                if
-                :: !IS(rollback_unseen) -> new_incarnation(i)
-                :: else
-                fi;
-                finish(i)
-            }
+            :: rollbacks_left > 0 && image_of == 0 && durable[i] > 0 ->
+                d_step {
+                    STEP("a copy of the disk of %d (epoch %d)", i, promised[i]);
+                    image_of = i + 1; image_promised = promised[i]; image_synced = synced[i];
+                    image_log = PREFIX(log[i], durable[i]);
+                    rollbacks_left-- }
+            :: image_of == i + 1 && (image_promised != promised[i] || image_log != PREFIX(log[i], durable[i])) ->
+                d_step {
+                    STEP("the copy of the disk of %d is put back, newest epoch %d", i, newest);
+                    drop_role(i);
+                    promised[i] = image_promised; set_synced(i, image_synced); log[i] = image_log; durable[i] = LEN(image_log);
+                    image_of = 0; image_promised = 0; image_synced = 0; image_log = 0;
+                    if
+                    :: !IS(rollback_unseen) -> new_incarnation(i)
+                    :: else
+                    fi }
 #endif
 #if DAMAGES
-        :: damages_left > 0 && durable[i] > 0 ->
-            PICK(n, durable[i]);
-            if
-            :: TAG_AT(log[i], n) != LOST ->
-                d_step {
-                    STEP("%d finds record %d damaged when it starts", i, n);
-                    crash(i);
-                    if
-                    :: IS(damage_shortens) -> cut(i, n)
-                    :: else -> log[i] = log[i] | (LOST << (5 * n + 3))
-                    fi;
-                    damages_left--;
-                    finish(i)
-                }
-            :: else -> i = 0; n = 0
-            fi
-        :: !WHOLE(log[i]) ->
-            PICK(n, LEN(log[i])); PICK(j, N);
-            if
-            :: TAG_AT(log[i], n) == LOST && AT(log[j], n) != 0 && TAG_AT(log[j], n) != LOST &&
-               (EPOCH_AT(log[j], n) == EPOCH_AT(log[i], n) || IS(repair_offset)) ->
-                d_step {
-                    STEP("%d fills its damaged record from %d", i, j);
-                    log[i] = PREFIX(log[i], n) | BEHIND(log[i], n + 1) | (AT(log[j], n) << (5 * n));
-                    if
-                    :: phase[i] == FOLLOWING && synced[i] == promised[i] && WHOLE(log[i]) -> acknowledge(i, synced[i])
-                    :: else
-                    fi;
-                    finish(i)
-                }
-            :: else -> i = 0; j = 0; n = 0
-            fi
+            :: damages_left > 0 && durable[i] > 0 ->
+                PICK(n, durable[i]);
+                if
+                :: TAG_AT(log[i], n) != LOST ->
+                    d_step {
+                        STEP("%d finds record %d damaged when it starts", i, n);
+                        crash(i);
+                        if
+                        :: IS(damage_shortens) -> cut(i, n)
+                        :: else -> log[i] = log[i] | (LOST << (5 * n + 3))
+                        fi;
+                        damages_left-- }
+                :: else -> s = 1
+                fi
+            :: !WHOLE(log[i]) ->
+                PICK(n, LEN(log[i])); PICK(j, N);
+                if
+                :: TAG_AT(log[i], n) == LOST && AT(log[j], n) != 0 && TAG_AT(log[j], n) != LOST &&
+                   (EPOCH_AT(log[j], n) == EPOCH_AT(log[i], n) || IS(repair_offset)) ->
+                    d_step {
+                        STEP("%d fills its damaged record from %d", i, j);
+                        log[i] = PREFIX(log[i], n) | BEHIND(log[i], n + 1) | (AT(log[j], n) << (5 * n));
+                        if
+                        :: phase[i] == FOLLOWING && synced[i] == promised[i] && WHOLE(log[i]) -> acknowledge(i, synced[i])
+                        :: else
+                        fi }
+                :: else -> s = 1
+                fi
 #endif
 #if REMOVAL
-        /* It applies the control log; a promise of something newer forbids to delete by something older. */
-        :: newest > 0 && (log[i] != 0 || synced[i] > 0) ->
-            e = (IS(remove_late) && phase[i] == FOLLOWING && read[i] == 0 -> applied[i] + 1 : MAX(promised[i], 1));
-            CLIMB(e, newest);
-            if
-            :: e <= newest && leader[e] != 0 && !HAS(MEMBERS(config[e]), i) &&
-               (HAS(activated, e) || (e >= promised[i] && (IS(remove_early) || !NEEDS_ACTIVATION(e)))) &&
-               (e >= promised[i] || HAS(MEMBERS(recover_by[e]), i)) ->
-                d_step {
-                    STEP("%d is not in the config of epoch %d and deletes its log", i, e);
-                    drop_role(i);
-                    promised[i] = (IS(tombstone_lost) -> 0 : MAX(e, promised[i]));
-                    n = (IS(tombstone_synced) -> synced[i] : 0);
-                    set_synced(i, n);
-                    log[i] = 0; durable[i] = 0;
-                    applied[i] = (IS(remove_late) -> e : 0);
-                    finish(i)
-                }
-            :: else -> i = 0; e = 0
-            fi
+            /* It applies the control log; a promise of something newer forbids to delete by something older. */
+            :: newest > 0 && (log[i] != 0 || synced[i] > 0) ->
+                e = (IS(remove_late) && phase[i] == FOLLOWING && read[i] == 0 -> applied[i] + 1 : MAX(promised[i], 1));
+                CLIMB(e, newest);
+                if
+                :: e <= newest && leader[e] != 0 && !HAS(MEMBERS(config[e]), i) &&
+                   (HAS(activated, e) || (e >= promised[i] && (IS(remove_early) || !NEEDS_ACTIVATION(e)))) &&
+                   (e >= promised[i] || HAS(MEMBERS(recover_by[e]), i)) ->
+                    d_step {
+                        STEP("%d is not in the config of epoch %d and deletes its log", i, e);
+                        drop_role(i);
+                        promised[i] = (IS(tombstone_lost) -> 0 : MAX(e, promised[i]));
+                        n = (IS(tombstone_synced) -> synced[i] : 0);
+                        set_synced(i, n);
+                        log[i] = 0; durable[i] = 0;
+                        applied[i] = (IS(remove_late) -> e : 0) }
+                :: else -> s = 1
+                fi
 #endif
-        :: else -> i = 0
-        fi
+            :: else -> s = 1
+            fi
+        fi;
+        d_step { finish() }
     }
     od
 }
