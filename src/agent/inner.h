@@ -147,6 +147,9 @@ void partition_mark_dirty(struct partition *p);
 void partition_poke(struct partition *p);
 /* Damaged records were filled: what could not be read is read again. */
 void partition_mended(struct partition *p);
+/* Reports (reports.c) go to the controller with the next tick. */
+void partition_report(struct partition *p, enum decide_report_kind kind, node_set nodes);
+void partition_report_amnesia(struct partition *p, uint32_t of);
 /* voters: also of those that count already it is told who has caught up. */
 void partition_repeat_reports(struct partition *p, bool voters);
 /* Leads, but may have to move: the policy wants another region first, or there is another replica in
