@@ -129,10 +129,8 @@ static void crash(struct polling *p)
 
 /* A consumer that has read further than the node that it asks. To older clients that do not tell the epoch that they know, a leader
  * that was deposed may say so, too. It is written down, and asked again from where it was; what an async topic has lost is given up. */
-static void out_of_range(struct polling *p, const rd_kafka_message_t *m)
+static void out_of_range(struct polling *p, int key)
 {
-    int key = m->rkt != NULL ? key_index(p->o, rd_kafka_topic_name(m->rkt), m->partition) : -1;
-
     if (key >= 0) {
         log_op(now_ns(), p->id, "invoke", "out-of-range", ", :value nil");
         log_op(now_ns(), p->id, "info", "out-of-range", ", :value {\"%s\" %" PRId64 "}",
@@ -156,13 +154,15 @@ static int poll_once(struct polling *p, bool final)
     uint64_t begun = now_ns();
     ssize_t count = rd_kafka_consume_batch_queue(p->queue, 100, messages, BATCH_MAX);
     int records = 0;
+    int beyond = -1;
 
     for (ssize_t n = 0; n < count; n++) {
         const rd_kafka_message_t *m = messages[n];
         int key = m->err == 0 ? key_index(p->o, rd_kafka_topic_name(m->rkt), m->partition) : -1;
         if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
             m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-            out_of_range(p, m);
+            beyond =
+                m->rkt != NULL ? key_index(p->o, rd_kafka_topic_name(m->rkt), m->partition) : -1;
         } else if (key >= 0) {
             int64_t v = payload_read(m->payload, m->len, p->o->keys[key].name);
             const char *space = by_key[key].len > 0 ? " " : "";
@@ -199,6 +199,7 @@ static int poll_once(struct polling *p, bool final)
     }
     free(value.bytes);
     free(hw.bytes);
+    out_of_range(p, beyond); /* an op of its own, after the poll */
     return records;
 }
 

@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 
 from rig import REGIONS, copy_durably, empty, rigs
@@ -278,23 +279,35 @@ def power_loss(w):
 def power_loss_of_all(w):
     if len(w.forgetful()) < 3:
         return None
-    lost = 0
-    for region in REGIONS:
-        w.c.down_on_purpose.add(region)
-        # Half of the time the worst: nothing that was not synced survives.
-        seed = {'seed': w.dice.randrange(1, 10**6)} if w.dice.random() < .5 else {}
-        answer = w.c.disks[region].cut(**seed)
-        lost += answer.get('pieces_lost', 0) + answer.get('names_lost', 0)
+    # Half of the time the worst: nothing that was not synced survives, and syncs took long.
+    worst, slow, lost = w.dice.random() < .5, 0, []
+    seed = w.dice.randrange(1, 10**6)
+    if worst:
+        slow = w.dice.choice([30, 100, 300])
+        for region in REGIONS:
+            w.c.disks[region].fault('fsync', 'delay', ms=slow)
+        w.hold(.6, 2)
+
+    def cut_one(region):
+        answer = w.c.disks[region].cut(**({} if worst else {'seed': seed}))
+        lost.append(answer.get('pieces_lost', 0) + answer.get('names_lost', 0))
+    w.c.down_on_purpose.update(REGIONS)
+    cuts = [threading.Thread(target=cut_one, args=(region,)) for region in REGIONS]
+    for each in cuts:
+        each.start()
+    for each in cuts:
+        each.join()
     for region in REGIONS:
         w.c.signal(region, signal.SIGKILL)
     for region in REGIONS:
+        w.c.disks[region].fault('all', 'ok')
         w.c.disks[region].on()
     for region in REGIONS:
         w.c.gone(region)
     w.hold(0, 3)
     for region in w.dice.sample(REGIONS, 3):
         w.c.start(region)
-    return {'lost_pieces': lost, 'seen': 3}
+    return {'lost_pieces': sum(lost), 'fsync_ms': slow, 'seen': 3}
 
 
 def failing(w, op, mode, low, high, **options):
