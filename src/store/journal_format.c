@@ -122,6 +122,9 @@ void group_put(struct group_writer *w, struct slice bytes)
 void directory_put(struct buf *items, struct slice frame_header, struct slice body)
 {
     CHECK(frame_header.len == JOURNAL_FRAME_HEADER);
+    if (items->len > JOURNAL_BLOCK) {
+        return; /* more than any padding can hold: there will be no directory */
+    }
     buf_put(items, frame_header);
     buf_put(items, slice_of(body.base, body.len < DIRECTORY_PREFIX ? body.len : DIRECTORY_PREFIX));
 }

@@ -64,6 +64,10 @@ static void encode(const struct node_file *file, struct buf *out)
     put_le32(out->base + 8, NODE_FILE_FORMAT);
     put_le32(out->base + 12, (uint32_t)body.len);
     put_le32(out->base + 16, crc32c(body));
+    /* Twice: one bad place must not make a node forget who it is. */
+    size_t len = out->len;
+    (void)buf_extend(out, len);
+    memcpy(out->base + len, out->base, len);
 }
 
 static bool decode(struct reader *in, struct node_file *out)
@@ -98,26 +102,43 @@ static bool decode(struct reader *in, struct node_file *out)
     return !in->failed && reader_left(in) == 0;
 }
 
-static int parse(struct slice bytes, struct node_file *out, char why[256])
+static int parse_copy(struct slice bytes, uint32_t format, struct node_file *out)
 {
     if (bytes.len < NODE_HEADER || memcmp(bytes.base, node_magic, sizeof node_magic) != 0) {
-        (void)snprintf(why, 256, NODE_PATH ": this is no node file");
         return TERN_EDAMAGED;
     }
-    uint32_t format = get_le32(bytes.base + 8);
-    if (format != NODE_FILE_FORMAT) {
-        (void)snprintf(why, 256, NODE_PATH ": format %u, this build knows %u", format,
-                       NODE_FILE_FORMAT);
+    if (get_le32(bytes.base + 8) != format) {
         return TERN_EFORMAT;
     }
     struct slice body = slice_of(bytes.base + NODE_HEADER, bytes.len - NODE_HEADER);
     struct reader in = reader_of(body);
-    if (get_le32(bytes.base + 12) != body.len || get_le32(bytes.base + 16) != crc32c(body) ||
-        !decode(&in, out)) {
-        (void)snprintf(why, 256, NODE_PATH ": %s", error_sentence(TERN_EDAMAGED));
-        return TERN_EDAMAGED;
+    bool good = get_le32(bytes.base + 12) == body.len && get_le32(bytes.base + 16) == crc32c(body);
+    return good && decode(&in, out) ? 0 : TERN_EDAMAGED;
+}
+
+static int parse(struct slice bytes, struct node_file *out, char why[256])
+{
+    size_t half = bytes.len / 2;
+    struct slice second = slice_of(bytes.base + half, half);
+    int status = parse_copy(slice_of(bytes.base, half), NODE_FILE_FORMAT, out);
+
+    if (status == 0) {
+        return 0;
     }
-    return 0;
+    if (parse_copy(second, NODE_FILE_FORMAT, out) == 0 ||
+        parse_copy(bytes, NODE_FILE_FORMAT - 1, out) == 0) {
+        return 0; /* mended with the next start number, which is written at every start */
+    }
+    if (status == TERN_EFORMAT) {
+        (void)snprintf(why, 256, NODE_PATH ": format %u, this build knows %u",
+                       get_le32(bytes.base + 8), NODE_FILE_FORMAT);
+        return status;
+    }
+    (void)snprintf(why, 256,
+                   NODE_PATH ": both copies are damaged, who this node is can't be told: empty the "
+                             "data directory, and start again; the node joins as a new incarnation "
+                             "and copies its data");
+    return TERN_EDAMAGED;
 }
 
 int node_file_load(struct disk *disk, struct node_file *out, char why[256])

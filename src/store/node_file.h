@@ -8,7 +8,7 @@
 #include "base/uuid.h"
 #include "base/wire.h"
 
-#define NODE_FILE_FORMAT  2
+#define NODE_FILE_FORMAT  3 /* 2, which has one copy, is read, too */
 #define NODE_FOUNDERS_MAX 9
 
 struct node_founder {

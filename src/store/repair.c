@@ -154,7 +154,24 @@ void repair_applied(struct store_log *log, struct entry *entry)
     }
 }
 
-int repair_replay(struct store_log *log, struct slice bytes)
+/* The journal has lost the batch of a repair, but not its length: what follows it in the segment
+ * stands behind it. */
+static void leave_gap(struct segment *segment, struct damage *d, const struct batch_peek *batch)
+{
+    struct damage gap = {.offset = batch->base,
+                         .end = batch->end,
+                         .pos = d->filled_pos,
+                         .len = batch->len,
+                         .filled = batch->base,
+                         .filled_pos = d->filled_pos};
+
+    advance(segment, d, batch);
+    shrink(segment, batch->base, batch->end, batch->len);
+    segment_damage_add(segment, &gap);
+    log_damage_changed(segment->log);
+}
+
+int repair_replay(struct store_log *log, struct slice bytes, bool whole)
 {
     struct store *store = log->store;
     struct segment *segment = NULL;
@@ -164,6 +181,12 @@ int repair_replay(struct store_log *log, struct slice bytes)
         return TERN_EDAMAGED;
     }
     struct damage *d = range_for(log, &peek, &segment);
+    if (!whole) {
+        if (d != NULL && d->len == DAMAGE_OPEN) {
+            leave_gap(segment, d, &peek);
+        }
+        return 0;
+    }
     struct chunk batch = chunk_copy(bytes);
     if (d == NULL || !mend_ring(log, batch, peek.base)) {
         chunk_drop(&batch); /* what was damaged then is not now, or more is */

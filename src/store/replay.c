@@ -495,8 +495,7 @@ static int replay_frame(struct store *store, const struct frame *frame, bool who
         return replay_damage(log, frame);
     }
     if (frame->type == FRAME_REPAIR) {
-        /* A repair that is lost leaves what it would have filled. */
-        return whole ? repair_replay(log, frame->body) : 0;
+        return repair_replay(log, frame->body, whole);
     }
     if (frame->type == FRAME_PROMISE || frame->type == FRAME_SYNCED) {
         return replay_number(log, frame);

@@ -127,15 +127,19 @@ static void another_format_is_refused_with_both_versions(void **state)
 
     (void)state;
     assert_int_equal(node_file_save(disk, &file), 0);
+    struct disk_stat stat;
+    assert_int_equal(disk->ops->stat(disk, "node", &stat), 0);
     assert_true(mem_disk_poke(disk, "node", 8, slice_of(other, sizeof other)));
+    assert_true(mem_disk_poke(disk, "node", stat.size / 2 + 8, slice_of(other, sizeof other)));
     assert_int_equal(node_file_load(disk, &file, why), TERN_EFORMAT);
     assert_non_null(strstr(why, "format 7"));
-    assert_non_null(strstr(why, "knows 2"));
+    assert_non_null(strstr(why, "knows 3"));
     mem_disk_free(disk);
 }
 
-/* Every flipped byte and every truncation is an error, and nothing is written to the result. */
-static void damage_is_refused(void **state)
+/* Every flipped byte is mended by the other copy. Where both are bad, and with every truncation, it
+ * is an error, and nothing is written to the result. */
+static void damage_is_mended_or_refused(void **state)
 {
     struct node_file saved = sample();
     struct disk *whole = mem_disk_new(NULL, 1);
@@ -150,6 +154,11 @@ static void damage_is_refused(void **state)
         struct node_file loaded = {.node_id = 1234};
         if (i < stat.size) {
             assert_true(mem_disk_flip(disk, "node", i, (unsigned)i));
+            struct node_file mended;
+            assert_int_equal(node_file_load(disk, &mended, why), 0);
+            assert_same(&saved, &mended);
+            uint64_t twin = i < stat.size / 2 ? i + stat.size / 2 : i - stat.size / 2;
+            assert_true(mem_disk_flip(disk, "node", twin, (unsigned)i));
         } else {
             struct disk_file *file = NULL;
             assert_int_equal(disk->ops->open(disk, "node", false, &file), 0);
@@ -172,7 +181,7 @@ int main(void)
         cmocka_unit_test(a_crash_at_any_point_leaves_the_old_or_the_new_file),
         cmocka_unit_test(what_was_loaded_once_stays),
         cmocka_unit_test(another_format_is_refused_with_both_versions),
-        cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(damage_is_mended_or_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
