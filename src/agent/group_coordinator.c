@@ -592,8 +592,8 @@ static void begin_load(struct coordinator *co)
     co->state = COORDINATOR_LOADING;
     co->epoch = r->spec.epoch;
     co->load_end = r->leo; /* all of it is committed */
-    if (MUTANT(groups_unread) && co->load_end > r->log_start) {
-        co->load_end--;
+    if (MUTANT(groups_unread) && co->load_end > r->log_start + 4) {
+        co->load_end -= 4;
     }
     co->load_began_us = clock_now_us(co->node->o.clock);
     co->log_bytes = 0;

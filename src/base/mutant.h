@@ -80,7 +80,7 @@
 #define MUTANTS_GROUPS(X)                                                                          \
     X(offsets_unconfirmed, "committed offsets are told without a barrier")                         \
     X(offsets_early, "a commit is answered when it is appended")                                   \
-    X(groups_unread, "a new coordinator does not read the last batch of its log")                  \
+    X(groups_unread, "a new coordinator does not read the last records of its log")                \
     X(groups_kept, "a coordinator that leads again goes on with what it knew")                     \
     X(snapshot_busy, "a snapshot is taken while records are on their way")                         \
     X(snapshot_trusted, "the log start is raised before the snapshot is committed")                \

@@ -11,7 +11,8 @@
 #define TOPIC        "payments" /* every run has it */
 #define PARTS_MAX    8
 #define MEMBERS_MAX  6
-#define WATCHERS     3
+#define LOST_MAX     64
+#define WATCHERS     6 /* the later half asks one node and no other */
 #define SESSION_MS   6000
 #define REBALANCE_MS 4000
 #define CALL_US      (400 * SIM_MS)
@@ -22,6 +23,9 @@ struct part {
     int64_t acked; /* highest acknowledged */
     int32_t generation;
     uint32_t member;
+    /* Sent, never answered: may come into force at any time later, when the network finds them. */
+    int64_t lost[LOST_MAX];
+    uint32_t lost_count;
 };
 
 enum step { STEP_FIND, STEP_JOIN, STEP_SYNC, STEP_FETCH, STEP_BEAT, STEP_COMMIT, STEP_LEAVE };
@@ -37,9 +41,10 @@ struct talker {
     enum step step;
     int64_t floor[PARTS_MAX]; /* acknowledged when the question left */
     int16_t error;            /* the last one, for people */
+    uint32_t number;
+    uint32_t always; /* the only node that is ever asked; 0: whoever is the coordinator */
     /* members only */
     bool member;
-    uint32_t number;
     bool has_name; /* a static member */
     char id[300];
     int32_t generation; /* -1: in none */
@@ -51,6 +56,7 @@ struct talker {
     bool knows;     /* what is committed, in this generation */
     int64_t position[PARTS_MAX];
     uint64_t worked_us; /* last commit or good heartbeat */
+    uint64_t asked_us;
 };
 
 struct sim_groups {
@@ -153,7 +159,9 @@ static void ask_fetch(struct talker *t)
     m.group_id = slice_text(GROUP);
     m.topics = &topic;
     m.topics_count = 1;
-    ask(t, 9, 7, &m, CALL_US);
+    t->asked_us = g->sim->now_us;
+    /* Longer than others: one that waits for a paused node is there when it wakes up. */
+    ask(t, 9, 7, &m, t->always != 0 ? JOIN_US : CALL_US);
 }
 
 static void ask_beat(struct talker *t)
@@ -186,6 +194,8 @@ static void ask_commit(struct talker *t)
             t->position[p] += (int64_t)prng_between(&g->chance, 1, 5);
             part->partition = p;
             part->offset = t->position[p];
+            sim_whisper(g->sim, "%s sends %lld of partition %d to node %u, generation %d", t->name,
+                        (long long)t->position[p], p, t->node, t->generation);
             part->metadata = slice_text("");
             if (t->position[p] > g->parts[p].sent) {
                 g->parts[p].sent = t->position[p];
@@ -260,6 +270,11 @@ static void go(struct talker *t, enum step step, uint64_t low_ms, uint64_t high_
 static bool handled(struct talker *t, int16_t error)
 {
     t->error = error;
+    if (error != 0 && t->always != 0) {
+        t->worked_us = t->groups->sim->now_us; /* that it is not the coordinator is an answer */
+        go(t, STEP_FETCH, 1, 20);
+        return true;
+    }
     switch (error) {
     case 0:
         return false;
@@ -349,6 +364,26 @@ static void synced(struct talker *t, const struct kafka_sync_group_response *m)
     go(t, STEP_FETCH, 0, 5);
 }
 
+static bool was_lost(const struct part *part, int64_t offset)
+{
+    for (uint32_t i = 0; i < part->lost_count && i < LOST_MAX; i++) {
+        if (part->lost[i] == offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_lost(struct talker *t)
+{
+    for (int32_t p = 0; p < t->groups->part_count; p++) {
+        struct part *part = &t->groups->parts[p];
+        if ((t->owned >> p & 1) != 0) {
+            part->lost[part->lost_count++ % LOST_MAX] = t->position[p];
+        }
+    }
+}
+
 static void fetched(struct talker *t, const struct kafka_offset_fetch_response *m)
 {
     struct sim_groups *g = t->groups;
@@ -363,8 +398,12 @@ static void fetched(struct talker *t, const struct kafka_offset_fetch_response *
                      kafka_error_name(in->error));
             return;
         }
-        const struct part *part = &g->parts[in->partition];
-        if (in->offset < t->floor[in->partition]) {
+        struct part *part = &g->parts[in->partition];
+        if (in->offset < t->floor[in->partition] && was_lost(part, in->offset)) {
+            sim_whisper(g->sim, "a late commit of %lld in partition %d", (long long)in->offset,
+                        in->partition);
+            part->acked = in->offset;
+        } else if (in->offset < t->floor[in->partition]) {
             sim_fail(g->sim,
                      "G1: %s is told %lld of partition %d by node %u, acknowledged was %lld",
                      t->name, (long long)in->offset, in->partition, t->node,
@@ -381,7 +420,9 @@ static void fetched(struct talker *t, const struct kafka_offset_fetch_response *
         go(t, STEP_COMMIT, 0, 50);
     } else {
         t->worked_us = g->sim->now_us;
-        go(t, STEP_FETCH, 5, 300);
+        /* A node that was away does not know yet what has happened meanwhile. */
+        bool woke = t->always != 0 && g->sim->now_us - t->asked_us > 150 * SIM_MS;
+        go(t, STEP_FETCH, woke ? 0 : 5, woke ? 2 : 300);
     }
 }
 
@@ -400,6 +441,8 @@ static void judge_commit(struct talker *t, int32_t p)
         sim_fail(g->sim, "G3: members %u and %u have committed partition %d in generation %d",
                  part->member, t->number, p, t->generation);
     }
+    sim_whisper(g->sim, "%s has committed %lld of partition %d", t->name, (long long)t->position[p],
+                p);
     part->acked = t->position[p];
     part->generation = t->generation;
     part->member = t->number;
@@ -432,6 +475,9 @@ static void committed(struct talker *t, const struct kafka_offset_commit_respons
 
     for (uint32_t i = 0; m->topics_count == 1 && i < m->topics[0].partitions_count; i++) {
         if (m->topics[0].partitions[i].error != 0) {
+            if (m->topics[0].partitions[i].error == KAFKA_ERROR_REQUEST_TIMED_OUT) {
+                note_lost(t);
+            }
             (void)handled(t, m->topics[0].partitions[i].error);
             return;
         }
@@ -461,6 +507,9 @@ static void answered(struct sim_call *call, int status, const void *response)
     struct talker *t = CONTAINER_OF(call, struct talker, call);
 
     if (status != 0) {
+        if (t->step == STEP_COMMIT) {
+            note_lost(t);
+        }
         (void)handled(t, KAFKA_ERROR_REQUEST_TIMED_OUT);
         return;
     }
@@ -508,7 +557,8 @@ static void talker_init(struct sim_groups *g, struct talker *t, const char *what
     for (uint32_t id = 1; id <= g->sim->node_count; id++) {
         sim_conn_init(&t->conns[id], g->sim, place, id, t->name);
     }
-    go(t, STEP_FIND, 0, 500);
+    t->node = t->always;
+    go(t, t->always != 0 ? STEP_FETCH : STEP_FIND, 0, 500);
 }
 
 static void talker_fini(struct talker *t)
@@ -537,6 +587,7 @@ struct sim_groups *sim_groups_new(struct sim *sim, uint32_t members)
         talker_init(g, t, "member", i);
     }
     for (uint32_t i = 0; i < WATCHERS; i++) {
+        g->watchers[i].always = i >= WATCHERS / 2 ? 1 + i % sim->node_count : 0;
         talker_init(g, &g->watchers[i], "watcher", i);
     }
     return g;

@@ -4,7 +4,8 @@
  * Each member commits ever higher offsets of the partitions that the leader gave it, beginning with
  * what it was told is committed. Whatever happens to nodes and members:
  *
- *   G1  who asks for an offset is told at least what had been acknowledged before it asked
+ *   G1  who asks for an offset is told at least what had been acknowledged before it asked; or a
+ *       commit that was never answered, and that the network has brought late, as Kafka has it, too
  *   G2  nobody is told an offset that was never sent
  *   G3  acknowledged offsets of a partition only rise, and so do the generations that commit them;
  *       in one generation one member alone commits to it
