@@ -96,6 +96,18 @@ static uint64_t counted(const struct replica *r)
     return nodes;
 }
 
+/* A lossy epoch reads learners as well: what one of them holds counted as shipped. After an earlier
+ * lossy epoch nobody else may be a voter. */
+static uint64_t readers(const struct replica *r)
+{
+    const struct replica_rule *config = &r->spec.config;
+    const struct replica_rule *recover = &r->spec.recover;
+    bool all = r->spec.lossy && !MUTANT(learners_unread);
+
+    return recover->voters |
+           (all ? recover->learners | config->voters | config->learners : UINT64_C(0));
+}
+
 static bool enough(struct replica *r, uint64_t now_ms)
 {
     const struct replica_rule *rule = MUTANT(recover_new) ? &r->spec.config : &r->spec.recover;
@@ -104,7 +116,9 @@ static bool enough(struct replica *r, uint64_t now_ms)
     if (!r->spec.lossy && !(MUTANT(any_is_lossy) && rule->home >= 0)) {
         return rule_can_recover(rule, &r->spec, nodes);
     }
-    if (rule_can_recover(rule, &r->spec, nodes) || rule_covers_regions(rule, &r->spec, nodes)) {
+    struct replica_rule all = *rule;
+    all.voters = readers(r);
+    if (rule_can_recover(rule, &r->spec, nodes) || rule_covers_regions(&all, &r->spec, nodes)) {
         r->missing_region = false;
         return true;
     }
@@ -133,7 +147,7 @@ static bool better(const struct replica_kept_answer *a, const struct replica_kep
 /* Rule 3: the largest (synced, LEO) of the voters that were read, and of ourselves. */
 static const struct replica_kept_answer *best_of(const struct replica *r)
 {
-    uint64_t eligible = r->spec.recover.voters | (uint64_t)1 << r->self;
+    uint64_t eligible = readers(r) | (uint64_t)1 << r->self;
     const struct replica_kept_answer *best = NULL;
 
     if (MUTANT(lossy_own) && r->spec.lossy) {
