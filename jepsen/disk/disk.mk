@@ -16,7 +16,7 @@ disk-test: $(DISK_RIGS)
 # A ternd that acknowledges what it has not synced: the power cuts must convict it.
 PLANTED_STORE_O := $(patsubst %.c,$(B)/planted/%.o,$(filter-out src/store/disk_real.c,$(wildcard src/store/*.c)))
 $(B)/planted/src/store/%.o: src/store/%.c | $(PROTO_H)
-	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) -DPLANT=PLANT_ACK_BEFORE_FSYNC -DTERN_MUTANT=MUTANT_ack_unsynced $(WARN) $(INC) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) -DTERN_MUTANT=MUTANT_ack_unsynced $(WARN) $(INC) -MMD -MP -c -o $@ $<
 $(B)/planted/ternd: $(B)/src/daemon/main.o $(PLANTED_STORE_O) $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 

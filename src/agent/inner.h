@@ -214,8 +214,6 @@ void liveness_alive(struct node *node, uint64_t now_us);
 void liveness_tick(struct node *node, uint64_t now_us);
 void liveness_heartbeat(struct node *node, uint32_t from, struct slice head);
 node_set liveness_reachable(const struct node *node);
-/* This node's disk takes no appends, or none that end: others had better lead. */
-bool liveness_disk_refuses(const struct node *node);
 /* A peer has applied more of the control log, or this process stood still: what it believes to lead
  * may be led by somebody else by now. */
 bool liveness_behind(const struct node *node);

@@ -12,6 +12,7 @@
 #define ELECTION_MIN_MS  500
 #define ELECTION_MAX_MS  10000
 #define ELECTION_TUNE_US 2000000
+#define DISK_HANGS_MS    UINT64_C(2000)
 #define AWAY_US          250000 /* ticks and heartbeats come every 50 ms and less */
 
 void samples_add(struct samples *s, uint32_t value)
@@ -126,6 +127,23 @@ bool liveness_behind(const struct node *node)
     return clock_now_us(node->o.clock) - node->heartbeat_us > 3 * (uint64_t)HEARTBEAT_MS * 1000;
 }
 
+/* A write that has not returned may still do so, so the node lives on. Sync topics led here go on by
+ * the disks of the other regions, async ones wait: the operator should know. */
+static void watch_disk(struct node *node, uint64_t now_us)
+{
+    uint64_t ms = store_write_age_ms(node->store);
+    /* After standing still itself the node has not looked yet whether it returned. */
+    bool hangs = ms >= DISK_HANGS_MS && now_us - node->awake_us >= DISK_HANGS_MS * 1000;
+
+    if (hangs && !node->disk_hangs) {
+        trace_warn("event=disk_hangs ms=%llu what=\"a write does not return\"",
+                   (unsigned long long)ms);
+    } else if (!hangs && node->disk_hangs) {
+        trace_info("event=disk_is_back");
+    }
+    node->disk_hangs = hangs;
+}
+
 static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
                            const struct quorum_status *status)
 {
@@ -184,6 +202,7 @@ void liveness_tick(struct node *node, uint64_t now_us)
         return;
     }
     node->heartbeat_us = now_us;
+    watch_disk(node, now_us);
     memset(&status, 0, sizeof status);
     if (node->quorum != NULL) {
         quorum_status(node->quorum, &status);

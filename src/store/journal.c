@@ -602,6 +602,7 @@ void journal_kick(struct store *store)
         }
         /* Nothing to write: what waits here waits only for its turn. */
         journal->busy = true;
+        journal->submitted_us = clock_now_us(store->clock);
         group_durable(store);
         return;
     }

@@ -557,6 +557,27 @@ static void large_batches_are_read_whole(void **state)
     world_free(world);
 }
 
+static void a_write_that_hangs_is_told_by_its_age(void **state)
+{
+    struct world *world = world_new();
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+
+    (void)state;
+    run_ms(world, 2000);
+    assert_int_equal(store_write_age_ms(world->store), 0);
+    mem_disk_set_latency(world->disk, 20000000, 20000000);
+    struct waiter waiter = waiter_of(NULL);
+    append(log, 1, 100, &waiter.req);
+    run_ms(world, 3000);
+    assert_in_range(store_write_age_ms(world->store), 2900, 3000);
+    run_ms(world, 20000);
+    assert_int_equal(waiter.calls, 1);
+    mem_disk_set_latency(world->disk, 0, 0);
+    run_ms(world, 60000);
+    assert_int_equal(store_write_age_ms(world->store), 0);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +600,7 @@ int main(void)
         cmocka_unit_test(an_idle_store_writes_one_marker_and_then_nothing),
         cmocka_unit_test(a_read_is_cancelled_by_a_truncation),
         cmocka_unit_test(large_batches_are_read_whole),
+        cmocka_unit_test(a_write_that_hangs_is_told_by_its_age),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
