@@ -278,7 +278,8 @@ class Checker:
             if acked < newest - bound.ns or size > bound.bytes:
                 beyond += 1
         self.verdict.exposures.append({'key': key_name(k), 'records': len(group), 'bytes': size, 'over': beyond,
-                                       'seconds': max(0, newest - group[0][0]) / 1e9, 'acked_until': group[-1][0] / 1e9})
+                                       'seconds': max(0, newest - group[0][0]) / 1e9, 'acked_until': group[-1][0] / 1e9,
+                                       'offsets': sorted(offset for _, _, _, offset in group if offset is not None)})
         return beyond
 
     def suffix(self, k, acked):
