@@ -15,8 +15,10 @@ struct scrub {
     struct store *store;
     struct timer timer;
     struct store_read read;
-    uint32_t number; /* of the log, */
-    int64_t offset;  /* and where in it */
+    uint32_t number;      /* of the log, */
+    int64_t offset;       /* and where in it */
+    uint32_t cold_number; /* the segment whose index nobody else had needed: it is dropped behind */
+    int64_t cold_base;    /* us; -1: none */
     uint64_t pass_us;
     bool busy;
 };
@@ -110,12 +112,45 @@ static void piece_done(struct store_read *read)
     rest(scrub, wait_us > REST_US_MIN ? wait_us : REST_US_MIN);
 }
 
+/* The memory of all indexes together would be too much. */
+static void leave_segment(struct scrub *scrub)
+{
+    struct store_log *log =
+        scrub->cold_base >= 0 ? log_by_number(scrub->store, scrub->cold_number) : NULL;
+    int64_t cold_base = scrub->cold_base;
+    uint32_t index = log != NULL ? log_segment_of(log, cold_base) : 0;
+
+    scrub->cold_base = -1;
+    if (log != NULL && index + 1 < log->segment_count) {
+        struct segment *segment = log->segments[index];
+        if (segment->base == cold_base && segment->pins == 0 &&
+            segment->covered == segment->bytes && segment->damage_count == 0) {
+            segment_index_drop(segment);
+        }
+    }
+}
+
+static void enter_segment(struct scrub *scrub, const struct store_log *log)
+{
+    const struct segment *segment = log->segments[log_segment_of(log, scrub->offset)];
+
+    if (log->number == scrub->cold_number && segment->base == scrub->cold_base) {
+        return;
+    }
+    leave_segment(scrub);
+    if (segment->covered == SEGMENT_HEADER && !segment->index_tried) {
+        scrub->cold_number = log->number;
+        scrub->cold_base = segment->base;
+    }
+}
+
 static void next_piece(struct scrub *scrub)
 {
     struct store *store = scrub->store;
     struct store_log *log = log_from(store, scrub->number);
 
     if (log == NULL) {
+        leave_segment(scrub);
         pass_done(scrub);
         return;
     }
@@ -133,6 +168,7 @@ static void next_piece(struct scrub *scrub)
         rest(scrub, REST_US_MIN);
         return;
     }
+    enter_segment(scrub, log);
     scrub->read = (struct store_read){.log = log,
                                       .offset = scrub->offset,
                                       .limit = limit,
@@ -166,6 +202,7 @@ void scrub_start(struct store *store)
     store->scrub = mem_new(sizeof *store->scrub);
     store->scrub->store = store;
     store->scrub->timer.fire = fired;
+    store->scrub->cold_base = -1;
     store->scrub->pass_us = clock_now_us(store->clock);
     rest(store->scrub, BUSY_US);
 }

@@ -265,6 +265,18 @@ void segment_index_cut(struct segment *segment, uint64_t pos)
     segment->index_tried = true;
 }
 
+void segment_index_drop(struct segment *segment)
+{
+    free(segment->index);
+    segment->index = NULL;
+    segment->index_count = 0;
+    segment->index_cap = 0;
+    segment->covered = SEGMENT_HEADER;
+    segment->covered_end = segment->base;
+    segment->covered_max_ms = INT64_MIN;
+    segment->index_tried = false;
+}
+
 static bool index_load(struct segment *segment)
 {
     struct disk *disk = segment->store->disk;

@@ -412,6 +412,9 @@ int segment_index_cover(struct segment *segment, int64_t limit) TERN_MUST_USE;
 void segment_index_floor(const struct segment *segment, int64_t offset, uint64_t *out_pos,
                          int64_t *out_base);
 void segment_index_save(struct segment *segment);
+/* Gives its memory back; it is loaded again when somebody needs it. Only what was loaded or could
+ * have been: not of the active segment, not after a cut. */
+void segment_index_drop(struct segment *segment);
 
 /* ---- journal.c ------------------------------------------------------------------------------- */
 int journal_create(struct store *store) TERN_MUST_USE;
