@@ -87,7 +87,7 @@ test: deps
 test-programs: $(UNIT_BIN) $(TEST_PROGRAMS)
 test-run:
 	$(Q)tests/tools/run-all rooms='make -s rooms' units='make -s unit MODE=$(MODE)' \
-	    crash='make -s crash MODE=$(MODE)' sim='make -s sim MODE=$(MODE)' live='make -s live MODE=$(MODE)'
+	    crash='make -s crash MODE=$(MODE)' sim='make -s sim MODE=$(MODE)' sim-stories='make -s sim-stories MODE=$(MODE)' live='make -s live MODE=$(MODE)'
 
 .PHONY: rooms format format-check tidy clean
 rooms:

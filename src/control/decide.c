@@ -75,18 +75,21 @@ struct watch *decide_watch(struct round *r, struct subject *s)
     return s->watch;
 }
 
-/* The same nodes may be silent to one leader after the other: then it is one silence. */
+/* The same nodes may be silent to one leader after the other: then it is one silence. To the same
+ * leader it is another one if they have acknowledged since. */
 static void note_silence(const struct round *r, struct watch *watch,
                          const struct decide_report *report)
 {
     uint64_t now = r->view->now_ms;
     uint64_t from = report->millis < now ? now - report->millis : 0;
-    bool goes_on =
-        now - watch->silent_ms <= DECIDE_SILENT_FRESH_MS && (watch->silent & report->nodes) != 0;
+    bool acked_since = watch->silent_to == report->from && from > watch->silent_ms;
+    bool goes_on = now - watch->silent_ms <= DECIDE_SILENT_FRESH_MS &&
+                   (watch->silent & report->nodes) != 0 && !acked_since;
 
     watch->silent = goes_on ? watch->silent & report->nodes : report->nodes;
     watch->silent_from_ms = goes_on && watch->silent_from_ms < from ? watch->silent_from_ms : from;
     watch->silent_ms = now;
+    watch->silent_to = report->from;
 }
 
 static void note_report(struct round *r, const struct decide_report *report)

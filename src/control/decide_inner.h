@@ -26,6 +26,7 @@ struct watch {
     /* ---- about the partition */
     node_set silent;         /* told not to acknowledge ... */
     uint64_t silent_from_ms; /* ... since then, by one leader after the other ... */
+    uint32_t silent_to;      /* leader that said so last */
     uint64_t silent_ms;      /* ... and this is when it was last told */
     node_set failed;         /* leaders that resigned since it last went well */
     uint64_t failed_ms;      /* the last of them */

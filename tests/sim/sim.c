@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/trace.h"
+#include "tests/sim/sim_story.h"
 
 static struct sim *traced; /* whose nodes trace now */
 
@@ -12,7 +13,10 @@ static void sink(enum trace_level level, const char *line)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
 
-    if (traced != NULL && traced->verbose >= 2) {
+    if (traced != NULL && traced->story != NULL) {
+        sim_story_hears(traced, line);
+    }
+    if (traced != NULL && traced->verbose >= (level == TRACE_DEBUG ? 3 : 2)) {
         printf("[%11.6f]    %s %s\n", (double)traced->now_us / 1e6, names[level], line);
     }
 }
@@ -90,6 +94,9 @@ static void say(struct sim *sim, int verbose, const char *indent, const char *fo
     }
     if (verbose <= 1) {
         note_text(sim, line);
+        if (sim->story != NULL) {
+            sim_story_hears(sim, line);
+        }
     }
     if (sim->verbose >= verbose) {
         printf("[%11.6f] %s%s\n", (double)sim->now_us / 1e6, indent, line);

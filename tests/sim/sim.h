@@ -28,6 +28,7 @@ struct sim_consumer;
 struct sim_faults;
 struct sim_client;
 struct sim_groups;
+struct sim_story;
 struct sim_operator;
 
 struct sim_topic {
@@ -67,6 +68,7 @@ struct sim {
     uint32_t producer_count;
     struct sim_consumer *consumers[SIM_CLIENTS_MAX];
     uint32_t consumer_count;
+    struct sim_story *story;   /* NULL: the seed says what happens */
     struct sim_operator *op;   /* NULL: nobody changes the cluster */
     struct sim_groups *groups; /* NULL: the shape has none */
     struct sim_faults *faults;

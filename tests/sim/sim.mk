@@ -20,6 +20,11 @@ else
 	$(Q)tests/sim/run-seeds $(SIM_BIN) $(SEEDS)
 endif
 
+# Runs that somebody wrote down: tests/sim/stories (sim_story.h tells the language).
+.PHONY: sim-stories
+sim-stories: $(SIM_BIN)
+	$(Q)tests/sim/run-stories $(SIM_BIN) tests/sim/stories/*.story
+
 # Planted bugs (mutants.mk): only the files with one in them are built again.
 SIM_MUTANT_SRC := $(shell grep -lw MUTANT $$(find src -name '*.c'))
 SIM_MUTANTS    := $(B)/tests/sim/sim-mutants

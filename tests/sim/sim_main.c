@@ -8,6 +8,7 @@
 
 #include "base/mutant.h"
 #include "tests/sim/sim_many.h"
+#include "tests/sim/sim_story.h"
 
 static uint64_t seed_now;
 
@@ -18,6 +19,8 @@ static const char usage[] =
     "SEED\n"
     "         COUNT seeds from SEED on, for at most so long; a line for each that fails, and the "
     "sum\n"
+    "       sim [-v]... -f STORY\n"
+    "         one story; the last line is `story: NAME ok` or `story: NAME FAIL reason`\n"
     "       sim -x -m MUTANT [-n COUNT] [-j JOBS] [-s SHAPE] [SEED]...\n"
     "         these seeds, then 1 to COUNT, until one fails that is good without the mutant\n";
 
@@ -32,6 +35,7 @@ struct options {
     unsigned jobs;
     unsigned seconds;
     bool hunt;
+    const char *story;
 };
 
 static uint64_t limit_s(void)
@@ -102,6 +106,28 @@ static int run_one(const struct options *o, uint64_t seed)
         return 1;
     }
     printf("sim: seed %llu ok\n", (unsigned long long)seed);
+    return 0;
+}
+
+static int run_story(const struct options *o)
+{
+    struct sim_story *story = sim_story_read(o->story);
+    const char *slash = strrchr(o->story, '/');
+    const char *name = slash != NULL ? slash + 1 : o->story;
+    struct sim_result result;
+
+    if (story == NULL) {
+        return 2;
+    }
+    (void)signal(SIGABRT, on_abort);
+    sim_run_story(story, o->verbose, &result);
+    sim_story_free(story);
+    if (result.failure[0] != '\0') {
+        printf("story: %s FAIL %s\n", name, result.failure);
+        return 1;
+    }
+    printf("story: %s ok: %.1f s, %llu acknowledged\n", name, result.seconds,
+           (unsigned long long)result.counts.acked);
     return 0;
 }
 
@@ -254,7 +280,7 @@ int main(int argc, char **argv)
     struct options o = {.jobs = 2, .shape = sim_shape_named(NULL)};
     int option;
 
-    while ((option = getopt(argc, argv, "vxs:m:n:j:t:o:c:")) != -1) {
+    while ((option = getopt(argc, argv, "vxs:m:n:j:t:o:c:f:")) != -1) {
         switch (option) {
         case 'v':
             o.verbose++;
@@ -281,6 +307,9 @@ int main(int argc, char **argv)
         case 'o':
             o.results = optarg;
             break;
+        case 'f':
+            o.story = optarg;
+            break;
         case 'c':
             o.commit = optarg;
             break;
@@ -288,6 +317,9 @@ int main(int argc, char **argv)
             o.shape = NULL;
             break;
         }
+    }
+    if (o.story != NULL) {
+        return run_story(&o);
     }
     if (o.shape == NULL || (o.hunt ? o.mutant == 0 : optind + 1 != argc) || o.jobs == 0) {
         (void)fputs(usage, stderr);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/trace.h"
 #include "kafka/generated/errors.h"
 #include "kafka/generated/messages.h"
 #include "tests/lib/mem_disk.h"
@@ -12,6 +13,7 @@
 #include "tests/sim/sim_group.h"
 #include "tests/sim/sim_operator.h"
 #include "tests/sim/sim_producer.h"
+#include "tests/sim/sim_story.h"
 
 #define CREATE_TOPICS_VERSION 5
 #define FOUND_LIMIT           (30 * SIM_S)
@@ -36,6 +38,14 @@ static void lay_ways(struct sim *sim)
         }
     }
     sim->net.jitter_percent = (uint32_t)prng_between(chance, 1, 30);
+    if (sim->story != NULL) {
+        sim->net.jitter_percent = 0;
+        for (uint32_t a = 1; a < SIM_PLACES; a++) {
+            for (uint32_t b = 1; b < SIM_PLACES; b++) {
+                sim->net.delay_us[a][b] = a == b ? 100 : 10 * SIM_MS;
+            }
+        }
+    }
     sim->net.queue_max[WIRE_CONTROL] = (size_t)8 << 20;
     sim->net.queue_max[WIRE_DATA] = prng_chance(chance, 1, 3) ? (size_t)64 << 10 : (size_t)8 << 20;
     sim->net.queue_max[WIRE_CATCH_UP] = sim->net.queue_max[WIRE_DATA];
@@ -60,6 +70,9 @@ static void make_nodes(struct sim *sim)
         sim->nodes[id].disk_us =
             prng_between(&sim->chance_nodes, 300,
                          slowest_us[prng_below(&sim->chance_nodes, ARRAY_COUNT(slowest_us))]);
+        if (sim->story != NULL) {
+            sim->nodes[id].disk_us = SIM_MS;
+        }
         mem_disk_set_latency(sim->nodes[id].disk, 50, sim->nodes[id].disk_us);
         sim_node_start(&sim->nodes[id]);
     }
@@ -510,6 +523,30 @@ static bool enough_acked(struct sim *sim)
     return sim->acked_batches >= sim->shape->batches;
 }
 
+static void live_seed(struct sim *sim)
+{
+    sim_faults_begin(sim);
+    sim->faults_begin_us = sim->now_us;
+    sim->faults_end_us = sim->now_us + sim_range_draw(&sim->chance_faults, sim->shape->faults_us);
+    (void)sim_run(sim, sim->faults_end_us, NULL);
+    if (!sim_failed(sim)) {
+        sim_faults_heal(sim);
+        (void)sim_run(sim, sim->now_us + (sim->shape->batches > 0 ? MORE_LIMIT : 0), enough_acked);
+        bring_to_end(sim);
+    }
+}
+
+static void live_story(struct sim *sim)
+{
+    sim_story_begin(sim, sim->story);
+    (void)sim_run(sim, sim->now_us + sim_story_end_us(sim->story), NULL);
+    if (!sim_failed(sim)) {
+        sim_story_heal(sim);
+        bring_to_end(sim);
+    }
+    sim_story_check(sim);
+}
+
 static void run(struct sim *sim)
 {
     lay_ways(sim);
@@ -536,24 +573,18 @@ static void run(struct sim *sim)
     }
     make_clients(sim);
     make_operator(sim);
-    sim_faults_begin(sim);
-    sim->faults_begin_us = sim->now_us;
-    sim->faults_end_us = sim->now_us + sim_range_draw(&sim->chance_faults, sim->shape->faults_us);
-    (void)sim_run(sim, sim->faults_end_us, NULL);
-    if (!sim_failed(sim)) {
-        sim_faults_heal(sim);
-        (void)sim_run(sim, sim->now_us + (sim->shape->batches > 0 ? MORE_LIMIT : 0), enough_acked);
-        bring_to_end(sim);
+    if (sim->story != NULL) {
+        live_story(sim);
+    } else {
+        live_seed(sim);
     }
     for (uint32_t id = 1; sim_failed(sim) && id <= sim->node_count; id++) {
         sim_node_describe(&sim->nodes[id]);
     }
 }
 
-void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose, struct sim_result *out)
+static void run_whole(struct sim *sim, struct sim_result *out)
 {
-    struct sim *sim = sim_new(seed, shape, verbose);
-
     memset(out, 0, sizeof *out);
     run(sim);
     sim_note(sim, sim->steps);
@@ -570,4 +601,18 @@ void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose, str
     sim_faults_free(sim);
     free_clients(sim);
     sim_free(sim);
+}
+
+void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose, struct sim_result *out)
+{
+    run_whole(sim_new(seed, shape, verbose), out);
+}
+
+void sim_run_story(struct sim_story *story, int verbose, struct sim_result *out)
+{
+    struct sim *sim = sim_new(1, sim_story_shape(story), verbose);
+
+    sim->story = story;
+    trace_set_level(TRACE_DEBUG);
+    run_whole(sim, out);
 }

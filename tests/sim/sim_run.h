@@ -16,5 +16,7 @@ struct sim_result {
     struct checker_counts counts;
 };
 
+/* A story instead (see sim_story.h). */
+void sim_run_story(struct sim_story *story, int verbose, struct sim_result *out);
 void sim_run_seed(uint64_t seed, const struct sim_shape *shape, int verbose,
                   struct sim_result *out);

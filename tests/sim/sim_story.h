@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run that somebody wrote down: commands at virtual times, and what has to be told when.
+ *
+ *   topics NAME...            besides payments: strict homely clicks
+ *   partitions N              of each
+ *   at T COMMAND              seconds since the clients began
+ *     kill NODE | power NODE | start NODE | pause NODE | resume NODE
+ *     cut A B | cut-one-way A B | isolate A | heal
+ *     copy NODE | put-back NODE | empty NODE       its disk; the last two while it is down
+ *     room NODE KIB | room NODE all | slow NODE MS
+ *     create NAME PARTITIONS    a topic that nobody writes to
+ *     led NAME                  every partition of it has a leader that serves
+ *   expect FROM TO TEXT       a line that holds TEXT is told in that time: of the story or by a node
+ *   never FROM TO TEXT        none is
+ *   end T                     then everything heals, and comes to a good end
+ *
+ * NODE: 1 to 3, or leader:TOPIC-PARTITION, by what the newest control state says then. */
+#pragma once
+
+#include "tests/sim/sim.h"
+
+struct sim_story;
+
+/* NULL: it can't be read; the reason is on stderr. */
+struct sim_story *sim_story_read(const char *path);
+void sim_story_free(struct sim_story *story);
+const struct sim_shape *sim_story_shape(const struct sim_story *story);
+/* The clients have begun. */
+void sim_story_begin(struct sim *sim, struct sim_story *story);
+uint64_t sim_story_end_us(const struct sim_story *story);
+void sim_story_heal(struct sim *sim);
+/* Was everything told that was expected? */
+void sim_story_check(struct sim *sim);
+/* A line was told. */
+void sim_story_hears(struct sim *sim, const char *line);
