@@ -106,7 +106,8 @@ struct partition {
     uint32_t ack_to; /* 0: none */
     int32_t ack_epoch;
     int64_t ack_offset;
-    uint64_t unled_ms; /* since then it is to lead by the control state, and does not; 0: no */
+    uint64_t refused_ms; /* when a batch was last refused to be sent again; 0: never */
+    uint64_t unled_ms;   /* since then it is to lead by the control state, and does not; 0: no */
     bool rebuilding;
     bool deleting;
     struct store_read rebuild;

@@ -11,6 +11,8 @@
 /* A client that was throttled is asked to wait as long again, but not longer than this. */
 #define THROTTLE_MS_MAX 1000
 
+#define REFUSED_MS 10000 /* so long after a refusal a gap is taken for its consequence */
+
 struct produce;
 
 /* One partition's batch of a request. */
@@ -210,6 +212,7 @@ void produce_role_changed(struct partition *p)
         }
         part->topic = topic;
         fail(part, TERN_ENOTLEADER);
+        p->refused_ms = node_now_ms(p->node);
         unwait(part);
         maybe_finish(pr);
     }
@@ -284,9 +287,6 @@ static int append(struct produce_part *part, struct slice records)
     }
     struct replica_out out = {0};
     status = replica_produce(&p->replica, node_now_ms(node), &info, &duplicate, &out);
-    if (status == TERN_EOUTOFORDER && liveness_behind(node)) {
-        status = TERN_ENOTLEADER; /* perhaps it is we who miss the batches in between */
-    }
     if (status == 0) {
         size_t at = (size_t)(records.base - rq->frame->bytes);
         struct chunk batch = {rq->frame, rq->frame->bytes + at, records.len};
@@ -304,6 +304,32 @@ static int append(struct produce_part *part, struct slice records)
         partition_run(p, &out, &info, &batch);
     }
     replica_out_fini(&out);
+    return status;
+}
+
+/* A producer with several batches under way sends again what was refused, but those behind it are here by
+ * then. Told that they are out of order, librdkafka (before 2.11; its issue 4953) begins a new producer
+ * epoch, and writes again under that what may be committed. So they are refused the same way, and come
+ * again in order. Or it is we who miss the batches in between. */
+static int judge(struct produce_part *part, int status)
+{
+    struct node *node = part->produce->rq->node;
+    struct partition *p = NULL;
+
+    if (status != 0 && part->topic != NULL) {
+        p = partition_find(node, part->topic->id, part->out->index);
+    }
+    if (p == NULL) {
+        return status;
+    }
+    uint64_t now_ms = node_now_ms(node);
+    if (status == TERN_EOUTOFORDER) {
+        bool lately = p->refused_ms != 0 && now_ms - p->refused_ms < REFUSED_MS;
+        return lately || liveness_behind(node) ? TERN_ENOTLEADER : status;
+    }
+    if (status == TERN_ENOTLEADER || status == TERN_ENOQUORUM || status == TERN_ENOSPC) {
+        p->refused_ms = now_ms;
+    }
     return status;
 }
 
@@ -379,7 +405,7 @@ static void take_apart(struct produce *pr)
                 status = TERN_EINVALIDRECORD;
             }
             if (status == 0) {
-                status = append(part, m->topics[t].partitions[i].records.bytes);
+                status = judge(part, append(part, m->topics[t].partitions[i].records.bytes));
             }
             if (status != 0) {
                 fail(part, status);
