@@ -103,6 +103,10 @@ static void on_log(const rd_kafka_t *kafka, int level, const char *facility, con
         log_op(now_ns(), 950000 + s->o->run * 100 + s->number, "info", "epoch-bump",
                ", :value nil, :producer %d", producer_id(s));
     }
+    if (strcmp(facility, "ERRSEQ") == 0) {
+        log_op(now_ns(), 950000 + s->o->run * 100 + s->number, "info", "out-of-order",
+               ", :value nil, :producer %d", producer_id(s));
+    }
     if (strcmp(facility, "NEWPID") != 0 && strcmp(facility, "RESETSEQ") != 0) {
         (void)fprintf(stderr, "%" PRIu64 " %d %s %s\n", now_ns(), level, facility, text);
     }

@@ -75,6 +75,7 @@ class Checker:
         self.finals = {}    # process: {k: {offset: v}}
         self.final_ends = {}
         self.subscribed = False
+        self.told_out_of_order = 0
         self.bumps = {}     # producer: times
         for op in self.invocations:
             self.collect_op(op, op.end)
@@ -86,6 +87,8 @@ class Checker:
             for k, offset in end.value.items():
                 if self.bound(k) is None:
                     self.verdict.add('out-of-range', f'{key_name(k)}: process {end.process} was told that {offset} is out of range')
+        elif end.f == 'out-of-order':
+            self.told_out_of_order += 1
         elif end.f == 'epoch-bump':
             self.bumps.setdefault(end.extra.get('producer'), []).append(end.time)
         elif end.f == 'final-offsets' and end.type == 'ok' and isinstance(end.value, dict):
@@ -512,6 +515,7 @@ class Checker:
         numbers['unseen'] = v.count('unseen')
         numbers['duplicated_by_clients'] = v.count('duplicate-by-client')
         numbers['told_out_of_range'] = v.count('out-of-range')
+        numbers['told_out_of_order'] = self.told_out_of_order
         numbers['epoch_bumps'] = sum(len(times) for times in self.bumps.values())
         return v
 
