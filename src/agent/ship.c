@@ -501,8 +501,9 @@ static void push(struct partition *p, uint32_t to)
 
     while (!r->busy && replica_push_head(&p->replica, to, &head)) {
         if (head.base >= p->replica.leo) {
+            /* Not by the channel of long ago: that one may be down. */
             if (replica_peer_of(&p->replica, to)->hw_told != head.hw &&
-                send_push(p, r, &head, NULL, 0)) {
+                choose_channel(p, r, &head) && send_push(p, r, &head, NULL, 0)) {
                 replica_pushed(&p->replica, to, head.base, head.hw);
             }
             return;
@@ -567,7 +568,8 @@ void ship_retry(struct node *node, uint32_t to)
 
     HASH_ITER (hh, node->partitions, p, next) {
         struct replica_push head;
-        if (replica_push_head(&p->replica, to, &head) && head.base < p->replica.leo) {
+        if (replica_push_head(&p->replica, to, &head) &&
+            (head.base < p->replica.leo || replica_peer_of(&p->replica, to)->hw_told != head.hw)) {
             p->push_to |= NODE_BIT(to);
             partition_mark_dirty(p);
         }
