@@ -474,7 +474,7 @@ class Checker:
             if op.f in ('assign', 'subscribe', 'crash'):
                 for pk in [pk for pk in at if pk[0] == op.process]:
                     del at[pk]
-            if op.end.type != 'ok':
+            if op.end.type != 'ok' or op.end.extra.get('final'):
                 continue
             for k, pairs in op.end.reads():
                 if pairs and pairs[-1][0] is not None:
