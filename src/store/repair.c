@@ -116,6 +116,7 @@ int store_repair(struct store_log *log, struct chunk batch, struct store_req *re
         return TERN_EBUSY;
     }
     if (!batch_peek(chunk_slice(batch), &peek) || batch.len > journal_batch_max(store) ||
+        peek.base < log->state.log_start || /* of what is deleted nobody knows the epoch */
         !log_batch_is_right(log, chunk_slice(batch), &peek, peek.base)) {
         return TERN_EREFUSED;
     }

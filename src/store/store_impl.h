@@ -369,7 +369,7 @@ void segment_floor(const struct segment *segment, int64_t offset, uint64_t *out_
 /* It is durable in the journal and written to its segment. */
 void repair_applied(struct store_log *log, struct entry *entry);
 /* A repair of the journal that is replayed; not `whole`: only the batch's header is as it was. */
-int repair_replay(struct store_log *log, struct slice batch, bool whole) TERN_MUST_USE;
+int repair_replay(struct store_log *log, struct slice bytes, bool whole) TERN_MUST_USE;
 /* Keeps what a repair is about to overwrite. */
 void repair_keep(const struct entry *entry);
 

@@ -17,8 +17,9 @@
 #include "tests/lib/mem_disk.h"
 
 #define FLIPS_PER_WORKLOAD 40
-#define OPS                160
-#define QUARANTINE_HEADER  128
+static unsigned flips_at_once = 1;
+#define OPS               160
+#define QUARANTINE_HEADER 128
 
 /* ---- what the store says aloud --------------------------------------------------------------- */
 
@@ -462,12 +463,18 @@ static const char *repair_log(struct box *box, const struct truth *truth, unsign
     struct store_log *log = stored(box, index);
     struct store_damage damage;
 
-    for (int i = 0; i < 1000 && store_damage_at(log, 0, &damage); i++) {
+    int64_t from = 0;
+
+    for (int i = 0; i < 1000 && store_damage_at(log, from, &damage); i++) {
         const struct model_batch *batch = NULL;
+        if (damage.offset < store_state(log)->log_start) {
+            from = damage.end; /* its front is deleted: nobody can fill it */
+            continue;
+        }
         for (size_t k = 0; k < truth->ever_count; k++) {
             /* What another replica holds: the same epoch at the same offset. */
             if (truth->ever_log[k] == index && truth->ever[k].base == damage.offset &&
-                (truth->ever[k].epoch == damage.epoch || batch == NULL)) {
+                truth->ever[k].epoch == damage.epoch) {
                 batch = &truth->ever[k];
             }
         }
@@ -478,12 +485,11 @@ static const char *repair_log(struct box *box, const struct truth *truth, unsign
         int status = store_repair(log, bytes, NULL);
         chunk_drop(&bytes);
         if (status != 0 && status != TERN_EBUSY) {
-            /* Below the log start nobody knows the epochs any more, and nobody reads. */
-            return damage.offset < store_state(log)->log_start ? NULL : "a repair is refused";
+            return "a repair is refused";
         }
         run_ms(box, 120);
     }
-    return store_state(log)->damaged_from == INT64_MAX ? NULL : "repairs do not come to an end";
+    return store_damage_at(log, from, &damage) ? "repairs do not come to an end" : NULL;
 }
 
 /* ---- one flip -------------------------------------------------------------------------------- */
@@ -529,6 +535,20 @@ static void flip(struct box *box, struct prng *prng, struct target *out, uint64_
 
 enum outcome { DETECTED, HARMLESS, UNDETECTED };
 
+/* Ranges in the midst of which a log starts. */
+static unsigned straddling(struct box *box)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < MODEL_LOGS; i++) {
+        struct store_log *log = stored(box, i);
+        struct store_damage damage;
+        count += log != NULL && store_damage_at(log, 0, &damage) &&
+                 damage.offset < store_state(log)->log_start;
+    }
+    return count;
+}
+
 /* Reads, fills what is damaged, reads again. NULL, or what is wrong. */
 static const char *settle(struct box *box, const struct truth *truth, unsigned *out_damaged)
 {
@@ -545,7 +565,8 @@ static const char *settle(struct box *box, const struct truth *truth, unsigned *
         return look.wrong;
     }
     look = look_at(box, truth, false);
-    return look.wrong == NULL && look.damaged > 0 ? "damage is left after the repair" : look.wrong;
+    return look.wrong == NULL && look.damaged > straddling(box) ? "damage is left after the repair"
+                                                                : look.wrong;
 }
 
 /* And starts again; what was flipped under an open store may be found only then. */
@@ -558,7 +579,7 @@ static enum outcome examine(struct box *box, const struct truth *truth, const ch
     for (int round = 0; round < 3; round++) {
         *out_wrong = settle(box, truth, &damaged);
         forgotten = forgotten || store_forgotten(box->store);
-        if (*out_wrong == NULL && round == 2 && damaged > 0 && !forgotten) {
+        if (*out_wrong == NULL && round == 2 && damaged > straddling(box) && !forgotten) {
             *out_wrong = "what was repaired is damaged again";
         }
         if (*out_wrong != NULL) {
@@ -594,13 +615,15 @@ static enum outcome one_flip(const struct box *original, const struct truth *tru
     fake_clock_fini(&box.clock);
     bool open = prng_chance(&prng, 1, 3);
     warnings = 0;
-    if (!open) {
+    for (unsigned i = 0; !open && i < flips_at_once; i++) {
         flip(&box, &prng, &target, &pos, &bit);
     }
     int status = box_open(&box, seed);
     if (open) {
         CHECK(status == 0);
         run_ms(&box, prng_below(&prng, 800));
+    }
+    for (unsigned i = 0; open && i < flips_at_once; i++) {
         flip(&box, &prng, &target, &pos, &bit);
     }
     if (status == 0) {
@@ -649,7 +672,7 @@ static void flips_of(uint64_t seed, uint64_t first, uint64_t count, bool verbose
     free(truth.ever_log);
 }
 
-/* argv: the number of flips; the first workload's seed; "-v". */
+/* argv: the number of flips; the first workload's seed; "-v"; how many bits flip each time. */
 int main(int argc, char **argv)
 {
     uint64_t flips = argc > 1 ? strtoull(argv[1], NULL, 10) : 10000;
@@ -657,6 +680,7 @@ int main(int argc, char **argv)
     bool verbose = argc > 3 && strcmp(argv[3], "-v") == 0;
     uint64_t totals[3] = {0};
 
+    flips_at_once = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 1;
     trace_set_sink(listen);
     for (uint64_t done = 0; done < flips; seed++) {
         uint64_t left = flips - done;
