@@ -20,16 +20,29 @@ enum fault {
     FAULT_EIO,       /* one write or sync fails: the process has to end */
     FAULT_WIPE,      /* an empty disk in a machine; at most one of these two in a run */
     FAULT_ROLL_BACK, /* an old copy of its disk */
+    FAULT_LOSS,      /* packets between two places: TCP sends them again, later and later */
+    FAULT_NARROW,    /* little bandwidth between two places */
+    FAULT_LATE,      /* and long queues */
+    FAULT_FLAP,      /* a way that is cut and healed, over and over */
+    FAULT_CLOCK,     /* a node's wall clock jumps */
+    FAULT_BIT_ROT,   /* a bit of a stored record, once in a run; it is one of the forgetful ones */
     FAULTS,
 };
 
+/* Those that came later: other shapes keep their runs. */
+#define FAULT_FIRST_OF_ALL FAULT_LOSS
+
 static const char *const names[FAULTS] = {
-    "kill",  "power", "power-many", "write-point", "cut", "cut-one-way", "isolate",
-    "reset", "pause", "slow-disk",  "full-disk",   "eio", "wipe",        "roll-back",
+    "kill",  "power",  "power-many", "write-point", "cut",   "cut-one-way", "isolate",
+    "reset", "pause",  "slow-disk",  "full-disk",   "eio",   "wipe",        "roll-back",
+    "loss",  "narrow", "late",       "flap",        "clock", "bit-rot",
 };
 
 struct way {
     struct sim *sim;
+    uint32_t flaps; /* so many more times */
+    struct timer flap;
+    struct timer better;
     uint32_t from;
     uint32_t to;
     struct timer heal;
@@ -290,6 +303,99 @@ static void isolate(struct sim_faults *faults, uint32_t id)
     }
 }
 
+static void better(struct timer *timer)
+{
+    struct way *way = CONTAINER_OF(timer, struct way, better);
+
+    sim_tell(way->sim, "the way from %u to %u is good again", way->from, way->to);
+    way->sim->net.bad[way->from][way->to] = (struct sim_bad_way){0};
+}
+
+static void worsen(struct sim_faults *faults, uint32_t from, uint32_t to, enum fault how,
+                   uint64_t us)
+{
+    struct sim_bad_way *bad = &faults->sim->net.bad[from][to];
+
+    if (how == FAULT_LOSS) {
+        bad->loss_percent = (uint32_t)prng_between(chance(faults), 1, 30);
+    } else if (how == FAULT_NARROW) {
+        bad->us_per_kib = prng_between(chance(faults), 200, 20 * SIM_MS);
+    } else {
+        bad->late_us = prng_between(chance(faults), 10 * SIM_MS, 400 * SIM_MS);
+    }
+    sim_tell(faults->sim, "the way from %u to %u: %u %% loss, %llu us per KiB, up to %llu us late",
+             from, to, bad->loss_percent, (unsigned long long)bad->us_per_kib,
+             (unsigned long long)bad->late_us);
+    sim_after(faults->sim, &faults->ways[from][to].better, us);
+}
+
+static void flap(struct timer *timer)
+{
+    struct way *way = CONTAINER_OF(timer, struct way, flap);
+    struct sim_net *net = &way->sim->net;
+    bool is_cut = sim_net_cut(net, way->from, way->to);
+
+    sim_tell(way->sim, "the way from %u to %u flaps", way->from, way->to);
+    sim_net_set_cut(net, way->from, way->to, !is_cut && way->flaps > 0);
+    if (way->flaps > 0) {
+        way->flaps--;
+        sim_after(way->sim, timer,
+                  prng_between(&way->sim->chance_faults, 20 * SIM_MS, 700 * SIM_MS));
+    }
+}
+
+static void clock_jumps(struct sim_faults *faults, uint32_t id)
+{
+    int64_t ms = (int64_t)prng_below(chance(faults), 7200000) - 3600000;
+
+    sim_tell(faults->sim, "the wall clock of node %u jumps by %lld ms", id, (long long)ms);
+    faults->sim->nodes[id].clock.wall_offset_ms += ms;
+}
+
+struct rot {
+    struct sim_faults *faults;
+    struct disk *disk;
+    uint64_t files;
+    uint64_t wanted; /* one of them; UINT64_MAX: they are counted */
+    bool done;
+};
+
+static void rot_one(void *ctx, const char *path, uint64_t size)
+{
+    struct rot *rot = ctx;
+    size_t len = strlen(path);
+
+    if (strncmp(path, "topics/", 7) != 0 || len < 4 || strcmp(path + len - 4, ".log") != 0 ||
+        size <= 128) {
+        return;
+    }
+    if (rot->files++ == rot->wanted) {
+        uint64_t pos = prng_between(chance(rot->faults), 64, size - 1);
+        rot->done =
+            mem_disk_flip(rot->disk, path, pos, (unsigned)prng_below(chance(rot->faults), 8));
+        sim_tell(rot->faults->sim, "a bit of %s flips at byte %llu", path, (unsigned long long)pos);
+    }
+}
+
+static void bit_rot(struct sim_faults *faults, uint32_t id)
+{
+    struct sim_node *node = &faults->sim->nodes[id];
+    struct rot rot = {.faults = faults, .disk = node->disk, .wanted = UINT64_MAX};
+
+    if (faults->forgot || is_a_home(faults->sim, id)) {
+        return;
+    }
+    mem_disk_each(node->disk, rot_one, &rot);
+    if (rot.files > 0) {
+        rot.wanted = prng_below(chance(faults), rot.files);
+        rot.files = 0;
+        sim_tell(faults->sim, "node %u:", id);
+        mem_disk_each(node->disk, rot_one, &rot);
+        faults->forgot = rot.done;
+        node->may_forget = true;
+    }
+}
+
 /* ---- choosing -------------------------------------------------------------------------------- */
 
 static void strike(struct sim_faults *faults, enum fault fault)
@@ -344,6 +450,22 @@ static void strike(struct sim_faults *faults, enum fault fault)
     case FAULT_ROLL_BACK:
         roll_back(faults, a);
         break;
+    case FAULT_LOSS:
+    case FAULT_NARROW:
+    case FAULT_LATE:
+        worsen(faults, a, b, fault, us);
+        worsen(faults, b, a, fault, us);
+        break;
+    case FAULT_FLAP:
+        faults->ways[a][b].flaps = (uint32_t)prng_between(chance(faults), 2, 12);
+        sim_after(faults->sim, &faults->ways[a][b].flap, 0);
+        break;
+    case FAULT_CLOCK:
+        clock_jumps(faults, a);
+        break;
+    case FAULT_BIT_ROT:
+        bit_rot(faults, a);
+        break;
     case FAULTS:
         CHECK(false);
     }
@@ -380,7 +502,7 @@ void sim_faults_begin(struct sim *sim)
 
     faults->sim = sim;
     sim->faults = faults;
-    for (int i = 0; i < FAULTS; i++) {
+    for (int i = 0; i < (sim->shape->all_faults ? FAULTS : FAULT_FIRST_OF_ALL); i++) {
         char word[32];
         (void)snprintf(word, sizeof word, " %s ", names[i]);
         bool wanted = sim->shape->faults != NULL && strstr(sim->shape->faults, word) != NULL;
@@ -408,6 +530,8 @@ void sim_faults_begin(struct sim *sim)
         for (uint32_t b = 1; b <= sim->node_count; b++) {
             faults->ways[a][b] = (struct way){.sim = sim, .from = a, .to = b};
             faults->ways[a][b].heal.fire = heal_way;
+            faults->ways[a][b].better.fire = better;
+            faults->ways[a][b].flap.fire = flap;
         }
     }
     sim_after(sim, &faults->next, faults->pace_us);
@@ -430,7 +554,11 @@ static void repair_all(struct sim_faults *faults)
         fire_now(sim, &faults->machines[a].fast_again);
         fire_now(sim, &faults->machines[a].room_again);
         for (uint32_t b = 1; b <= sim->node_count; b++) {
+            faults->ways[a][b].flaps = 0;
+            sim_stop(sim, &faults->ways[a][b].flap);
+            sim_net_set_cut(&sim->net, a, b, false);
             fire_now(sim, &faults->ways[a][b].heal);
+            fire_now(sim, &faults->ways[a][b].better);
         }
         mem_disk_stop_at(sim->nodes[a].disk, 0);
         fire_now(sim, &sim->nodes[a].restart);
@@ -462,6 +590,8 @@ void sim_faults_free(struct sim *sim)
         sim_stop(sim, &faults->machines[a].room_again);
         for (uint32_t b = 1; b <= sim->node_count; b++) {
             sim_stop(sim, &faults->ways[a][b].heal);
+            sim_stop(sim, &faults->ways[a][b].better);
+            sim_stop(sim, &faults->ways[a][b].flap);
         }
     }
     if (faults->old_copy != NULL) {

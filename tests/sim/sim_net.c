@@ -16,6 +16,7 @@ enum { HELLO = 1, WELCOME, READY, FRAME, CLOSED };
 #define BACKOFF_MAX_MS 1000
 #define DIAL_MS        5000
 #define USER_TIMEOUT_S 15
+#define RTO_MS         200
 
 struct hello_message {
     uint64_t serial;
@@ -76,6 +77,24 @@ uint64_t sim_net_delay_us(struct sim_net *net, uint32_t from, uint32_t to)
     uint64_t jitter = delay * net->jitter_percent / 100;
 
     return delay + prng_below(&net->sim->chance_net, jitter + 1);
+}
+
+uint64_t sim_net_bad_us(struct sim_net *net, uint32_t from, uint32_t to, size_t bytes)
+{
+    const struct sim_bad_way *bad = &net->bad[from][to];
+    struct prng *chance = &net->sim->chance_net;
+    uint64_t us = bad->us_per_kib * bytes / 1024;
+
+    if (bad->late_us > 0) {
+        us += prng_below(chance, bad->late_us);
+    }
+    for (uint64_t rto = RTO_MS * SIM_MS; bad->loss_percent > 0 && rto < 7 * SIM_S; rto *= 2) {
+        if (!prng_chance(chance, bad->loss_percent, 100)) {
+            break;
+        }
+        us += rto;
+    }
+    return us;
 }
 
 /* TCP sends again when a way is back, after a while of its own. */

@@ -54,9 +54,17 @@ struct sim_wire {
     bool wants[WIRE_NODES_MAX];
 };
 
+/* A way that is worse than it was laid. */
+struct sim_bad_way {
+    uint32_t loss_percent; /* of what is sent; TCP sends it again after a time-out that doubles */
+    uint64_t us_per_kib;
+    uint64_t late_us; /* up to so much later */
+};
+
 struct sim_net {
     struct sim *sim;
-    bool cut[SIM_PLACES][SIM_PLACES]; /* from, to */
+    struct sim_bad_way bad[SIM_PLACES][SIM_PLACES]; /* from, to */
+    bool cut[SIM_PLACES][SIM_PLACES];               /* from, to */
     uint64_t delay_us[SIM_PLACES][SIM_PLACES];
     uint32_t jitter_percent;
     size_t queue_max[WIRE_CHANNELS];
@@ -71,6 +79,8 @@ void sim_net_init(struct sim_net *net, struct sim *sim);
 void sim_net_fini(struct sim_net *net);
 bool sim_net_cut(const struct sim_net *net, uint32_t from, uint32_t to);
 uint64_t sim_net_delay_us(struct sim_net *net, uint32_t from, uint32_t to);
+/* What a bad way adds for so many bytes. */
+uint64_t sim_net_bad_us(struct sim_net *net, uint32_t from, uint32_t to, size_t bytes);
 /* Cuts or heals one direction. */
 void sim_net_set_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut);
 /* Connections between the two nodes break, as by a middlebox that forgets. */

@@ -54,7 +54,8 @@ void sim_pipe_send(struct sim_pipe *pipe, uint16_t kind, uint16_t type, size_t h
     struct sim_message *message = mem_new(sizeof *message);
     size_t bytes = blob != NULL ? blob->len : 0;
     uint64_t at = sim->now_us + sim_net_delay_us(&sim->net, pipe->from_place, pipe->to_place) +
-                  bytes / BYTES_PER_US;
+                  bytes / BYTES_PER_US +
+                  sim_net_bad_us(&sim->net, pipe->from_place, pipe->to_place, bytes);
 
     pipe->last_us = at > pipe->last_us ? at : pipe->last_us + bytes / BYTES_PER_US;
     message->sent_us = sim->now_us;

@@ -17,6 +17,7 @@ static const struct sim_shape shapes[] = {
         .batch_us = {4 * MS, 60 * MS},
         .partitions = {1, 4},
         .operator_us = {500 * MS, 5 * S},
+        .all_faults = true,
     },
     {
         .name = "bite",
@@ -103,6 +104,19 @@ static const struct sim_shape shapes[] = {
         .batch_us = {50 * MS, 200 * MS},
         .partitions = {1, 4},
         .members = 4,
+    },
+    {
+        .name = "storm",
+        .what = "as soak, with bad ways, clocks that jump, flipped bits, and an operator",
+        .nodes_max = 6,
+        .faults_us = {28 * S, 32 * S},
+        .pace_us = {100 * MS, 2 * S},
+        .longest_us = {500 * MS, 6 * S},
+        .batch_us = {8 * MS, 30 * MS},
+        .batches = 1050,
+        .partitions = {1, 3},
+        .operator_us = {500 * MS, 5 * S},
+        .all_faults = true,
     },
     {
         .name = "soak",

@@ -23,6 +23,7 @@ struct sim_shape {
     struct sim_range partitions;  /* per topic */
     uint32_t members;             /* of a consumer group; 0: there is none */
     struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
+    bool all_faults;              /* also those of ways, clocks and stored bits */
     bool operator_always;         /* else in half of the runs */
     const char *topics;           /* besides payments, exactly these; NULL: by the seed */
     const char *faults;           /* these there are, others less often; NULL: by the seed */
