@@ -303,8 +303,6 @@ static bool wants_quiet(const struct coordinator *co)
     return wants_snapshot(co) || co->sweep_topics || node_now_ms(co->node) >= co->sweep_ms;
 }
 
-static void raise_log_start(struct coordinator *co, int64_t limit);
-
 struct snapshot {
     struct coordinator *co;
     struct link batches;
@@ -336,9 +334,6 @@ static void take_snapshot(struct coordinator *co)
         co->snapshot_begin = begin;
         co->snapshot_end = co->partition->replica.leo;
         co->snapshot_bytes = co->log_bytes;
-        if (MUTANT(snapshot_trusted)) {
-            raise_log_start(co, INT64_MAX);
-        }
     } else {
         co->log_bytes += log_bytes;
         co->snapshot_retry_ms = node_now_ms(co->node) + SNAPSHOT_RETRY_MS;

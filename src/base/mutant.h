@@ -84,7 +84,6 @@
     X(groups_unread, "a new coordinator does not read the last records of its log")                \
     X(groups_kept, "a coordinator that leads again goes on with what it knew")                     \
     X(snapshot_busy, "a snapshot is taken while records are on their way")                         \
-    X(snapshot_trusted, "the log start is raised before the snapshot is committed")                \
     X(plan_unstored, "a plan is told before it is committed")
 
 /* Replica first: its tests count on it. */
