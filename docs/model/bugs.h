@@ -47,3 +47,4 @@
 #define b_lease_early 41
 #define b_lease_behind 42
 #define b_lease_unasked 43
+#define b_leader_unsynced 44

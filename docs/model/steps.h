@@ -448,8 +448,9 @@ active proctype protocol()
                     crash(i);
                     promised[i] = (IS(volatile_promise) -> synced[i] : promised[i]) }
 #if LOSSY
-            /* It pushes before its `synced` is durable. */
-            :: phase[i] == SERVING && IS_LOSSY(promised[i]) && durable[i] == INITIAL(promised[i]) ->
+            /* It pushes before its `synced` is durable, but does not count itself before. */
+            :: phase[i] == SERVING && IS_LOSSY(promised[i]) && durable[i] == INITIAL(promised[i]) &&
+               (hw[promised[i]] == 0 || IS(leader_unsynced)) ->
                 d_step {
                     STEP("%d crashes before synced = %d was durable", i, synced[i]);
                     n = read_synced[i];
