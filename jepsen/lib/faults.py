@@ -471,7 +471,7 @@ def start_or_replace(w, region):
 
 
 def named(told):
-    return int(any(word in told for word in ('damage', 'corrupt', 'CORRUPT', 'DAMAGE')))
+    return int(any(word in told for word in ('damage', 'DAMAGE', 'mended')))
 
 
 @fault('repair', destructive=True)
@@ -479,9 +479,9 @@ def bit_flips_in_journal(w):
     """Of a stopped node: it must refuse, or not need what was flipped."""
     region = w.target()
     w.c.kill(region)
-    files = files_of(w.c.data(region), 'journal', '')
+    files = sorted(files_of(w.c.data(region), 'journal', ''), key=os.path.getmtime)[-2:]  # where live frames are
     places = 0
-    for path in w.dice.sample(files, min(3, len(files))):
+    for path in files:
         chosen = live_places(path, w.dice, w.dice.choice([1, 2, 8]))
         flip(path, chosen, w.dice)
         places += len(chosen)
