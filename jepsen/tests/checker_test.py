@@ -86,6 +86,9 @@ case('the end of an async log may be exposed within the bound',
      [timed(s(0, C, 0, 1), 0), timed(s(0, C, 1, 2, rest=', :bytes 400'), 10**9), timed(s(0, C, 2, 3, rest=', :bytes 400'), 2 * 10**9),
       timed(s(0, C, 1, 4), 20 * 10**9), other(9, 'final-offsets', f'{{{C} 2}}'), final(7, C, (0, 1), (1, 4))],
      numbers={'exposed': 2, 'exposed_over_bound': 0})
+case('an async ack that only the client implied is not exposed',
+     [s(0, C, 0, 1), s(0, C, None, 2), other(9, 'final-offsets', f'{{{C} 1}}'), final(7, C, (0, 1))],
+     numbers={'exposed': 0, 'implied_by_client_and_gone': 1})
 case('an async reader may see an end that is replaced',
      [s(0, C, 0, 1), s(0, C, 1, 2), p(1, C, (0, 1), (1, 2)), s(0, C, 1, 3), p(1, C, (1, 3)), other(9, 'final-offsets', f'{{{C} 2}}'),
       final(7, C, (0, 1), (1, 3))], numbers={'exposed': 1})
