@@ -304,7 +304,8 @@ static bool all_up(void *ctx)
     for (uint32_t a = 1; a <= 3; a++) {
         for (uint32_t b = 1; b <= 3; b++) {
             up = up &&
-                 (a == b || (logs[a].ups[b][WIRE_CONTROL] > 0 && logs[a].ups[b][WIRE_DATA] > 0));
+                 (a == b || (logs[a].ups[b][WIRE_CONTROL] > 0 && logs[a].ups[b][WIRE_DATA] > 0 &&
+                             logs[a].ups[b][WIRE_CATCH_UP] > 0));
         }
     }
     return up;
