@@ -490,7 +490,7 @@ static void peer_down(void *ctx, uint32_t node_id, enum wire_channel channel)
     if (channel == WIRE_CONTROL) {
         node->peers[node_id].heard_sent_us = 0;
         node->peers[node_id].ready = false; /* its next start has not said so */
-        lease_forget(node, node_id); /* and counts its requests anew */
+        lease_forget(node, node_id);        /* and counts its requests anew */
         if (node->quorum != NULL) {
             quorum_peer_down(node->quorum, node_id);
         }
