@@ -26,6 +26,8 @@ struct controller {
     struct decide_memory *memory;
     struct decision *decisions[ROUND_MAX];
     size_t waiting;
+    node_set absent; /* not reachable when the round under way was decided */
+    bool unknown;    /* a command of this round, or of one before, may yet be committed */
     struct decide_report *reports;
     size_t report_count;
     struct quorum_change change;
@@ -179,6 +181,7 @@ static void decided(struct quorum_proposal *proposal, int status, struct slice r
             }
         }
         c->waiting--;
+        c->unknown = c->unknown || status != 0;
         if (status == 0 && command_result_read(result, &r) == 0 && r.error != 0) {
             trace_debug("event=decision_refused error=%s why=\"%s\"", error_name(r.error), r.why);
         }
@@ -233,6 +236,22 @@ static void view_of(struct controller *c, struct decide_view *view)
     }
 }
 
+static void note_absent(struct controller *c, const struct decide_view *view)
+{
+    c->absent = c->unknown ? c->absent : 0;
+    c->unknown = false;
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        c->absent |= view->nodes[id].reachable ? 0 : NODE_BIT(id);
+    }
+}
+
+bool controller_counts_absent(const struct node *node, uint32_t id)
+{
+    const struct controller *c = node->controller;
+
+    return (c->waiting > 0 || c->unknown) && (c->absent & NODE_BIT(id)) != 0;
+}
+
 static void round_of_decisions(struct controller *c)
 {
     struct decide_view view;
@@ -242,8 +261,16 @@ static void round_of_decisions(struct controller *c)
     memset(commands, 0, sizeof commands);
     view_of(c, &view);
     size_t count = decide(c->node->control, &view, c->memory, &key, commands, ROUND_MAX);
+    if (count == 0 && c->unknown) {
+        /* Changes nothing; once it is applied, so is whatever was proposed before. */
+        key.seq++;
+        command_unfence(&commands[count++], key, c->node->o.node_id);
+    }
     c->node->command_seq = key.seq;
     c->report_count = 0;
+    if (count > 0) {
+        note_absent(c, &view);
+    }
     for (size_t i = 0; i < count; i++) {
         propose(c, i, buf_slice(&commands[i]));
     }

@@ -280,7 +280,8 @@ struct node {
     struct link group_loads; /* struct group_load, their reads under way */
     bool making_groups_topic;
 
-    struct lease *lease; /* lease.c */
+    struct lease *lease;  /* lease.c */
+    uint64_t lossy_index; /* of the control log: the newest lossy epoch that was applied */
     struct repairs *repairs;
     struct ledger *ledger; /* ledger.c */
     /* start.c */
@@ -335,6 +336,8 @@ bool lease_valid(const struct node *node);
 uint64_t lease_ask(struct node *node, uint64_t now_us);
 void lease_granted(struct node *node, uint64_t seq);
 void lease_tick(struct node *node);
+/* Controller: may that node be granted what it asks for? */
+bool lease_may(const struct node *node, uint32_t id);
 /* The peer's next start counts its requests anew: what is being confirmed for this one is nothing
  * to it. */
 void lease_forget(struct node *node, uint32_t peer);
@@ -401,6 +404,8 @@ void controller_tick(struct node *node);
 void controller_close(struct node *node);
 void controller_report(struct node *node, uint32_t from, const struct decide_report *report);
 bool node_is_controller(const struct node *node);
+/* Could a decision on its way into the log rest on the absence of that node? */
+bool controller_counts_absent(const struct node *node, uint32_t id);
 /* As a leader: queues a report; it goes with the next tick. */
 void report_add(struct node *node, const struct decide_report *report);
 void report_flush(struct node *node);

@@ -86,6 +86,20 @@ void lease_granted(struct node *node, uint64_t seq)
     }
 }
 
+/* Rule 9: nobody answers behind a lossy epoch. So who asks must have applied all that there are (a
+ * heartbeat that was long under way unfences its sender and asks for a lease, and the sender knows
+ * of nothing), and none may be on its way into the log. */
+bool lease_may(const struct node *node, uint32_t id)
+{
+    const struct control_node *known = &node->control->nodes[id];
+
+    if (id == node->o.node_id) {
+        return known->id != 0 && !known->fenced;
+    }
+    return known->id != 0 && !known->fenced && !controller_counts_absent(node, id) &&
+           node->peers[id].applied_index >= node->lossy_index;
+}
+
 static void confirmed(struct quorum_read *read, int status)
 {
     struct lease *lease = CONTAINER_OF(read, struct lease, read);
@@ -98,7 +112,7 @@ static void confirmed(struct quorum_read *read, int status)
     }
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         struct peer *peer = &node->peers[id];
-        if (lease->confirming[id] > peer->lease_granted) {
+        if (lease->confirming[id] > peer->lease_granted && lease_may(node, id)) {
             peer->lease_granted = lease->confirming[id];
             peer->lease_granted_ms = now_ms;
         }
@@ -124,8 +138,7 @@ void lease_tick(struct node *node)
     node->peers[node->o.node_id].lease_seq = lease_ask(node, clock_now_us(node->o.clock));
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         const struct peer *peer = &node->peers[id];
-        /* A fenced node gets none: its partitions may be about to move. */
-        bool may = node->control->nodes[id].id != 0 && !node->control->nodes[id].fenced;
+        bool may = lease_may(node, id);
         lease->confirming[id] = may ? peer->lease_seq : 0;
         any = any || (may && peer->lease_seq > peer->lease_granted);
     }

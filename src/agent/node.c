@@ -176,6 +176,13 @@ static void drop_topic(struct node *node, struct uuid topic_id)
     }
 }
 
+static void note_lossy(struct node *node, const struct control_partition *cp)
+{
+    if (cp != NULL && cp->lossy && cp->assigned_index > node->lossy_index) {
+        node->lossy_index = cp->assigned_index;
+    }
+}
+
 void node_follow(struct node *node, const struct control_change *change)
 {
     switch (change->kind) {
@@ -191,6 +198,9 @@ void node_follow(struct node *node, const struct control_change *change)
         coordinators_topic_deleted(node);
         break;
     case CONTROL_ASSIGNED:
+        note_lossy(node, control_partition(node->control, change->topic_id, change->partition));
+        follow_partition(node, change->topic_id, change->partition);
+        break;
     case CONTROL_ACTIVATED:
         follow_partition(node, change->topic_id, change->partition);
         break;
@@ -198,6 +208,7 @@ void node_follow(struct node *node, const struct control_change *change)
         follow_node(node, change->node);
         break;
     case CONTROL_EVERYTHING:
+        node->lossy_index = node->control->applied_index;
         node_follow_all(node);
         break;
     case CONTROL_POLICY:
