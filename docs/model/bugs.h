@@ -48,3 +48,4 @@
 #define b_lease_behind 42
 #define b_lease_unasked 43
 #define b_leader_unsynced 44
+#define b_learners_unread 45

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Configs of each scenario. Sets of replicas are bits; A is replica 0. For config k:
  *   MEMBERS(k)      voters and learners
+ *   VOTERS(k)       voters
  *   LEADERS(k)      who may lead it: voters, of the home region where there is one
  *   COMMITS(k, s)   does the commit rule find held what the replicas s hold?
  *   RECOVERS(k, s)  does s meet every set of replicas that can commit?
@@ -15,6 +16,7 @@
 #define FORCED 6
 #define LEARNERS 7
 #define COPIES 8
+#define ALONE 9
 
 #define COUNT(s) (((s) & 1) + (((s) >> 1) & 1) + (((s) >> 2) & 1) + (((s) >> 3) & 1) + (((s) >> 4) & 1))
 #define AMONG(s, voters, n) (COUNT((s) & (voters)) >= (n))
@@ -71,6 +73,16 @@
 #define RECOVERS(k, s) (IS(any_is_lossy) || HAS(s, k))
 #define FRESH(i) ((i) != 2 || HAS(seen, 1))
 
+#elif SCENARIO == ALONE /* 0: ABC, home is A; k: replica k - 1 alone, the others learn */
+#define N 3
+#define K 4
+#define MEMBERS(k) 7
+#define VOTERS(k) ((k) == 0 -> 7 : BIT((k) - 1))
+#define LEADERS(k) ((k) == 0 -> 1 : BIT((k) - 1))
+#define COMMITS(k, s) HAS(s, ((k) == 0 -> 0 : (k) - 1))
+#define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
+#define FRESH(i) ((i) != 2 || HAS(seen, 1))
+
 #elif SCENARIO == FORCED /* 0: ABC, 2 of 3; k: replica k - 1 alone */
 #define N 3
 #define K 4
@@ -104,6 +116,9 @@
 #define FRESH(i) ((i) == 0 || (i) == 3 || HAS(seen, (i) - 1))
 #endif
 
+#ifndef VOTERS
+#define VOTERS(k) MEMBERS(k)
+#endif
 #ifndef SAME_RULE
 #define SAME_RULE(k, m) ((k) == (m))
 #endif

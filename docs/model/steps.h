@@ -91,7 +91,7 @@ inline answer(a)
 #endif
         n = LEN(l); k = LEN(read_log[j]);
         if
-        :: (IS(lossy_own) && IS_LOSSY(e) && a != j) -> skip
+        :: IS_LOSSY(e) && a != j && (IS(lossy_own) || (IS(learners_unread) && !HAS(VOTERS(recover_by[e]), a))) -> skip
         :: else ->
             if
             :: (IS(lossy_own) && IS_LOSSY(e)) || read[j] == BIT(a) ||
