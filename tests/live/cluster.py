@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -113,6 +114,15 @@ class Cluster:
             if name == region:
                 return int(pid) if pid != '-' else None
         raise Failure(f'no region {region}')
+
+    def kill_all(self):
+        """At once; back when the processes are gone, and with them the locks on their directories."""
+        pids = [self.pid(region) for region in REGIONS]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            while os.path.exists(f'/proc/{pid}'):
+                time.sleep(0.01)
 
     def log(self, region):
         with open(os.path.join(self.dir, region, 'log'), errors='replace') as f:
