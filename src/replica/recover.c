@@ -144,10 +144,12 @@ static bool better(const struct replica_kept_answer *a, const struct replica_kep
     return a->node == self; /* no copy needed */
 }
 
-/* Rule 3: the largest (synced, LEO) of the voters that were read, and of ourselves. */
+/* Rule 3: the largest (synced, LEO) of the voters that were read (M outsider: who is none, ourselves
+ * included, may stand for a larger `synced` and lack what the last activated config committed). A
+ * lossy epoch begins with what is best of all that could be read. */
 static const struct replica_kept_answer *best_of(const struct replica *r)
 {
-    uint64_t eligible = readers(r) | (uint64_t)1 << r->self;
+    uint64_t eligible = readers(r) | (r->spec.lossy ? (uint64_t)1 << r->self : UINT64_C(0));
     const struct replica_kept_answer *best = NULL;
 
     if (MUTANT(lossy_own) && r->spec.lossy) {

@@ -724,6 +724,46 @@ static void a_lossy_epoch_is_invisible_until_it_is_activated(void **state)
     end();
 }
 
+/* Spin: node 2 led a lossy epoch alone, with a log whose `synced` was 1, and was replaced before it had
+ * stored a newer one. Node 1 has a larger one, of an epoch in between, and no vote in that config. */
+static void a_leader_outside_the_config_that_it_recovers_by_takes_no_log_of_its_own(void **state)
+{
+    (void)state;
+    struct history_entry in_epoch_1 = {.epoch = 1, .start_offset = 0};
+    struct replica_load load = {.self = 1,
+                                .incarnation = 1,
+                                .start_number = 1,
+                                .connected = N2,
+                                .promised = 4,
+                                .synced = 2,
+                                .damaged_from = INT64_MAX};
+    struct replica_answer answer = {.epoch = 4,
+                                    .incarnation = 1,
+                                    .synced = 1,
+                                    .leo = 1,
+                                    .history = &in_epoch_1,
+                                    .history_count = 1};
+    struct replica_spec spec = {.epoch = 4,
+                                .leader = 1,
+                                .leader_start = 1,
+                                .config = {N1 | N2, 0, 2, -1},
+                                .recover = {N2, N1, 1, -1},
+                                .lossy_start = -1,
+                                .member_count = 2,
+                                .members = {{1, 1, 0, 0}, {2, 1, 0, 1}}};
+    struct replica_out out = {0};
+    struct replica r;
+
+    replica_init(&r, &load);
+    replica_assign(&r, 1, &spec, &out);
+    replica_on_answer(&r, 2, 2, &answer, &out);
+    assert_int_equal(r.role, REPLICA_BUILDING);
+    assert_int_equal(r.source, 2);
+    assert_int_equal(r.target_leo, 1);
+    replica_out_fini(&out);
+    replica_fini(&r);
+}
+
 static void a_lossy_epoch_says_when_a_region_was_missing(void **state)
 {
     (void)state;
@@ -857,6 +897,7 @@ int main(void)
             a_learner_that_is_level_before_the_high_watermark_is_known_is_told_of_then),
         cmocka_unit_test(a_lossy_epoch_is_invisible_until_it_is_activated),
         cmocka_unit_test(a_lossy_epoch_says_when_a_region_was_missing),
+        cmocka_unit_test(a_leader_outside_the_config_that_it_recovers_by_takes_no_log_of_its_own),
         cmocka_unit_test(a_forced_failover_may_cut_what_a_sync_topic_has_shown),
         cmocka_unit_test(a_retried_batch_is_a_duplicate_for_the_next_leader_too),
         cmocka_unit_test(a_batch_that_was_cut_is_appended_again),
