@@ -333,6 +333,31 @@ int views_ask(struct tern *tern, struct views *views)
     return TERN_DONE;
 }
 
+size_t views_question(const struct tern *tern, const struct views *views, uint16_t type,
+                      struct slice body, struct question questions[TERN_NODES_MAX],
+                      uint32_t *silent)
+{
+    size_t count = 0;
+
+    for (uint32_t id = 1; id <= TERN_NODES_MAX; id++) {
+        if (views->nodes[id].view == NULL) {
+            if (silent != NULL) {
+                *silent += views->nodes[id].member.id != 0;
+            }
+            continue;
+        }
+        questions[count] = (struct question){.node_id = id,
+                                             .type = type,
+                                             .body = body,
+                                             .timeout_ms = tern->timeout_ms,
+                                             .tern = tern};
+        COPY_TEXT(questions[count].address, views->nodes[id].member.admin);
+        count++;
+    }
+    questions_ask(questions, count);
+    return count;
+}
+
 void views_fini(struct views *views)
 {
     pool_fini(&views->pool);

@@ -64,6 +64,11 @@ struct views {
 };
 /* TERN_NOT_ASKED if nobody answers. */
 int views_ask(struct tern *tern, struct views *views);
+/* Asks the same of every node that answered views_ask, all at once; how many. The rest of the members
+ * is added to `silent` (NULL: not counted). */
+size_t views_question(const struct tern *tern, const struct views *views, uint16_t type,
+                      struct slice body, struct question questions[TERN_NODES_MAX],
+                      uint32_t *silent);
 void views_fini(struct views *views);
 
 /* One question to one node that is up: the observer. answer is borrowed from the question. */

@@ -197,29 +197,13 @@ int tern_quarantine(struct tern *tern, const char *topic, struct tern_quarantine
     struct question questions[TERN_NODES_MAX] = {0};
     struct tern_quarantine *found;
     struct buf body = {0};
-    size_t count = 0;
     int rv = views_ask(tern, views);
 
     if (rv == TERN_DONE) {
         found = mem_new(sizeof *found);
         ask_pack(&body, topic, false);
-        for (uint32_t id = 1; id <= TERN_NODES_MAX; id++) {
-            if (views->nodes[id].member.id == 0) {
-                continue;
-            }
-            if (views->nodes[id].view == NULL) {
-                found->silent_nodes++;
-                continue;
-            }
-            questions[count] = (struct question){.node_id = id,
-                                                 .type = ADMIN_QUARANTINE,
-                                                 .body = buf_slice(&body),
-                                                 .timeout_ms = tern->timeout_ms,
-                                                 .tern = tern};
-            COPY_TEXT(questions[count].address, views->nodes[id].member.admin);
-            count++;
-        }
-        questions_ask(questions, count);
+        size_t count = views_question(tern, views, ADMIN_QUARANTINE, buf_slice(&body), questions,
+                                      &found->silent_nodes);
         for (size_t n = 0; n < count; n++) {
             take_quarantine(&questions[n], found);
         }

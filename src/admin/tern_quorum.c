@@ -281,23 +281,10 @@ static int ask_health(struct tern *tern, const struct views *views, struct tern_
 {
     struct question questions[TERN_NODES_MAX] = {0};
     struct buf body = {0};
-    size_t count = 0;
     int rv = TERN_DONE;
 
     ask_pack(&body, NULL, false);
-    for (uint32_t id = 1; id <= TERN_NODES_MAX; id++) {
-        if (views->nodes[id].view == NULL) {
-            continue;
-        }
-        questions[count] = (struct question){.node_id = id,
-                                             .type = ADMIN_HEALTH,
-                                             .body = buf_slice(&body),
-                                             .timeout_ms = tern->timeout_ms,
-                                             .tern = tern};
-        COPY_TEXT(questions[count].address, views->nodes[id].member.admin);
-        count++;
-    }
-    questions_ask(questions, count);
+    size_t count = views_question(tern, views, ADMIN_HEALTH, buf_slice(&body), questions, NULL);
     for (size_t n = 0; n < count; n++) {
         rv = rv == TERN_DONE ? take_health(tern, views, &questions[n], status) : rv;
         question_fini(&questions[n]);

@@ -374,7 +374,7 @@ void ship_partition_tick(struct partition *p);
 
 /* ---- repair.c: damaged records are filled by other replicas ------------------------------------ */
 
-struct repairs *repairs_new(struct node *node);
+struct repairs *repairs_new(void);
 /* The node closes: what is under way will not be told of. */
 void repairs_free(struct repairs *repairs);
 /* The store has found damage, or the replica is loaded: looks what is damaged now. */

@@ -414,7 +414,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->client = uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock));
     node->control = control_new();
     node->lease = lease_new(node);
-    node->repairs = repairs_new(node);
+    node->repairs = repairs_new();
     node->tick.fire = tick;
     node->flush.fire = flush;
     queue_init(&node->dirty);

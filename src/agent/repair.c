@@ -56,11 +56,10 @@ struct repairs {
     uint64_t tick_us;
 };
 
-struct repairs *repairs_new(struct node *node)
+struct repairs *repairs_new(void)
 {
     struct repairs *repairs = mem_new(sizeof *repairs);
 
-    (void)node;
     queue_init(&repairs->damaged);
     queue_init(&repairs->writing);
     queue_init(&repairs->answering);

@@ -115,7 +115,8 @@ void model_apply(struct model_state *state, const struct model_op *op)
 
 /* ---- comparison ------------------------------------------------------------------------------ */
 
-static const char *history_differs(const struct model_log *log, const struct store_log_state *state)
+const char *model_history_lacks(const struct model_log *log, const struct store_log_state *state,
+                                size_t *out_count)
 {
     size_t at = 0;
     int32_t epoch = -1;
@@ -133,8 +134,20 @@ static const char *history_differs(const struct model_log *log, const struct sto
         }
         at++;
     }
+    *out_count = at;
+    return NULL;
+}
+
+static const char *history_differs(const struct model_log *log, const struct store_log_state *state)
+{
+    size_t count = 0;
+    const char *wrong = model_history_lacks(log, state, &count);
+
+    if (wrong != NULL) {
+        return wrong;
+    }
     /* An epoch whose records are all below the log start may still be listed. */
-    return log->count > 0 && at != state->history_count ? "epoch history is too long" : NULL;
+    return log->count > 0 && count != state->history_count ? "epoch history is too long" : NULL;
 }
 
 struct check_read {

@@ -60,6 +60,10 @@ struct chunk model_batch_bytes(const struct model_batch *batch);
 void model_state_copy(struct model_state *to, const struct model_state *from);
 void model_state_fini(struct model_state *state);
 void model_apply(struct model_state *state, const struct model_op *op);
+/* NULL if the epoch history of the store begins with all that the log's batches call for; how many
+ * entries that are. */
+const char *model_history_lacks(const struct model_log *log, const struct store_log_state *state,
+                                size_t *out_count);
 /* NULL if the store holds exactly this; else what differs. `pump` completes reads. */
 const char *model_differs(const struct model_state *state, struct store *store,
                           void (*pump)(void *ctx), void *ctx);

@@ -346,27 +346,6 @@ static void read_log(struct look *look, unsigned index, struct store_log *log)
     }
 }
 
-static const char *history_wrong(const struct model_log *log, const struct store_log_state *state)
-{
-    size_t at = 0;
-    int32_t epoch = -1;
-
-    for (size_t i = 0; i < log->count; i++) {
-        const struct model_batch *batch = &log->batches[i];
-        if (batch->epoch == epoch) {
-            continue;
-        }
-        epoch = batch->epoch;
-        int64_t start = batch->base > log->log_start ? batch->base : log->log_start;
-        if (at >= state->history_count || state->history[at].epoch != epoch ||
-            state->history[at].start_offset != start) {
-            return "epoch history differs";
-        }
-        at++;
-    }
-    return NULL;
-}
-
 static void check_log(struct look *look, unsigned index)
 {
     const struct model_log *log = &look->truth->state.logs[index];
@@ -385,7 +364,7 @@ static void check_log(struct look *look, unsigned index)
             look->wrong = "promised, synced, log start or log end differ";
             return;
         }
-        look->wrong = history_wrong(log, state);
+        look->wrong = model_history_lacks(log, state, &(size_t){0});
     }
     if (look->wrong == NULL) {
         read_log(look, index, found);
