@@ -62,7 +62,17 @@
     X(51, EMEMBERIDREQUIRED, 79, "join again with the member id that was given")                   \
     X(52, EGROUPFULL, 81, "the group has reached its greatest size")                               \
     X(53, EFENCEDINSTANCE, 82, "another member has taken this group.instance.id")                  \
-    X(54, EGROUPSUBSCRIBED, 86, "the group subscribes to this topic")
+    X(54, EGROUPSUBSCRIBED, 86, "the group subscribes to this topic")                              \
+    X(55, ETXNSTATE, 48, "the transaction is not in the state for that")                           \
+    X(56, EPRODUCERMAPPING, 49, "the producer id is not the one of this transactional id")         \
+    X(57, ETXNTIMEOUT, 50, "the transaction time-out is not within the bounds")                    \
+    X(58, ECONCURRENTTXN, 51, "the transaction is being changed: try again")                       \
+    X(59, ETXNCOORDINATORFENCED, 52, "the transaction coordinator is an old one")                  \
+    X(60, EUNSTABLEOFFSET, 88, "a transaction that commits this offset is open")                   \
+    X(61, ETXNFENCED, 90, "another producer has taken this transactional id")                      \
+    X(62, ETXNIDNOTFOUND, 105, "there is no such transactional id")                                \
+    X(63, ETXNABORTABLE, 120, "the transaction can only be aborted")                               \
+    X(64, EINVALIDREQUEST, 42, "the request contradicts itself")
 
 enum tern_error {
     TERN_OK = 0,
