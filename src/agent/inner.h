@@ -139,6 +139,8 @@ void partitions_retry_cuts(struct node *node, uint64_t now_ms);
 void partition_free(struct partition *p);
 /* The writes that nobody will tell of any more: the node closes. */
 void partition_tokens_drop(struct node *node);
+/* topic_settings.c: what the topic's configs and policy ask of its logs. */
+struct log_settings topic_log_settings(const struct control_topic *topic);
 /* Applies what the control state says of it now. */
 void partition_assign(struct partition *p);
 /* Carries out effects; `batches` are those of the event, `chunks` their bytes (or NULL). */

@@ -282,13 +282,14 @@ static void retain(struct node *node, uint64_t now_us)
     }
     node->retained_us = now_us;
     HASH_ITER (hh, node->partitions, p, next) {
-        const struct control_topic *topic = control_topic_by_id(node->control, p->key.topic_id);
-        if (topic == NULL || p->coordinator != NULL || !replica_hw_known(&p->replica)) {
+        const struct log_settings *settings = store_settings(p->log);
+        if ((settings->cleanup_policy & LOG_DELETE) == 0 || p->coordinator != NULL ||
+            !replica_hw_known(&p->replica)) {
             continue; /* a coordinator knows itself what it needs no more */
         }
         int64_t start =
-            store_retention_start(p->log, clock_wall_ms(node->o.clock), topic->policy.retention_ms,
-                                  topic->policy.retention_bytes, p->replica.leader_hw);
+            store_retention_start(p->log, clock_wall_ms(node->o.clock), settings->retention_ms,
+                                  settings->retention_bytes, p->replica.leader_hw);
         struct replica_out out = {0};
         replica_raise_log_start(&p->replica, start, &out);
         partition_run(p, &out, NULL, NULL);

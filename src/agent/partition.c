@@ -386,6 +386,8 @@ void partition_assign(struct partition *p)
         spec.members[i] =
             (struct replica_member){c->node, c->incarnation, c->since, region_of(control, c->node)};
     }
+    struct log_settings settings = topic_log_settings(topic);
+    store_configure(p->log, &settings);
     if (control_topic_internal(topic->name)) {
         coordinator_attach(p);
     }

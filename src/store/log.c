@@ -2,12 +2,36 @@
 /* The called-for state of one log: offsets, history, segment list, recent batches. No I/O. */
 #include "store/store_impl.h"
 
+struct log_settings log_settings_default(void)
+{
+    return (struct log_settings){
+        .cleanup_policy = LOG_DELETE,
+        .retention_ms = -1,
+        .retention_bytes = -1,
+        .segment_ms = 7ULL * 24 * 3600 * 1000,
+        .delete_retention_ms = 24ULL * 3600 * 1000,
+        .max_compaction_lag_ms = INT64_MAX,
+        .min_cleanable_ratio = 0.5,
+    };
+}
+
+void store_configure(struct store_log *log, const struct log_settings *settings)
+{
+    log->settings = *settings;
+}
+
+const struct log_settings *store_settings(const struct store_log *log)
+{
+    return &log->settings;
+}
+
 struct store_log *log_new(struct store *store, struct uuid topic_id, int32_t partition,
                           uint32_t number)
 {
     struct store_log *log = mem_new(sizeof *log);
 
     log->store = store;
+    log->settings = log_settings_default();
     log->number = number;
     log->key.topic_id = topic_id;
     log->key.partition = partition;
@@ -166,10 +190,12 @@ struct segment *log_active(struct store_log *log)
 bool log_wants_roll(struct store_log *log, size_t batch_len)
 {
     struct segment *active = log_active(log);
+    uint64_t most = log->settings.segment_bytes;
 
+    most = most == 0 ? log->store->options.segment_bytes : most;
+    most = most < SEGMENT_BYTES_MAX ? most : SEGMENT_BYTES_MAX;
     return active == NULL || segment_is_open_ended(active) ||
-           (active->bytes > SEGMENT_HEADER &&
-            active->bytes + batch_len > log->store->options.segment_bytes);
+           (active->bytes > SEGMENT_HEADER && active->bytes + batch_len > most);
 }
 
 void log_extend(struct store_log *log, const struct batch_peek *batch, bool roll,

@@ -8,7 +8,6 @@
 #define SPACE_CHECK_MS         500
 #define UNAPPLIED_FINE         (16u << 20) /* so much may wait in memory for its segment file */
 #define ENTRIES_POOLED_MAX     4096
-#define SEGMENT_BYTES_MAX      (1u << 30) /* index positions are 32 bits wide */
 #define JOURNAL_FILE_BYTES_MIN (64u << 10)
 
 struct store_options store_defaults(void)

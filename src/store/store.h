@@ -65,6 +65,24 @@ struct store_log_state {
     int64_t damaged_from;
 };
 
+/* What a topic's configs ask of each of its logs, in Kafka's words. In memory only: the owner gives
+ * them again after each start (store_configure). */
+#define LOG_DELETE  1u /* cleanup.policy */
+#define LOG_COMPACT 2u
+struct log_settings {
+    uint32_t cleanup_policy;      /* LOG_DELETE, LOG_COMPACT or both */
+    int64_t retention_ms;         /* -1: for ever */
+    int64_t retention_bytes;      /* -1: no bound */
+    uint64_t segment_bytes;       /* a segment is rolled at this size; 0: as store_options say */
+    uint64_t segment_ms;          /* or at this age; 0: never */
+    uint64_t delete_retention_ms; /* tombstones stay readable for so long */
+    uint64_t min_compaction_lag_ms;
+    uint64_t max_compaction_lag_ms;
+    double min_cleanable_ratio; /* 0..1 */
+};
+/* Kafka's defaults; but a log nobody has configured deletes nothing: retention is off. */
+struct log_settings log_settings_default(void);
+
 /* One write that waits for its fsync, embedded in its owner. */
 struct store_req {
     void (*done)(struct store_req *req, int status);
@@ -93,6 +111,9 @@ void store_each(struct store *store, void (*each)(void *ctx, struct store_log *l
 /* NULL if there is no such log. */
 struct store_log *store_find(struct store *store, struct uuid topic_id, int32_t partition);
 const struct store_log_state *store_state(const struct store_log *log);
+/* From the next append on; call it as often as they change. */
+void store_configure(struct store_log *log, const struct log_settings *settings);
+const struct log_settings *store_settings(const struct store_log *log);
 /* False while the disk is below its reserve; appends are then refused by the caller. */
 bool store_writable(const struct store *store);
 /* For how long the journal write that is under way has been so; 0: none is. */

@@ -20,7 +20,8 @@
 #define JOURNAL_FILES_MAX    64
 #define JOURNAL_GROUP_MAX    (8u << 20)
 #define SEGMENT_FORMAT       1
-#define SEGMENT_HEADER       64u /* batches begin here */
+#define SEGMENT_BYTES_MAX    (1u << 30) /* index positions are 32 bits wide */
+#define SEGMENT_HEADER       64u        /* batches begin here */
 #define SEGMENT_INDEX_EVERY  16384u
 #define STORE_PATH_MAX       256
 #define STORE_WHY_MAX        256
@@ -119,6 +120,7 @@ struct log_key {
 struct store_log {
     struct store_log_state state; /* first: store_state hands it out */
     struct store *store;
+    struct log_settings settings;
     uint32_t number; /* names the log in the journal; never reused */
     struct log_key key;
     UT_hash_handle hh;

@@ -368,6 +368,32 @@ static void a_raised_log_start_removes_whole_segments(void **state)
     world_free(world);
 }
 
+static void a_log_may_have_segments_of_its_own_size(void **state)
+{
+    struct world *world = world_new();
+    struct log_settings small = log_settings_default();
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    struct store_log *usual = store_create(world->store, topic, 1, NULL);
+    small.segment_bytes = 8 << 10;
+    store_configure(log, &small);
+    assert_int_equal(store_settings(log)->segment_bytes, 8 << 10);
+    for (int i = 0; i < 40; i++) {
+        append(log, 1, 1000, NULL);
+        append(usual, 1, 1000, NULL);
+    }
+    run_ms(world, 20);
+    /* Retention by size cuts at segments: these have eight batches, the usual ones would have 64. */
+    assert_int_equal(store_retention_start(log, 1000000, -1, 10000, 40), 24);
+    assert_int_equal(store_retention_start(usual, 1000000, -1, 10000, 40), 0);
+    assert_int_equal(world_restart(world, true), 0);
+    log = store_find(world->store, topic, 0);
+    read_all_check(world, log);
+    assert_int_equal(store_retention_start(log, 1000000, -1, 10000, 40), 24);
+    world_free(world);
+}
+
 static void a_deleted_log_leaves_its_promise(void **state)
 {
     struct world *world = world_new();
@@ -593,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_log_can_be_deleted_while_it_is_cut),
         cmocka_unit_test(a_restart_of_a_log_begins_at_its_offset),
         cmocka_unit_test(a_raised_log_start_removes_whole_segments),
+        cmocka_unit_test(a_log_may_have_segments_of_its_own_size),
         cmocka_unit_test(a_deleted_log_leaves_its_promise),
         cmocka_unit_test(notes_are_kept),
         cmocka_unit_test(times_are_found),
