@@ -7,7 +7,7 @@ Q    := $(if $(filter 1,$(V)),,@)
 say   = $(if $(filter 1,$(V)),,@echo "  $(1)	$(2)";)
 
 B := build/$(MODE)
-PACKAGES := raft libuv libprotobuf-c openssl libfyaml jansson smartcols libisal libzstd
+PACKAGES := raft libuv libprotobuf-c openssl libfyaml jansson smartcols libisal zlib snappy liblz4 libzstd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread
 

@@ -81,6 +81,7 @@ void api_list_groups(struct request *rq);
 void api_api_versions(struct request *rq);
 void api_create_topics(struct request *rq);
 void api_delete_topics(struct request *rq);
+void api_delete_records(struct request *rq);
 void api_init_producer_id(struct request *rq);
 void api_offset_for_leader_epoch(struct request *rq);
 void api_delete_groups(struct request *rq);
@@ -89,6 +90,8 @@ void api_offset_delete(struct request *rq);
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);
 void produce_role_changed(struct partition *p);
+/* A follower's ack of this epoch: its log begins at `offset`, durably. */
+void log_start_told(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);
 
 /* ---- shared by handlers (api/common.c) ------------------------------------------------------- */
 

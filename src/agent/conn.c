@@ -12,16 +12,27 @@ struct handler {
 };
 
 static const struct handler handlers[] = {
-    {0, api_produce},           {1, api_fetch},
-    {2, api_list_offsets},      {3, api_metadata},
-    {8, api_offset_commit},     {9, api_offset_fetch},
-    {10, api_find_coordinator}, {11, api_join_group},
-    {12, api_heartbeat},        {13, api_leave_group},
-    {14, api_sync_group},       {15, api_describe_groups},
-    {16, api_list_groups},      {18, api_api_versions},
-    {19, api_create_topics},    {20, api_delete_topics},
-    {22, api_init_producer_id}, {23, api_offset_for_leader_epoch},
-    {42, api_delete_groups},    {47, api_offset_delete},
+    {0, api_produce},
+    {1, api_fetch},
+    {2, api_list_offsets},
+    {3, api_metadata},
+    {8, api_offset_commit},
+    {9, api_offset_fetch},
+    {10, api_find_coordinator},
+    {11, api_join_group},
+    {12, api_heartbeat},
+    {13, api_leave_group},
+    {14, api_sync_group},
+    {15, api_describe_groups},
+    {16, api_list_groups},
+    {18, api_api_versions},
+    {19, api_create_topics},
+    {20, api_delete_topics},
+    {21, api_delete_records},
+    {22, api_init_producer_id},
+    {23, api_offset_for_leader_epoch},
+    {42, api_delete_groups},
+    {47, api_offset_delete},
 };
 
 static const struct handler *handler_of(int16_t key)

@@ -121,6 +121,8 @@ struct partition {
     uint64_t breach_ms;
     node_set caught_up;    /* told to the controller as long as the epoch lasts */
     struct repair *repair; /* repair.c; NULL: nothing is damaged */
+    int64_t log_start_durable;
+    struct log_starts *log_starts; /* 21_delete_records.c: the followers'; NULL: none was told */
 };
 
 struct partition *partition_find(struct node *node, struct uuid topic_id, int32_t partition);

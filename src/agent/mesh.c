@@ -244,6 +244,7 @@ static void on_acks(struct node *node, uint32_t from, struct slice head, struct 
         replica_on_ack(&p->replica, node_now_ms(node), from, &ack, &out);
         partition_run(p, &out, NULL, NULL);
         replica_out_fini(&out);
+        log_start_told(p, from, ack.epoch, m->acks[i]->log_start);
         ship_acked(p, from);
     }
     ship_room(node, from);

@@ -123,9 +123,16 @@ static void written(struct store_req *req, int status)
         if (is_cut) {
             replica_note_damage(&p->replica, store_state(p->log)->damaged_from);
         }
+        bool starts = token->kind == EFFECT_LOG_START || token->kind == EFFECT_RESTART;
+        if (starts && token->value > p->log_start_durable) {
+            p->log_start_durable = token->value;
+        }
         replica_written(&p->replica, node_now_ms(node), token->kind, token->value, &out);
         partition_run(p, &out, NULL, NULL);
         replica_out_fini(&out);
+        if (starts) {
+            partition_poke(p);
+        }
     }
     token_free(token);
 }
@@ -206,6 +213,7 @@ struct partition *partition_host(struct node *node, struct uuid topic_id, int32_
     }
     CHECK(p->log != NULL);
     load_replica(p, fresh);
+    p->log_start_durable = store_state(p->log)->log_start;
     HASH_ADD(hh, node->partitions, key, sizeof p->key, p);
     node->counters.partitions++;
     if (fresh && tombstone > 0) {
@@ -257,6 +265,8 @@ static void forget(struct partition *p)
     }
     ship_reads_abandon(p);
     repair_forget(p);
+    free(p->log_starts);
+    p->log_starts = NULL;
     if (p->stuck_cut != NULL) {
         token_free(p->stuck_cut);
         p->stuck_cut = NULL;

@@ -141,6 +141,7 @@ static void gather_ack(struct gather *g, struct partition *p)
     ack.partition = p->key.partition;
     ack.epoch = p->ack_epoch;
     ack.leo = p->ack_offset;
+    ack.log_start = p->log_start_durable;
     acks.acks = list;
     acks.n_acks = 1;
     acks.incarnation = p->node->file.incarnation;

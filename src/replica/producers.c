@@ -86,7 +86,8 @@ static int32_t seq_after(int32_t seq, int32_t steps)
 
 static int32_t last_seq(const struct batch_info *batch)
 {
-    return seq_after(batch->base_sequence, batch->count - 1);
+    /* Not by the count: compaction takes records out. */
+    return seq_after(batch->base_sequence, (int32_t)(batch->last_offset - batch->base_offset));
 }
 
 /* Is `seq` ahead of what is expected because a lossy epoch cut off what was between? */

@@ -373,6 +373,7 @@ int rworld_send(struct world *w, uint32_t client, uint32_t node)
     struct world_batch *b = &w->batches[w->batch_count];
     *b = (struct world_batch){.payload = at->payload,
                               .info = {.count = at->count,
+                                       .last_offset = at->count - 1, /* as producers send it */
                                        .bytes = 100,
                                        .max_timestamp = (int64_t)w->now_ms,
                                        .producer_id = c->producer_id,

@@ -6,7 +6,7 @@
     kafka_vectors.py names    prints their and our name of every field, and fails if the types,
                               versions, nullability or tags of the two differ
 
-Needs kafka-python 3 (pip install kafka-python). A developer's tool: the vectors are committed, and
+Needs kafka-python 3 (pip install kafka-python python-snappy lz4 zstandard). A developer's tool: the vectors are committed, and
 the tests need only them. Each line of a vector is `request HEX` or `response HEX`: a whole message
 with header, without length prefix, written by kafka-python from random contents. Lines of
 batches.txt are `KIND HEX`; the records are those that kafka_batch_vectors_test.c builds, too.
@@ -152,7 +152,10 @@ def write_batches(out):
              f"producer {batch(producer=(123456789012, 5, 2000000000)).hex()}",
              f"transactional {batch(transactional=True, producer=(7, 0, 0)).hex()}",
              f"headers {batch(headers=True).hex()}",
-             f"gzip {batch(codec=1).hex()}"]
+             f"gzip {batch(codec=1).hex()}",
+             f"snappy {batch(codec=2).hex()}",
+             f"lz4 {batch(codec=3).hex()}",
+             f"zstd {batch(codec=4).hex()}"]
     (out / "batches.txt").write_text("\n".join(lines) + "\n")
 
 
