@@ -27,6 +27,8 @@ static void run_slot(const struct journal *journal, uint8_t out[RUN_SLOT_BYTES])
     put_le32(out + 8, RUN_FORMAT);
     put_le32(out + 12, journal->run);
     memcpy(out + 16, journal->id.bytes, sizeof journal->id.bytes);
+    put_le64(out + 32, journal->known_bytes);
+    put_le32(out + 40, journal->known_count);
     put_le32(out + RUN_SLOT_BYTES - 4, crc32c(slice_of(out, RUN_SLOT_BYTES - 4)));
 }
 
@@ -66,7 +68,11 @@ static int run_read(struct store *store, struct disk_file *file, char why[STORE_
         }
         if (memcmp(slot + 16, journal->id.bytes, sizeof journal->id.bytes) == 0) {
             uint32_t run = get_le32(slot + 12);
-            journal->run = found > 0 && run < journal->run ? journal->run : run;
+            if (found == 0 || run > journal->run) {
+                journal->run = run;
+                journal->known_bytes = get_le64(slot + 32);
+                journal->known_count = get_le32(slot + 40);
+            }
             found++;
         }
     }
@@ -74,6 +80,33 @@ static int run_read(struct store *store, struct disk_file *file, char why[STORE_
         journal->run += 2; /* the other slot may have had a higher one: it is written next */
     }
     return found > 0 ? 0 : TERN_EDAMAGED;
+}
+
+void journal_known(struct store *store)
+{
+    struct disk *disk = store->disk;
+    struct journal *journal = &store->journal;
+    struct disk_file *file = NULL;
+    char why[STORE_WHY_MAX];
+
+    if (disk->ops->open(disk, RUN_FILE, false, &file) == 0) {
+        (void)run_read(store, file, why); /* its faults are judged when the run begins */
+        disk->ops->close(disk, file);
+    }
+    if (journal->known_count > JOURNAL_FILES_MAX) {
+        journal->known_count = 0;
+    }
+}
+
+/* From here on a file that is missing or shorter has lost something. */
+static void know_files(struct journal *journal)
+{
+    journal->known_count = journal->file_count;
+    journal->known_bytes = journal->files[0].bytes;
+    for (uint32_t i = 1; i < journal->file_count; i++) {
+        uint64_t bytes = journal->files[i].bytes;
+        journal->known_bytes = bytes < journal->known_bytes ? bytes : journal->known_bytes;
+    }
 }
 
 int journal_run_begin(struct store *store, char why[STORE_WHY_MAX])
@@ -86,6 +119,7 @@ int journal_run_begin(struct store *store, char why[STORE_WHY_MAX])
         status = run_read(store, file, why);
         if (status == 0) {
             store->journal.run++;
+            know_files(&store->journal);
             status = run_write(store, file);
         }
         disk->ops->close(disk, file);
@@ -135,6 +169,8 @@ int journal_create(struct store *store)
     journal->id = uuid_from_random(clock_random(store->clock), clock_random(store->clock));
     journal->at = (struct journal_place){.sequence = 0, .pos = 0, .group = 1};
     journal->run = 1;
+    journal->known_count = 2;
+    journal->known_bytes = store->options.journal_file_bytes;
     for (uint32_t i = 0; i < 2 && status == 0; i++) {
         status = create_file(store, i);
     }
@@ -241,6 +277,24 @@ static bool free_file(const struct journal *journal, uint32_t *out_index)
     return false;
 }
 
+/* Before the first group is written into it the run file must know of it. */
+static int tell_grown(struct store *store)
+{
+    struct disk *disk = store->disk;
+    struct disk_file *file = NULL;
+    int status = disk->ops->sync_dir(disk, "journal");
+
+    if (status == 0) {
+        status = disk->ops->open(disk, RUN_FILE, false, &file);
+    }
+    if (status == 0) {
+        know_files(&store->journal);
+        status = run_write(store, file);
+        disk->ops->close(disk, file);
+    }
+    return status;
+}
+
 static void grow_done(struct disk_op *op, int64_t status)
 {
     struct journal *journal = CONTAINER_OF(op, struct journal, grow_op);
@@ -251,9 +305,6 @@ static void grow_done(struct disk_op *op, int64_t status)
     free(journal->grow_zeros);
     journal->grow_extents = NULL;
     journal->grow_zeros = NULL;
-    if (status == 0) {
-        status = store->disk->ops->sync_dir(store->disk, "journal");
-    }
     if (status == TERN_ENOSPC) {
         journal->grow_failed = true; /* the files that exist must do */
         store->disk->ops->close(store->disk, journal->grow_file);
@@ -264,13 +315,16 @@ static void grow_done(struct disk_op *op, int64_t status)
         checkpoint_kick(store);
         return;
     }
+    if (status == 0) {
+        journal->files[journal->file_count++] = (struct journal_file){
+            .file = journal->grow_file, .bytes = store->options.journal_file_bytes, .sequence = 0};
+        journal->grow_file = NULL;
+        status = tell_grown(store);
+    }
     if (status != 0) {
         store_fail(store, (int)status, "making a journal file");
         return;
     }
-    journal->files[journal->file_count++] = (struct journal_file){
-        .file = journal->grow_file, .bytes = store->options.journal_file_bytes, .sequence = 0};
-    journal->grow_file = NULL;
     journal->waiting = false;
     journal_kick(store);
 }

@@ -37,6 +37,7 @@ struct replay {
     struct buf frames;
     char *why;
     struct evidence evidence; /* of the last look at all files */
+    uint64_t cut_off;         /* bit per file that is shorter than it was, or was missing */
 };
 
 enum group_state {
@@ -57,11 +58,18 @@ static int open_file(struct replay *replay, uint32_t index)
     uint64_t size = 0;
 
     (void)snprintf(path, sizeof path, "journal/%u", index);
-    int status = disk->ops->open(disk, path, false, &file);
+    bool known = index < replay->journal->known_count;
+    int status = disk->ops->open(disk, path, known, &file);
     if (status != 0) {
         return status;
     }
     status = disk->ops->size(disk, file, &size);
+    uint64_t found = size;
+    if (known && size < replay->journal->known_bytes) {
+        replay->cut_off |= (uint64_t)1 << index;
+        trace_error("event=journal_cut_off path=%s was=%llu is=%llu", path,
+                    (unsigned long long)replay->journal->known_bytes, (unsigned long long)size);
+    }
     if (status == 0 && size < store->options.journal_file_bytes) {
         /* Its making was interrupted (or the setting was raised). */
         int grown = disk->ops->preallocate(disk, file, store->options.journal_file_bytes);
@@ -79,12 +87,13 @@ static int open_file(struct replay *replay, uint32_t index)
         return status;
     }
     replay->journal->files[replay->journal->file_count++] =
-        (struct journal_file){.file = file, .bytes = size - size % JOURNAL_BLOCK, .sequence = 0};
+        (struct journal_file){.file = file, .bytes = size - size % JOURNAL_BLOCK, .found = found};
     return 0;
 }
 
 static int open_files(struct replay *replay)
 {
+    /* A file that is missing is made again, empty, so that those behind it are found. */
     for (uint32_t i = 0; i < JOURNAL_FILES_MAX; i++) {
         int status = open_file(replay, i);
         if (status == TERN_ENOENT) {
@@ -691,7 +700,8 @@ static int first_file(struct replay *replay)
         (void)snprintf(replay->why, STORE_WHY_MAX,
                        "journal: file number %u, in which the checkpoint stands, is missing",
                        journal->at.sequence);
-        return TERN_EDAMAGED;
+        int status = gather_evidence(replay, &replay->evidence);
+        return status != 0 || replay->cut_off == 0 ? TERN_EDAMAGED : TERN_EAMNESIA;
     }
     journal->files[journal->current].sequence = journal->at.sequence;
     return load_file(replay, journal->current);
@@ -766,13 +776,17 @@ int journal_replay(struct store *store, const struct journal_place *place, char 
 
     store->journal.at = *place;
     store->journal.seed = journal_seed(store->journal.id);
+    journal_known(store);
     int status = open_files(&replay);
     if (status == 0) {
         status = replay_all(&replay);
     }
+    if (status == 0) {
+        status = salvage_cut_off(store, place, replay.cut_off, why);
+    }
     if (status == TERN_EAMNESIA) {
         const struct evidence *e = &replay.evidence;
-        uint64_t unread = e->later;
+        uint64_t unread = e->later | replay.cut_off;
         if (place->sequence != 0) {
             unread |= (uint64_t)1 << store->journal.current;
         }

@@ -122,6 +122,54 @@ static int make_mark(struct store *store)
     return status == 0 ? disk->ops->sync_dir(disk, "") : status;
 }
 
+/* May file `index`, which is shorter than it was, have ended with groups that are nowhere now? Not if
+ * it is of a life before the checkpoint, or if the chain of groups went on behind it, or if its first
+ * sector was never written. */
+static int may_lack(const struct store *store, const struct journal_place *checkpoint,
+                    uint32_t index, bool *out)
+{
+    struct disk *disk = store->disk;
+    const struct journal *journal = &store->journal;
+    struct journal_stamp stamp = {0};
+    uint8_t sector[JOURNAL_SECTOR];
+    uint32_t behind = checkpoint->pos == JOURNAL_POS_END ? 1 : 0;
+
+    *out = true;
+    if (journal->files[index].found < sizeof sector) {
+        return 0;
+    }
+    int64_t got = disk->ops->read(disk, journal->files[index].file, 0, sector, sizeof sector);
+    if (got < (int64_t)sizeof sector) {
+        return got < 0 ? (int)got : 0;
+    }
+    enum sector_state state = journal_sector_check(sector, journal->seed, 0, &stamp);
+    bool older = stamp.sequence < checkpoint->sequence + behind;
+    bool passed = stamp.sequence < journal->at.sequence;
+    *out = state == SECTOR_BAD || (state == SECTOR_VALID && !older && !passed);
+    return 0;
+}
+
+int salvage_cut_off(const struct store *store, const struct journal_place *checkpoint,
+                    uint64_t cut_off, char why[STORE_WHY_MAX])
+{
+    const struct journal *journal = &store->journal;
+    int status = 0;
+
+    for (uint32_t i = 0; i < journal->file_count && status == 0; i++) {
+        bool lacks = false;
+        if ((cut_off >> i & 1) != 0) {
+            status = may_lack(store, checkpoint, i, &lacks);
+        }
+        if (lacks) {
+            (void)snprintf(why, STORE_WHY_MAX, "journal/%u: %llu bytes where there were %llu", i,
+                           (unsigned long long)journal->files[i].found,
+                           (unsigned long long)journal->known_bytes);
+            status = TERN_EAMNESIA;
+        }
+    }
+    return status;
+}
+
 /* What is not replayed may be the only copy of something: it is kept for people to look at. */
 static void keep_journal(struct store *store, uint32_t index)
 {

@@ -167,6 +167,7 @@ struct journal_place {
 struct journal_file {
     struct disk_file *file;
     uint64_t bytes;
+    uint64_t found;    /* length at the start; it may have been filled up since */
     uint32_t sequence; /* 0: free */
 };
 
@@ -176,7 +177,9 @@ struct journal {
     uint32_t run;
     struct journal_file files[JOURNAL_FILES_MAX];
     uint32_t file_count;
-    uint32_t current; /* index of the file being written; meaningful if at.sequence > 0 */
+    uint32_t known_count; /* of these files the run file says that they are there, */
+    uint64_t known_bytes; /* and at least so long; 0: it does not say */
+    uint32_t current;     /* index of the file being written; meaningful if at.sequence > 0 */
     struct journal_place at;
     struct buf buf;   /* the group in flight */
     struct buf items; /* of its directory */
@@ -382,6 +385,10 @@ void scrub_stop(struct store *store);
 /* ---- salvage.c -------------------------------------------------------------------------------- */
 /* Segments that the state names and that are not there, or too short, are damaged. */
 int salvage_segments(struct store *store, char why[STORE_WHY_MAX]) TERN_MUST_USE;
+/* The journal's groups have been read to their end. EAMNESIA, and why: there may have been more, in
+ * one of the files of the set `cut_off`, which are shorter than they were. */
+int salvage_cut_off(const struct store *store, const struct journal_place *checkpoint,
+                    uint64_t cut_off, char why[STORE_WHY_MAX]) TERN_MUST_USE;
 /* The journal is believed up to `store->journal.at` only: makes a checkpoint of that, behind all
  * that was ever written. `unread`: bit per journal file with groups that are not believed. */
 int salvage_journal(struct store *store, uint32_t last_sequence, uint64_t last_group,
@@ -420,6 +427,8 @@ void segment_index_drop(struct segment *segment);
 
 /* ---- journal.c ------------------------------------------------------------------------------- */
 int journal_create(struct store *store) TERN_MUST_USE;
+/* What the run file says of the others: before the replay. */
+void journal_known(struct store *store);
 int journal_run_begin(struct store *store, char why[STORE_WHY_MAX]) TERN_MUST_USE;
 void journal_fini(struct store *store);
 /* Starts the next group if none is in flight and something waits. */

@@ -197,6 +197,91 @@ static void a_journal_that_lost_more_than_records_makes_the_disk_forget(void **s
     world_free(world);
 }
 
+static void cut_off(struct disk *disk, const char *path, uint64_t keep)
+{
+    struct disk_file *file = NULL;
+
+    assert_int_equal(disk->ops->open(disk, path, false, &file), 0);
+    assert_int_equal(disk->ops->truncate(disk, file, keep), 0);
+    assert_int_equal(disk->ops->sync(disk, file), 0);
+    disk->ops->close(disk, file);
+}
+
+/* However much of whichever file: what is gone is not taken for what was never written. */
+static void a_journal_file_that_is_cut_off_makes_the_disk_forget(void **state)
+{
+    int forgot = 0;
+    int kept = 0;
+
+    (void)state;
+    for (unsigned file = 0; file < 3; file++) {
+        for (uint64_t part = 0; part < 16; part++) {
+            char path[32];
+            struct disk_stat stat;
+            struct world *world = world_new();
+            struct store_log *log = store_create(world->store, topic, 0, NULL);
+            int64_t leo = 60 + 9 * (int64_t)part;
+            for (int64_t i = 0; i < leo; i++) {
+                append(log, 1, 1000, NULL);
+                run_ms(world, 5);
+            }
+            run_ms(world, 30);
+            assert_int_equal(store_state(log)->durable_leo, leo);
+            (void)snprintf(path, sizeof path, "journal/%u", file);
+            if (world->disk->ops->stat(world->disk, path, &stat) != 0) {
+                world_free(world);
+                continue;
+            }
+            if (part == 15) {
+                assert_int_equal(world->disk->ops->remove(world->disk, path), 0);
+                assert_int_equal(world->disk->ops->sync_dir(world->disk, "journal"), 0);
+            } else {
+                cut_off(world->disk, path, stat.size * part / 15 + part % 3 * 100);
+            }
+            assert_int_equal(world_restart(world, false), 0);
+            log = store_find(world->store, topic, 0);
+            if (store_forgotten(world->store)) {
+                forgot++;
+                log = log != NULL ? log : store_create(world->store, topic, 0, NULL);
+                assert_true(store_state(log)->leo <= leo);
+            } else {
+                kept++;
+                assert_non_null(log);
+                assert_int_equal(store_state(log)->leo, leo);
+            }
+            /* It goes on, and its files are whole again. */
+            append(log, 1, 700, NULL);
+            run_ms(world, 100);
+            leo = store_state(log)->leo;
+            assert_int_equal(store_forgotten_told(world->store), 0);
+            assert_int_equal(world_restart(world, false), 0);
+            assert_false(store_forgotten(world->store));
+            assert_int_equal(store_state(store_find(world->store, topic, 0))->leo, leo);
+            world_free(world);
+        }
+    }
+    assert_true(forgot > 5);
+    assert_true(kept > 5);
+}
+
+static void a_longer_setting_for_journal_files_is_no_loss(void **state)
+{
+    struct world *world = world_new();
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    append(log, 1, 700, NULL);
+    run_ms(world, 100);
+    world->options.journal_file_bytes *= 2;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(world_restart(world, false), 0);
+        assert_false(store_forgotten(world->store));
+        log = store_find(world->store, topic, 0);
+        assert_int_equal(store_state(log)->leo, 1);
+    }
+    world_free(world);
+}
+
 static void damage_in_the_last_group_is_told_from_a_torn_write(void **state)
 {
     static const uint8_t zeros[512] = {0};
@@ -704,6 +789,8 @@ int main(void)
         cmocka_unit_test(a_cut_waits_for_space_and_promises_do_not),
         cmocka_unit_test(a_batch_that_the_journal_has_lost_is_marked_and_filled),
         cmocka_unit_test(a_journal_that_lost_more_than_records_makes_the_disk_forget),
+        cmocka_unit_test(a_journal_file_that_is_cut_off_makes_the_disk_forget),
+        cmocka_unit_test(a_longer_setting_for_journal_files_is_no_loss),
         cmocka_unit_test(one_bad_place_in_the_checkpoint_is_no_loss),
         cmocka_unit_test(a_damaged_batch_is_marked_by_its_reader_and_filled),
         cmocka_unit_test(only_the_same_record_fills_a_damaged_place),
