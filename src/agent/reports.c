@@ -8,16 +8,19 @@
 void partition_report_amnesia(struct partition *p, uint32_t of)
 {
     const struct replica_peer *peer = replica_peer_of(&p->replica, of);
+    const struct replica_member *member = spec_member(&p->replica.spec, of);
+    uint32_t pinned = member != NULL ? member->incarnation : 0;
     struct decide_report r = {.kind = REPORT_AMNESIA,
                               .topic_id = p->key.topic_id,
                               .partition = p->key.partition,
                               .epoch = p->replica.spec.epoch,
                               .from = p->node->o.node_id,
                               .nodes = NODE_BIT(of),
-                              .incarnation = peer != NULL ? peer->incarnation : 0};
+                              .incarnation = peer != NULL ? peer->incarnation : pinned};
 
-    trace_error("event=amnesia node=%u incarnation=%u partition=%d acknowledged=%lld", of,
-                r.incarnation, p->key.partition, (long long)(peer != NULL ? peer->acked : -1));
+    trace_error("event=amnesia node=%u incarnation=%u partition=%d epoch=%d %s=%lld", of,
+                r.incarnation, p->key.partition, r.epoch, peer != NULL ? "acknowledged" : "shown",
+                (long long)(peer != NULL ? peer->acked : p->replica.hw));
     report_add(p->node, &r);
 }
 

@@ -42,6 +42,7 @@
     X(lossy_own, "the leader of a lossy epoch keeps its own log")                                  \
     X(fall_back, "a follower restarts behind what it has held and deleted")                        \
     X(cut_synced, "a follower with the initial log obeys an old order to cut it")                  \
+    X(shown_cut, "what was shown is cut for a log that has forgotten it")                          \
     X(producers_stay, "producers keep what was cut")                                               \
     X(log_start_above_hw, "retention deletes what is not committed")                               \
     X(rpo_ignored, "records beyond the bound are acknowledged")                                    \

@@ -55,8 +55,8 @@ static void maybe_synced(struct replica *r, const struct replica_push *push,
     }
 }
 
-static void cut_to(struct replica *r, uint32_t from, const struct replica_push *push,
-                   struct replica_out *out)
+static void cut_to(struct replica *r, uint64_t now_ms, uint32_t from,
+                   const struct replica_push *push, struct replica_out *out)
 {
     bool restart = push->restart && (r->leo != push->base || r->log_start != push->base);
     bool truncate = !push->restart && push->base < r->leo && push->base >= r->log_start;
@@ -71,6 +71,9 @@ static void cut_to(struct replica *r, uint32_t from, const struct replica_push *
         truncate = false;
     }
     if (restart || truncate) {
+        if (replica_refuse_cut(r, now_ms, push->base, from, out)) {
+            return;
+        }
         replica_cut(r, push->base, restart, out);
     }
     replica_owe_answer(r, from, false, out);
@@ -101,7 +104,7 @@ void replica_on_push(struct replica *r, uint64_t now_ms, uint32_t from,
         return;
     }
     if (push->truncate || push->restart) {
-        cut_to(r, from, push, out);
+        cut_to(r, now_ms, from, push, out);
         return;
     }
     bool fits = push->base >= r->log_start && push->base <= r->leo &&

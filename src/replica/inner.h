@@ -25,6 +25,8 @@ void replica_owe_answer(struct replica *r, uint32_t to, bool complaint, struct r
 /* Notes batch as appended at our end and gives the APPEND effect. */
 void replica_take_batch(struct replica *r, const struct batch_info *batch, size_t index,
                         struct replica_out *out);
+bool replica_refuse_cut(struct replica *r, uint64_t now_ms, int64_t offset, uint32_t other,
+                        struct replica_out *out);
 void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out);
 /* Raises what is shown. */
 void replica_show(struct replica *r, int64_t hw, struct replica_out *out);

@@ -178,20 +178,24 @@ static void ask_copy(struct replica *r, uint64_t now_ms, struct replica_out *out
 static void build(struct replica *r, uint64_t now_ms, const struct replica_kept_answer *chosen,
                   struct replica_out *out)
 {
+    struct log_view view = {chosen->log_start, chosen->leo, chosen->history.entries,
+                            chosen->history.count};
+    int64_t common = chosen->node == r->self
+                         ? r->leo
+                         : replica_common(view, replica_log(r), r->synced >= r->spec.lossy_epoch);
+    bool restart = common < chosen->log_start || common < r->log_start;
+    int64_t to = restart ? chosen->log_start : common;
+
+    if ((restart || to < r->leo) && replica_refuse_cut(r, now_ms, to, chosen->node, out)) {
+        return; /* it goes on asking: another answer may come */
+    }
     r->target_leo = chosen->leo;
     r->target_synced = chosen->synced;
     r->source = chosen->node;
     r->copy_asked_ms = 0;
     replica_set_role(r, now_ms, REPLICA_BUILDING, out);
-    if (chosen->node != r->self) {
-        struct log_view view = {chosen->log_start, chosen->leo, chosen->history.entries,
-                                chosen->history.count};
-        int64_t common = replica_common(view, replica_log(r), r->synced >= r->spec.lossy_epoch);
-        if (common < chosen->log_start || common < r->log_start) {
-            replica_cut(r, chosen->log_start, true, out);
-        } else if (common < r->leo) {
-            replica_cut(r, common, false, out);
-        }
+    if (restart || to < r->leo) {
+        replica_cut(r, to, restart, out);
     }
     recover_built(r, now_ms, out);
 }

@@ -174,11 +174,33 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
     effect->offset = r->leo;
 }
 
-/* INVARIANTS 1, 3: what was shown as committed is cut only behind a lossy epoch. Where a leader was
- * here before the control log, it is not known yet whether there was one. */
+/* INVARIANTS 1, 3: what was shown as committed is cut only behind a lossy epoch. */
 static bool may_lose(const struct replica *r)
 {
-    return r->spec.epoch != r->promised || r->spec.lossy || r->spec.lossy_epoch > r->hw_epoch;
+    return r->spec.lossy || r->spec.lossy_epoch > r->hw_epoch;
+}
+
+/* A cut to `offset` for the log of `other` (M shown-cut): is it refused? Until the control log has told of
+ * this epoch it waits; then either what was shown may be given up, or that log has forgotten it. */
+bool replica_refuse_cut(struct replica *r, uint64_t now_ms, int64_t offset, uint32_t other,
+                        struct replica_out *out)
+{
+    if (offset >= r->hw || MUTANT(shown_cut)) {
+        return false;
+    }
+    if (r->spec.epoch != r->promised) {
+        return true; /* it is asked for again */
+    }
+    if (may_lose(r)) {
+        return false;
+    }
+    if (r->amnesia_ms == 0 || now_ms - r->amnesia_ms >= REPLICA_RETRY_MS) {
+        r->amnesia_ms = now_ms > 0 ? now_ms : 1;
+        struct replica_effect *effect = effect_add(out, EFFECT_AMNESIA);
+        effect->node = other;
+        effect->epoch = r->spec.epoch;
+    }
+    return true;
 }
 
 void replica_show(struct replica *r, int64_t hw, struct replica_out *out)
@@ -209,9 +231,10 @@ void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica
 {
     CHECK(!r->truncating);
     CHECK(restart || (offset >= r->log_start && offset < r->leo));
-    CHECK(offset >= r->hw || may_lose(r));
+    CHECK(offset >= r->hw || may_lose(r) || MUTANT(shown_cut)); /* refused before */
     /* What was shown, and what a leader deletes that we follow, is committed. */
-    bool committed = restart && (r->synced == r->promised || (r->leo <= r->hw && !may_lose(r)));
+    bool kept = r->leo <= r->hw && r->spec.epoch == r->promised && !may_lose(r);
+    bool committed = restart && (r->synced == r->promised || kept);
     r->truncating = true;
     r->leo = offset;
     if (restart) {

@@ -97,7 +97,8 @@ enum replica_effect_kind {
     EFFECT_NO_QUORUM, /* epoch: report to the controller, with the nodes reached */
     EFFECT_REBUILD,   /* rebuild the producer state: feed batches from a snapshot on */
     EFFECT_CAUGHT_UP, /* node, epoch: a learner or forgotten voter is close behind */
-    EFFECT_AMNESIA,   /* node, epoch: its log holds less than it has acknowledged in this epoch */
+    EFFECT_AMNESIA,   /* node, epoch: its log holds less than it has acknowledged in this epoch, or
+                         it leads with a log that lacks what was shown as committed */
 };
 
 struct replica_effect {
@@ -177,6 +178,7 @@ struct replica {
     uint64_t role_since_ms;
     uint64_t progress_ms; /* leader: last time its HW rose or nothing waited */
     uint64_t reported_ms;
+    uint64_t amnesia_ms; /* when it told last that another log has forgotten; 0: never */
 
     int64_t hw;        /* highest shown; -1: none heard since start */
     int32_t hw_epoch;  /* `promised` when it was */

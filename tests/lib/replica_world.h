@@ -228,7 +228,8 @@ struct world_counters {
 
 struct world {
     struct prng prng;
-    bool story; /* print every step */
+    bool story;          /* print every step */
+    uint32_t amnesia_of; /* who was said last to have forgotten; 0: nobody yet */
     char broken[320];
     uint64_t now_ms;
     uint32_t node_count;

@@ -683,6 +683,61 @@ static void a_learner_that_is_level_before_the_high_watermark_is_known_is_told_o
     end();
 }
 
+/* The disk of `node`, which is down, loses its newest record, and does not know it. */
+static void lose_a_record(uint32_t node)
+{
+    struct world_disk *disk = &w.nodes[node].disk;
+
+    disk->log.end--;
+    history_cut(&disk->history, disk->log.end);
+}
+
+/* The judge is not asked: such a disk is outside of what the protocol promises for. */
+static void a_home_that_has_forgotten_takes_nobody_with_it(void **state)
+{
+    (void)state;
+    begin_with(3, rworld_rule(N1 | N2 | N3, 1, 0), 1);
+    append(1);
+    rworld_settle(&w);
+    good();
+    int64_t shown = w.nodes[2].hw_shown;
+    assert_int_equal(shown, log_end(1));
+    rworld_crash(&w, 1, 0);
+    lose_a_record(1);
+    rworld_start(&w, 1);
+    rworld_register(&w, 1, 1);
+    join(1);
+    pass_time(1000);
+    assert_int_equal(w.amnesia_of, 1);
+    for (uint32_t node = 2; node <= 3; node++) {
+        assert_int_equal(log_end(node), shown);
+        assert_int_equal(disk_end(node), shown);
+    }
+    rworld_fini(&w);
+}
+
+static void a_candidate_does_not_take_a_log_that_lacks_what_it_has_shown(void **state)
+{
+    (void)state;
+    begin_with(3, rworld_rule(N1 | N2 | N3, 1, 0), 1);
+    append(1);
+    rworld_settle(&w);
+    good();
+    int64_t shown = w.nodes[2].hw_shown;
+    rworld_crash(&w, 1, 0);
+    lose_a_record(1);
+    rworld_start(&w, 1);
+    rworld_register(&w, 1, 1);
+    pass_time(1000); /* it is alone, and has an epoch of its own */
+    (void)rworld_assign(&w, 2, rworld_rule(N1 | N2 | N3, 1, 0), false);
+    join(1);
+    pass_time(1000);
+    assert_int_equal(w.amnesia_of, 1);
+    assert_int_equal(w.nodes[2].replica.role, REPLICA_FENCING);
+    assert_int_equal(log_end(2), shown);
+    rworld_fini(&w);
+}
+
 static void a_lossy_epoch_is_invisible_until_it_is_activated(void **state)
 {
     (void)state;
@@ -895,6 +950,8 @@ int main(void)
         cmocka_unit_test(nothing_is_acknowledged_before_a_new_config_is_activated),
         cmocka_unit_test(
             a_learner_that_is_level_before_the_high_watermark_is_known_is_told_of_then),
+        cmocka_unit_test(a_home_that_has_forgotten_takes_nobody_with_it),
+        cmocka_unit_test(a_candidate_does_not_take_a_log_that_lacks_what_it_has_shown),
         cmocka_unit_test(a_lossy_epoch_is_invisible_until_it_is_activated),
         cmocka_unit_test(a_lossy_epoch_says_when_a_region_was_missing),
         cmocka_unit_test(a_leader_outside_the_config_that_it_recovers_by_takes_no_log_of_its_own),
