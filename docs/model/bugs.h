@@ -49,3 +49,4 @@
 #define b_lease_unasked 43
 #define b_leader_unsynced 44
 #define b_learners_unread 45
+#define b_outsider 46

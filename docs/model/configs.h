@@ -7,6 +7,7 @@
  *   RECOVERS(k, s)  does s meet every set of replicas that can commit?
  *   SAME_RULE(k, m) same voters and commit rule
  *   MAY_ASSIGN(k)   what the control quorum asks besides
+ *   GIVES_UP(k)     may a lossy epoch have it? only to one replica
  *   FRESH(i)        may i lead, given who has? Of interchangeable replicas the first one leads first. */
 #define PLAIN 1
 #define RECONFIGURE 2
@@ -79,6 +80,7 @@
 #define MEMBERS(k) 7
 #define VOTERS(k) ((k) == 0 -> 7 : BIT((k) - 1))
 #define LEADERS(k) ((k) == 0 -> 1 : BIT((k) - 1))
+#define GIVES_UP(k) ((k) > 0)
 #define COMMITS(k, s) HAS(s, ((k) == 0 -> 0 : (k) - 1))
 #define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
 #define FRESH(i) ((i) != 2 || HAS(seen, 1))
@@ -96,7 +98,8 @@
 #define N 4
 #define K 3
 #define MEMBERS(k) ((k) == 0 -> 7 : 15)
-#define LEADERS(k) ((k) == 2 -> 11 : 7)
+#define VOTERS(k) ((k) == 2 -> 11 : 7)
+#define LEADERS(k) VOTERS(k)
 /* The learner counts for its region if that is the bug: the better of the two, as in a region of two. */
 #define THIRD(k, s, learns) (HAS(s, ((k) == 2 -> 3 : 2)) || ((learns) && (k) > 0 && HAS(s, ((k) == 2 -> 2 : 3))))
 #define COMMITS(k, s) (HAS(s, 0) + HAS(s, 1) + THIRD(k, s, IS(learner_acks)) >= 2)
@@ -121,6 +124,9 @@
 #endif
 #ifndef SAME_RULE
 #define SAME_RULE(k, m) ((k) == (m))
+#endif
+#ifndef GIVES_UP
+#define GIVES_UP(k) 1
 #endif
 #ifndef MAY_ASSIGN
 #define MAY_ASSIGN(k) 1

@@ -92,6 +92,7 @@ inline answer(a)
         n = LEN(l); k = LEN(read_log[j]);
         if
         :: IS_LOSSY(e) && a != j && (IS(lossy_own) || (IS(learners_unread) && !HAS(VOTERS(recover_by[e]), a))) -> skip
+        :: !IS_LOSSY(e) && !HAS(VOTERS(RECOVER_CONFIG(e)), a) && !IS(outsider) -> skip
         :: else ->
             if
             :: (IS(lossy_own) && IS_LOSSY(e)) || read[j] == BIT(a) ||
@@ -380,7 +381,7 @@ active proctype protocol()
             :: HAS(LEADERS(k), j) && MAY_ASSIGN(k) && FRESH(j) ->
                 d_step { STEP("assigned: leader %d, config %d", j, k); assign(0) }
 #if LOSSY
-            :: HAS(LEADERS(k), j) && k != in_force && lossy_left > 0 && FRESH(j) && !LEASED(in_force) ->
+            :: HAS(LEADERS(k), j) && k != in_force && GIVES_UP(k) && lossy_left > 0 && FRESH(j) && !LEASED(in_force) ->
                 d_step { STEP("assigned: leader %d, config %d, lossy", j, k); assign(1) }
 #endif
             :: else -> s = 1

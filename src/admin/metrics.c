@@ -47,6 +47,13 @@ static void node_metrics(struct buf *out, struct admin *admin)
     metric(out, COUNTER, "tern_fetch_requests_total", "Fetch requests.", (double)c.fetch_requests);
     metric(out, COUNTER, "tern_fetch_bytes_total", "Bytes sent to consumers.",
            (double)c.fetch_bytes);
+    metric(out, COUNTER, "tern_fetch_sent_elsewhere_total",
+           "Readers of a partition that were told of a copy in their own region.",
+           (double)c.fetch_sent_elsewhere);
+    metric(
+        out, COUNTER, "tern_fetch_sent_back_total",
+        "Readers of a partition that were told to leave a copy that lags or has lost its leader.",
+        (double)c.fetch_sent_back);
     metric(out, COUNTER, "tern_requests_total", "Requests of clients.", (double)c.requests);
     metric(out, COUNTER, "tern_hostile_frames_total", "Client frames that closed their connection.",
            (double)c.hostile_frames);

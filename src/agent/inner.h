@@ -119,7 +119,11 @@ struct partition {
     int64_t breach_end;
     uint64_t breach_bytes;
     uint64_t breach_ms;
-    node_set caught_up;    /* told to the controller as long as the epoch lasts */
+    node_set caught_up; /* told to the controller as long as the epoch lasts */
+    /* nearest.c: when what is shown here last reached what it was told of, and what that is now */
+    uint64_t shown_ms;
+    uint64_t shown_asked_ms;
+    int64_t shown_wanted;
     struct repair *repair; /* repair.c; NULL: nothing is damaged */
     int64_t log_start_durable;
     struct log_starts *log_starts; /* 21_delete_records.c: the followers'; NULL: none was told */

@@ -166,6 +166,8 @@ struct node_counters {
     uint64_t produce_errors; /* batches answered with one */
     uint64_t fetch_requests;
     uint64_t fetch_bytes;
+    uint64_t fetch_sent_elsewhere; /* partitions whose reader was told of a nearer copy */
+    uint64_t fetch_sent_back;      /* partitions whose reader was told to leave this stale one */
     uint64_t requests;
     uint64_t mesh_frames_in;
     uint64_t mesh_frames_out;

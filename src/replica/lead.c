@@ -308,6 +308,32 @@ bool replica_rpo_full(const struct replica *r, uint64_t bytes, uint64_t now_ms)
            (r->spec.rpo_time_ms > 0 && tail.age_ms > r->spec.rpo_time_ms);
 }
 
+static void note_level(const struct replica *r, struct replica_peer *peer, uint64_t now_ms)
+{
+    if (peer->held >= r->leo) {
+        peer->level_ms = now_ms;
+    } else if (peer->held >= peer->probe_leo) {
+        peer->level_ms = peer->probe_ms;
+    } else {
+        return;
+    }
+    peer->probe_leo = r->leo;
+    peer->probe_ms = now_ms;
+}
+
+uint64_t replica_lag_ms(const struct replica *r, uint32_t node, uint64_t now_ms)
+{
+    const struct replica_peer *peer = lead_peer(r, node);
+
+    if (r->role != REPLICA_SERVING || peer == NULL || peer->held < r->initial_end) {
+        return UINT64_MAX;
+    }
+    if (peer->held >= r->leo) {
+        return 0;
+    }
+    return peer->level_ms > 0 ? now_ms - peer->level_ms : UINT64_MAX;
+}
+
 void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
                     const struct replica_ack *ack, struct replica_out *out)
 {
@@ -326,6 +352,7 @@ void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
     bool pinned = ack->incarnation == member->incarnation || MUTANT(wiped_acks);
     if (pinned && ack->leo > peer->held) { /* M wiped-acks */
         peer->held = ack->leo;
+        note_level(r, peer, now_ms);
         int64_t acked = r->spec.config.home >= 0 ? shipped(r) : -1;
         if (acked > r->rpo.shipped) {
             rpo_shipped(&r->rpo, acked);
@@ -414,6 +441,9 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
     }
     replica_take_batch(r, batch, 0, out);
     for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].held == batch->base_offset) {
+            r->peers[i].level_ms = now_ms;
+        }
         if (r->peers[i].state == PEER_STREAMING) {
             effect_add(out, EFFECT_PUSH)->node = r->peers[i].node;
         }

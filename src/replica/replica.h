@@ -136,6 +136,9 @@ struct replica_peer {
     int64_t held;         /* the same, of the pinned incarnation: counts */
     int64_t hw_told;
     uint64_t asked_ms; /* last fence */
+    int64_t probe_leo; /* where the log ended at probe_ms; when it is held, level_ms becomes that */
+    uint64_t probe_ms;
+    uint64_t level_ms; /* it has held all that there was then; 0: never in this epoch */
 };
 
 /* An answer that is kept during FENCING. */
@@ -304,6 +307,9 @@ int64_t replica_ack_limit(const struct replica *r);
 /* Leader: would this batch pass the bound (`on_breach: refuse`)? Also true while the tail is
  * unknown. */
 bool replica_rpo_full(const struct replica *r, uint64_t bytes, uint64_t now_ms);
+/* Leader: for how long the follower has not held all that there is, as far as its acks tell; 0: it
+ * does. UINT64_MAX: it is not known to hold this epoch's log. */
+uint64_t replica_lag_ms(const struct replica *r, uint32_t node, uint64_t now_ms);
 /* Leader: what it knows of a follower; NULL if it is none. */
 const struct replica_peer *replica_peer_of(const struct replica *r, uint32_t node);
 const char *replica_role_name(enum replica_role role);

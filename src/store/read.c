@@ -568,6 +568,19 @@ int store_find_time(struct store_log *log, int64_t timestamp_ms, int64_t *out_of
     return 0;
 }
 
+int64_t store_newest_time(const struct store_log *log)
+{
+    int64_t newest_ms = INT64_MIN;
+
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        const struct segment *segment = log->segments[i];
+        if (segment->end > log->state.log_start && segment->max_timestamp_ms > newest_ms) {
+            newest_ms = segment->max_timestamp_ms;
+        }
+    }
+    return newest_ms;
+}
+
 int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t retention_ms,
                               int64_t retention_bytes, int64_t limit)
 {

@@ -27,6 +27,8 @@ struct sim_consumer {
     struct sim_client client; /* first */
     uint32_t number;
     bool from_leaders;
+    bool by_rack; /* asks leaders, tells them its rack, and goes where they say (KIP-392) */
+    uint32_t preferred[SIM_PARTITIONS_MAX]; /* where; 0: the leader */
     int64_t next[SIM_PARTITIONS_MAX];
     int32_t epoch[SIM_PARTITIONS_MAX]; /* of the last record read; -1 */
     int16_t error[SIM_PARTITIONS_MAX]; /* the last one, for people */
@@ -40,6 +42,10 @@ static uint32_t source(const struct sim_consumer *consumer, int32_t partition)
     const struct sim *sim = consumer->client.sim;
     uint64_t replicas = consumer->client.known[partition].replicas;
 
+    if (consumer->by_rack) {
+        uint32_t preferred = consumer->preferred[partition];
+        return preferred != 0 ? preferred : consumer->client.known[partition].leader;
+    }
     for (uint32_t id = 1; !consumer->from_leaders && id <= sim->node_count; id++) {
         if ((replicas >> id & 1) != 0 &&
             sim->nodes[id].region == sim->nodes[consumer->client.place].region) {
@@ -93,6 +99,7 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
     struct sim *sim = consumer->client.sim;
 
     consumer->error[partition] = in->error;
+    consumer->preferred[partition] = in->error == 0 ? consumer->preferred[partition] : 0;
     switch (in->error) {
     case 0:
         break;
@@ -131,6 +138,20 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
                  consumer->number, partition, (long long)consumer->next[partition]);
         return false;
     }
+    if (in->preferred_read_replica >= 0) {
+        uint32_t to = (uint32_t)in->preferred_read_replica;
+        if (!consumer->by_rack || to == source(consumer, partition) || to > sim->node_count ||
+            sim->nodes[to].region != sim->nodes[consumer->client.place].region) {
+            sim_fail(sim, "consumer %u, partition %d: sent to node %u, which is not nearer",
+                     consumer->number, partition, to);
+            return false;
+        }
+        consumer->preferred[partition] = to;
+        sim_tell(sim, "consumer %u is sent to node %u in partition %d", consumer->number, to,
+                 partition);
+        soon(&consumer->loops[to], 0);
+        return true;
+    }
     checker_high_watermark(sim->checker, consumer->number, (uint32_t)partition, in->high_watermark);
     struct slice run = in->records.bytes;
     struct batch_info info;
@@ -167,6 +188,9 @@ static void fetched(struct sim_call *call, int status, const void *response)
         return;
     }
     if (!good) {
+        for (uint32_t i = 0; status != 0 && i < loop->asked_count; i++) {
+            consumer->preferred[loop->asked[i]] = 0; /* who was preferred does not answer */
+        }
         sim_client_refresh(&consumer->client);
     }
     soon(loop, good ? 0 : 100 * SIM_MS);
@@ -186,6 +210,9 @@ static void start(struct timer *timer)
     m.max_wait_ms = MAX_WAIT_MS;
     m.min_bytes = 1;
     m.max_bytes = 1 << 20;
+    if (consumer->by_rack) {
+        m.rack_id = slice_text(sim_regions[sim->nodes[consumer->client.place].region]);
+    }
     m.topics = topics;
     loop->asked_count = 0;
     for (uint32_t t = 0; t < sim->topic_count; t++) {
@@ -247,6 +274,7 @@ struct sim_consumer *sim_consumer_new(struct sim *sim, uint32_t number, uint32_t
     consumer->client.told = told;
     consumer->number = number;
     consumer->from_leaders = from_leaders;
+    consumer->by_rack = !from_leaders && number % 2 == 1;
     for (int32_t i = 0; i < SIM_PARTITIONS_MAX; i++) {
         consumer->epoch[i] = -1;
     }

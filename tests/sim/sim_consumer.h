@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A consumer of all partitions: from the replica in its own region, be it leader or not (KIP-392),
- * or from each partition's leader. */
+/* A consumer of all partitions: from the replica in its own region, be it leader or not; from the one
+ * that the leader names for its rack (KIP-392; every second one); or from each partition's leader. */
 #pragma once
 
 #include "tests/sim/sim_client.h"

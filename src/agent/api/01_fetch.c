@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fetch: reads below the high watermark, parks until there is enough or the time is over. Any
- * replica that knows an HW of its epoch may answer (KIP-392); sessions are declined. */
+ * replica that knows an HW of its epoch may answer those that can be sent elsewhere (KIP-392,
+ * nearest.h); sessions are declined. */
 #include <string.h>
 
 #include "agent/api.h"
+#include "agent/nearest.h"
 #include "base/error.h"
 #include "base/trace.h"
 
-#define FETCH_PARTS_MAX 10000
+/* First versions of the request: that names a rack, topics by their ids, where others are. */
+#define FETCH_RACKS     11
+#define FETCH_TOPIC_IDS 13
+#define FETCH_ENDPOINTS 16
 
 struct fetch;
 
@@ -32,7 +37,8 @@ struct fetch {
     int64_t budget;
     bool expired; /* answer with what there is */
     bool poked;   /* something moved while reading */
-    bool failed;  /* a partition has an error: answer at once */
+    bool failed;  /* a partition has an error, or is read elsewhere: answer at once */
+    bool hinted;  /* one was told its leader */
     bool starting;
     bool canceled;
 };
@@ -57,9 +63,33 @@ static void drop_reads(struct fetch *f)
     f->bytes = 0;
 }
 
+/* KIP-951: where the leaders are that this answer tells of. */
+static void add_endpoints(struct fetch *f)
+{
+    const struct control *control = f->rq->node->control;
+    struct kafka_fetch_response *m = &f->response;
+
+    m->node_endpoints = kafka_fetch_response_node_endpoint_new(&f->rq->arena, WIRE_NODES_MAX);
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        const struct control_node *node = &control->nodes[id];
+        if (node->id != 0 && node->kafka_port != 0) {
+            struct kafka_fetch_response_node_endpoint *e =
+                &m->node_endpoints[m->node_endpoints_count++];
+            e->node_id = (int32_t)id;
+            e->host = slice_text(node->kafka_host);
+            e->port = node->kafka_port;
+            e->rack = slice_text(control->regions[node->region].name);
+        }
+    }
+}
+
 static void answer(struct fetch *f)
 {
     struct request *rq = f->rq;
+
+    if (f->hinted && rq->version >= FETCH_ENDPOINTS) {
+        add_endpoints(f);
+    }
 
     unpark(f);
     for (uint32_t i = 0; i < f->count; i++) {
@@ -119,6 +149,14 @@ static void fail(struct fetch_part *part, int error)
     part->fetch->failed = true;
 }
 
+static void fail_with_leader(struct fetch_part *part, const struct control_partition *cp, int error)
+{
+    part->out->current_leader.leader_id = cp->leader != 0 ? (int32_t)cp->leader : -1;
+    part->out->current_leader.leader_epoch = cp->epoch;
+    part->fetch->hinted = true;
+    fail(part, error);
+}
+
 /* The partition, if this node may answer for it now; else the error is set. */
 static struct partition *serving(struct fetch_part *part)
 {
@@ -128,18 +166,25 @@ static struct partition *serving(struct fetch_part *part)
         control_partition(node->control, part->topic_id, part->in->partition);
 
     if (!part->known || cp == NULL) {
-        fail(part, TERN_ENOENT);
+        bool by_id = !part->known && part->fetch->rq->version >= FETCH_TOPIC_IDS;
+        fail(part, by_id ? TERN_EUNKNOWNTOPICID : TERN_ENOENT);
         return NULL;
     }
     int32_t known = p != NULL && p->replica.promised > cp->epoch ? p->replica.promised : cp->epoch;
-    if (part->in->current_leader_epoch >= 0 && part->in->current_leader_epoch != known) {
-        fail(part, part->in->current_leader_epoch < known ? TERN_EFENCEDEPOCH : TERN_EUNKNOWNEPOCH);
+    if (part->in->current_leader_epoch >= 0 && part->in->current_leader_epoch < known) {
+        fail_with_leader(part, cp, TERN_EFENCEDEPOCH);
         return NULL;
     }
-    if (p == NULL || (!replica_serves(&p->replica) && p->replica.hw < 0)) {
-        part->out->current_leader.leader_id = cp->leader != 0 ? (int32_t)cp->leader : -1;
-        part->out->current_leader.leader_epoch = cp->epoch;
-        fail(part, TERN_ENOTLEADER);
+    if (part->in->current_leader_epoch > known) {
+        fail(part, TERN_EUNKNOWNEPOCH);
+        return NULL;
+    }
+    /* A client that cannot know of other readers than the leader has stale metadata if it is here. */
+    bool reads_here =
+        p != NULL && (replica_serves(&p->replica) ||
+                      (p->replica.hw >= 0 && part->fetch->rq->version >= FETCH_RACKS));
+    if (!reads_here) {
+        fail_with_leader(part, cp, TERN_ENOTLEADER);
         return NULL;
     }
     return p;
@@ -180,6 +225,41 @@ static bool diverged(struct fetch_part *part, const struct partition *p)
     return true;
 }
 
+/* A consumer of another region's rack reads from the copy that is near to it. True: nothing is to be
+ * read here. */
+static bool sent_elsewhere(struct fetch_part *part, const struct partition *p)
+{
+    const struct kafka_fetch_request *m = part->fetch->rq->message;
+    uint32_t node = 0;
+
+    switch (nearest_reader(p, m->rack_id, part->in->fetch_offset, &node)) {
+    case NEAREST_HERE:
+        return false;
+    case NEAREST_SOON:
+        return true;
+    case NEAREST_OTHER:
+        break;
+    }
+    p->node->counters.fetch_sent_elsewhere++;
+    part->out->preferred_read_replica = (int32_t)node;
+    part->fetch->failed = true; /* answer at once */
+    return true;
+}
+
+/* Here is no more to read: has this follower, whom the consumer was sent to, fallen out of touch? */
+static bool sent_back(struct fetch_part *part, struct partition *p)
+{
+    const struct control_partition *cp =
+        control_partition(p->node->control, part->topic_id, part->in->partition);
+
+    if (cp == NULL || !nearest_is_stale(p)) {
+        return false;
+    }
+    p->node->counters.fetch_sent_back++;
+    fail_with_leader(part, cp, TERN_ENOTLEADER);
+    return true;
+}
+
 static void part_read(struct store_read *read);
 
 static void start_read(struct fetch_part *part, struct partition *p)
@@ -201,7 +281,14 @@ static void start_read(struct fetch_part *part, struct partition *p)
                        : TERN_ENOTAVAILABLE);
         return;
     }
-    if (diverged(part, p) || part->in->fetch_offset >= hw || f->budget <= 0) {
+    if (diverged(part, p) || (replica_serves(r) && sent_elsewhere(part, p))) {
+        return;
+    }
+    if (part->in->fetch_offset >= hw) {
+        (void)(!replica_serves(r) && sent_back(part, p));
+        return;
+    }
+    if (f->budget <= 0) {
         return;
     }
     size_t max = part->in->partition_max_bytes > 0 ? (size_t)part->in->partition_max_bytes : 1;
@@ -346,7 +433,9 @@ static void prepare(struct fetch *f)
     f->parts = arena_take(&rq->arena, (total + 1) * sizeof *f->parts);
     for (uint32_t t = 0; t < m->topics_count; t++) {
         const struct kafka_fetch_request_topic *in = &m->topics[t];
-        const struct control_topic *topic = topic_by_slice(rq->node, in->topic);
+        const struct control_topic *topic =
+            rq->version >= FETCH_TOPIC_IDS ? control_topic_by_id(rq->node->control, in->topic_id)
+                                           : topic_by_slice(rq->node, in->topic);
         struct kafka_fetch_response_topic *out = &f->response.topics[t];
         out->topic = in->topic;
         out->topic_id = in->topic_id;

@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ListOffsets: earliest, latest, by time and the record with the largest time; leader only. */
+/* ListOffsets: earliest, latest, by time and the batch with the newest time; leader only. There is no
+ * tiered storage: all of the log is local, and what asks for the rest finds nothing (-1). */
 #include "agent/api.h"
 #include "base/error.h"
 
 #define LATEST        (-1)
 #define EARLIEST      (-2)
 #define MAX_TIMESTAMP (-3)
+
+/* Other places, and the first version that may ask for each. */
+#define EARLIEST_LOCAL          (-4)
+#define LATEST_TIERED           (-5)
+#define EARLIEST_PENDING_UPLOAD (-6)
+
+static bool may_ask(int16_t version, int64_t timestamp)
+{
+    static const int16_t since[] = {
+        [1] = 1, [2] = 1, [3] = 7, [4] = 8, [5] = 9, [6] = 11,
+    };
+
+    return timestamp >= 0 || (timestamp >= EARLIEST_PENDING_UPLOAD && version >= since[-timestamp]);
+}
 
 static int by_time(struct partition *p, int64_t timestamp,
                    struct kafka_list_offsets_response_partition *out)
@@ -25,6 +40,29 @@ static int by_time(struct partition *p, int64_t timestamp,
     return 0;
 }
 
+static int newest(struct partition *p, struct kafka_list_offsets_response_partition *out)
+{
+    int64_t low = 0;                          /* there is a batch as new as this, */
+    int64_t high = store_newest_time(p->log); /* and none that is newer */
+    int64_t offset;
+    int64_t found_ms;
+    int status = store_find_time(p->log, high, &offset, &found_ms);
+
+    if (high < 0 || status != 0 || offset >= 0) {
+        return status != 0 || high < 0 ? status : by_time(p, found_ms, out);
+    }
+    while (low < high) { /* the bound is not exact after a cut */
+        int64_t middle = low + (high - low + 1) / 2;
+        status = store_find_time(p->log, middle, &offset, &found_ms);
+        if (status != 0) {
+            return status;
+        }
+        low = offset >= 0 ? found_ms : low;
+        high = offset >= 0 ? high : middle - 1;
+    }
+    return by_time(p, low, out);
+}
+
 static int answer(struct request *rq, const struct control_topic *topic,
                   const struct kafka_list_offsets_request_partition *in,
                   struct kafka_list_offsets_response_partition *out)
@@ -35,7 +73,10 @@ static int answer(struct request *rq, const struct control_topic *topic,
     if (status != 0) {
         return status;
     }
-    if (in->timestamp == EARLIEST) {
+    if (!may_ask(rq->version, in->timestamp)) {
+        return TERN_EUNSUPPORTED;
+    }
+    if (in->timestamp == EARLIEST || in->timestamp == EARLIEST_LOCAL) {
         out->offset = p->replica.log_start;
         out->leader_epoch = history_epoch_before(&p->replica.history, out->offset + 1);
         if (out->leader_epoch == 0) {
@@ -51,10 +92,10 @@ static int answer(struct request *rq, const struct control_topic *topic,
         out->leader_epoch = p->replica.spec.epoch;
         return 0;
     }
-    if (in->timestamp == MAX_TIMESTAMP) {
-        return TERN_EUNSUPPORTED; /* needs a scan of all indexes: with the admin APIs */
+    if (in->timestamp == LATEST_TIERED || in->timestamp == EARLIEST_PENDING_UPLOAD) {
+        return 0;
     }
-    return in->timestamp < 0 ? TERN_EUNSUPPORTED : by_time(p, in->timestamp, out);
+    return in->timestamp == MAX_TIMESTAMP ? newest(p, out) : by_time(p, in->timestamp, out);
 }
 
 void api_list_offsets(struct request *rq)

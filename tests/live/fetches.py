@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fetch and its neighbours by hand, and consumers that read near: see TESTS."""
+import socket
+import struct
+import time
+import uuid
+
+from cluster import REGIONS, Cluster, Failure, Producer, expect, judge
+from groups import Kcat, Reader, text
+
+FENCED, UNKNOWN_EPOCH, UNKNOWN_TOPIC_ID, UNSUPPORTED = 74, 75, 100, 35
+
+
+class Flexible(Reader):
+    """Compact types and tagged fields."""
+
+    def count(self):
+        value, shift = 0, 0
+        while True:
+            byte = self.take('B')
+            value |= (byte & 127) << shift
+            shift += 7
+            if not byte & 128:
+                return value
+
+    def bytes(self):
+        size = self.count() - 1
+        self.at += max(size, 0)
+        return self.data[self.at - size:self.at] if size >= 0 else None
+
+    def text(self):
+        data = self.bytes()
+        return None if data is None else data.decode()
+
+    def array(self, one):
+        return [one() for _ in range(self.count() - 1)]
+
+    def uuid(self):
+        return uuid.UUID(bytes=struct.pack('16B', *self.take('16B')))
+
+    def tags(self, **readers):
+        found = {}
+        for _ in range(self.count()):
+            tag, size = self.count(), self.count()
+            inner = Flexible(self.data[self.at:self.at + size])
+            self.at += size
+            if f't{tag}' in readers:
+                found[tag] = readers[f't{tag}'](inner)
+        return found
+
+
+def compact(s):
+    return bytes([len(s) + 1]) + s.encode()
+
+
+def ask(address, key, version, body):
+    """A request with a flexible header; the answer's body."""
+    host, port = address.rsplit(':', 1)
+    with socket.create_connection((host, int(port)), timeout=10) as s:
+        frame = struct.pack('>hhi', key, version, 7) + text('live') + b'\0' + body
+        s.sendall(struct.pack('>i', len(frame)) + frame)
+        data = b''
+        while len(data) < 4 or len(data) < 4 + struct.unpack('>i', data[:4])[0]:
+            more = s.recv(65536)
+            if not more:
+                raise Failure(f'API {key} version {version}: the connection was closed')
+            data += more
+    answer = Flexible(data[8:])
+    answer.tags()
+    return answer
+
+
+def topic_ids(address):
+    """{name: id} by Metadata 13, whose answer ends with an error of its own."""
+    r = ask(address, 3, 13, b'\0' + b'\0\0' + b'\0')
+
+    def broker():
+        b = (r.take('i'), r.text(), r.take('i'), r.text())
+        r.tags()
+        return b
+
+    def partition():
+        p = r.take('hiii'), r.array(lambda: r.take('i')), r.array(lambda: r.take('i')), r.array(lambda: r.take('i'))
+        r.tags()
+        return p
+
+    def topic():
+        error, name, ident, _internal = r.take('h'), r.text(), r.uuid(), r.take('b')
+        partitions = r.array(partition)
+        r.take('i')
+        r.tags()
+        expect(f'error of {name}', error, 0)
+        return name, (ident, {p[0][1]: p[0][2:] for p in partitions})
+
+    r.take('i')
+    brokers = r.array(broker)
+    expect('racks are regions', [b[3] for b in brokers], REGIONS)
+    r.text(), r.take('i')
+    topics = dict(r.array(topic))
+    expect('error of all', r.take('h'), 0)
+    return topics
+
+
+def fetch(address, version, ident, partition=0, offset=0, epoch=-1, last_epoch=-1, rack='', wait_ms=100):
+    """(fields of the partition's answer, endpoints)"""
+    body = (b'' if version >= 15 else struct.pack('>i', -1)) + struct.pack('>iiibii', wait_ms, 1, 1 << 20, 0, 0, -1)
+    body += b'\2' + ident.bytes + b'\2' + struct.pack('>iiqiqi', partition, epoch, offset, last_epoch, -1, 1 << 20)
+    body += b'\0\0' + b'\1' + compact(rack) + b'\0'
+    r = ask(address, 1, version, body)
+    r.take('i')
+    expect('error of all', r.take('h'), 0)
+    r.take('i')
+
+    def one():
+        p = dict(zip(('partition', 'error', 'hw', 'lso', 'start'), r.take('ihqqq')))
+        r.array(lambda: (r.take('qq'), r.tags()))
+        p['preferred'], p['bytes'] = r.take('i'), len(r.bytes() or b'')
+        tags = r.tags(t0=lambda t: t.take('iq'), t1=lambda t: t.take('ii'))
+        p['diverging'], p['leader'] = tags.get(0), tags.get(1)
+        return p
+
+    def topic():
+        expect('topic id', r.uuid(), ident)
+        partitions = r.array(one)
+        r.tags()
+        return partitions
+
+    partitions = r.array(topic)[0]
+    endpoints = r.tags(t0=lambda t: t.array(lambda: (t.take('i'), t.text(), t.take('i'), t.text(), t.tags())[:4]))
+    return partitions[0], {e[0]: f'{e[1]}:{e[2]}' for e in endpoints.get(0, [])}
+
+
+def fetches_by_topic_id_tell_epochs_and_where_the_leader_is():
+    with Cluster() as c:
+        Producer(c, 'payments', 300, 0).finish()
+        ident, partitions = topic_ids(c.kafka(REGIONS[0]))['payments']
+        leader, epoch = partitions[0]
+        far = next(r for r in REGIONS if REGIONS.index(r) + 1 != leader)
+        at, there = c.kafka(REGIONS[leader - 1]), c.kafka(far)
+        for version in range(13, 19):
+            p, _ = fetch(at, version, ident, epoch=epoch)
+            expect(f'fetch {version}', (p['error'], p['bytes'] > 0, p['preferred']), (0, True, -1))
+            p, _ = fetch(at, version, uuid.UUID(int=77))
+            expect(f'unknown topic id, version {version}', p['error'], UNKNOWN_TOPIC_ID)
+            p, ends = fetch(there, version, ident, epoch=epoch - 1)
+            expect(f'an old epoch, version {version}', (p['error'], p['leader']), (FENCED, (leader, epoch)))
+            expect(f'where the leader is, version {version}', ends.get(leader), at if version >= 16 else None)
+            p, _ = fetch(at, version, ident, epoch=epoch + 1)
+            expect(f'an epoch to come, version {version}', p['error'], UNKNOWN_EPOCH)
+            p, _ = fetch(at, version, ident, rack=far)
+            expect(f'a consumer of {far}, version {version}', (p['error'], p['bytes'], p['preferred']),
+                   (0, 0, REGIONS.index(far) + 1))
+            p, _ = fetch(there, version, ident, epoch=epoch, rack=far)
+            expect(f'it reads there, version {version}', (p['error'], p['bytes'] > 0, p['preferred']), (0, True, -1))
+            p, _ = fetch(at, version, ident, offset=10**6, epoch=epoch)
+            expect(f'behind the end, version {version}', p['error'], 1)
+        offsets_of_places(c, 'payments', at)
+
+
+def offsets_of_places(c, topic, at):
+    def place(version, timestamp):
+        body = struct.pack('>ib', -1, 0) + b'\2' + compact(topic) + b'\2' + struct.pack('>iiq', 0, -1, timestamp) + b'\0\0'
+        body += (struct.pack('>i', 1000) if version >= 10 else b'') + b'\0'
+        r = ask(at, 2, version, body)
+        r.take('i')
+        r.count(), r.text(), r.count()
+        _index, error, found_ms, offset, _epoch = r.take('ihqqi')
+        return error, offset, found_ms
+
+    _, end, _ = place(7, -1)
+    newest, offset, found_ms = place(7, -3)
+    expect('the newest timestamp', (newest, 0 <= offset < end, abs(found_ms / 1000 - time.time()) < 300), (0, True, True))
+    for version in range(8, 12):
+        expect(f'local start {version}', place(version, -4)[:2], (0, 0))
+        expect(f'newest {version}', place(version, -3), (0, offset, found_ms))
+        expect(f'tiered {version}', place(version, -5)[:2], (0, -1) if version >= 9 else (UNSUPPORTED, -1))
+        expect(f'not uploaded {version}', place(version, -6)[:2], (0, -1) if version >= 11 else (UNSUPPORTED, -1))
+        expect(f'nonsense {version}', place(version, -7)[0], UNSUPPORTED)
+
+
+def fetched_bytes(c, region):
+    for line in c.tern('metrics', str(REGIONS.index(region) + 1), check=False).stdout.splitlines():
+        if line.startswith('tern_fetch_bytes_total '):
+            return int(float(line.split()[1]))
+    raise Failure(f'no metrics of {region}')
+
+
+def a_consumer_with_a_rack_reads_nothing_from_other_regions_through_a_leader_kill():
+    with Cluster() as c:
+        leaders = c.leaders('payments')
+        home = max(leaders, key=leaders.get)
+        near = [r for r in REGIONS if r != home][-1]
+        third = next(r for r in REGIONS if r not in (home, near))
+        p = Producer(c, 'payments', 20000, 600)
+        reader = Kcat(c, near, 'near', 'payments', ('-X', 'client.rack=' + near))
+        c.wait('the consumer reads', lambda: len(reader.lines) > 1500)
+        before = {r: fetched_bytes(c, r) for r in REGIONS}
+        c.wait('it reads on', lambda: len(reader.lines) > 4000)
+        after = {r: fetched_bytes(c, r) for r in REGIONS}
+        expect('bytes from other regions', {r: after[r] - before[r] for r in (home, third)}, {home: 0, third: 0})
+        expect('bytes from its own', after[near] > before[near], True)
+        c.regions('kill', home)
+        killed_at = len(reader.lines)
+        p.finish()
+        c.wait('it has read everything', lambda: {n for _, _, n in reader.lines} >= p.acked, 60)
+        last = {r: fetched_bytes(c, r) for r in (near, third)}
+        print(f'    bytes served: before the kill {after}, after it {last}')
+        expect('much was read after the kill', len(reader.lines) - killed_at > 4000, True)
+        expect('bytes from the other region that is left', last[third] - before[third], 0)
+        reader.stop()
+        judge({(i, o): n for i, o, n in reader.lines}, p.acked)
+
+
+TESTS = [fetches_by_topic_id_tell_epochs_and_where_the_leader_is,
+         a_consumer_with_a_rack_reads_nothing_from_other_regions_through_a_leader_kill]
