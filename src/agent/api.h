@@ -43,6 +43,7 @@ struct request {
     struct timer timer;                 /* for the handler */
     void (*cancel)(struct request *rq); /* the node closes: give things back, no answer */
     void *state;                        /* the handler's */
+    struct proposals *proposals;        /* see proposals_begin */
 };
 
 void conn_opened(void *ctx, struct wire_client *client);
@@ -86,6 +87,11 @@ void api_init_producer_id(struct request *rq);
 void api_offset_for_leader_epoch(struct request *rq);
 void api_delete_groups(struct request *rq);
 void api_offset_delete(struct request *rq);
+void api_describe_configs(struct request *rq);
+void api_alter_configs(struct request *rq);
+void api_create_partitions(struct request *rq);
+void api_incremental_alter_configs(struct request *rq);
+void api_describe_cluster(struct request *rq);
 
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);
@@ -102,3 +108,60 @@ const struct control_topic *topic_by_slice(const struct node *node, struct slice
 int leader_partition(struct node *node, const struct control_topic *topic, int32_t index,
                      int32_t claimed_epoch, struct partition **out_partition);
 struct slice arena_text(struct arena *arena, const char *text);
+/* False: it does not fit, or has a zero in it. */
+bool slice_to_text(struct slice from, char *out, size_t size);
+/* A list of broker ids: false if it is empty, has one twice, or one that cannot be. */
+bool nodes_of(const int32_t *ids, uint32_t count, node_set *out);
+
+/* ---- commands (api/proposals.c) -------------------------------------------------------------- */
+
+/* For handlers whose answer waits for commands: begin, any number of add and check, end; `finish`
+ * answers when all are done. `applied` is called once for each, soon or at once, and not any more
+ * once the request is canceled. What they write to lives in the request's arena. */
+typedef void (*proposal_applied)(struct request *rq, void *ctx,
+                                 const struct command_result *result);
+void proposals_begin(struct request *rq, void (*finish)(struct request *rq));
+/* Takes the command. */
+void proposals_add(struct request *rq, struct buf *command, int32_t timeout_ms,
+                   proposal_applied applied, void *ctx);
+/* validate_only: as control_check. Takes the command. */
+void proposals_check(struct request *rq, struct buf *command, proposal_applied applied, void *ctx);
+void proposals_end(struct request *rq);
+struct slice proposal_why(struct request *rq, const struct command_result *result);
+
+/* ---- configs (config_views.c, api/config_changes.c) ------------------------------------------ */
+
+#define CONFIG_SOURCE_TOPIC   1 /* as DescribeConfigs has them */
+#define CONFIG_SOURCE_BROKER  4
+#define CONFIG_SOURCE_DEFAULT 5
+#define RESOURCE_TOPIC        2
+#define RESOURCE_BROKER       4
+
+struct config_view {
+    const char *name;
+    struct slice value;  /* base NULL: null */
+    struct slice usual;  /* what holds when it is not set */
+    const char *synonym; /* of the default; NULL: none */
+    const char *about;
+    int8_t source;
+    int8_t type;
+    bool read_only;
+};
+/* All of a topic, or of this node; in the arena. */
+uint32_t topic_config_views(struct node *node, const struct control_topic *topic,
+                            struct arena *arena, struct config_view **out);
+uint32_t broker_config_views(struct node *node, struct arena *arena, struct config_view **out);
+
+/* One resource of AlterConfigs or IncrementalAlterConfigs, as both have it. */
+struct config_alteration {
+    int8_t type;
+    struct slice name;
+    const struct topic_config_change *changes;
+    uint32_t count;
+    const char *fault; /* of the changes; NULL: none */
+    bool replace;
+    bool validate_only;
+    int16_t *out_error;
+    struct slice *out_message;
+};
+void config_alter(struct request *rq, struct config_alteration *alteration);

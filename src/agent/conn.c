@@ -31,8 +31,13 @@ static const struct handler handlers[] = {
     {21, api_delete_records},
     {22, api_init_producer_id},
     {23, api_offset_for_leader_epoch},
+    {32, api_describe_configs},
+    {33, api_alter_configs},
+    {37, api_create_partitions},
     {42, api_delete_groups},
+    {44, api_incremental_alter_configs},
     {47, api_offset_delete},
+    {60, api_describe_cluster},
 };
 
 static const struct handler *handler_of(int16_t key)

@@ -186,6 +186,7 @@ static void note_lossy(struct node *node, const struct control_partition *cp)
 void node_follow(struct node *node, const struct control_change *change)
 {
     switch (change->kind) {
+    case CONTROL_TOPIC_ALTERED:
     case CONTROL_TOPIC_CREATED: {
         const struct control_topic *topic = control_topic_by_id(node->control, change->topic_id);
         if (topic != NULL) {

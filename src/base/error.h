@@ -72,7 +72,15 @@
     X(61, ETXNFENCED, 90, "another producer has taken this transactional id")                      \
     X(62, ETXNIDNOTFOUND, 105, "there is no such transactional id")                                \
     X(63, ETXNABORTABLE, 120, "the transaction can only be aborted")                               \
-    X(64, EINVALIDREQUEST, 42, "the request contradicts itself")
+    X(64, EINVALIDREQUEST, 42, "the request contradicts itself")                                   \
+    X(65, EINVALIDASSIGNMENT, 39, "the replicas are not where the policy wants them")              \
+    X(66, ENOREASSIGNMENT, 85, "no reassignment is in progress")                                   \
+    X(67, ENOTPREFERRED, 80, "the preferred leader is not available")                              \
+    X(68, ENOTELIGIBLE, 83, "no replica is eligible to lead")                                      \
+    X(69, EELECTIONNOTNEEDED, 84, "the election is not needed")                                    \
+    X(70, EUNKNOWNBROKER, 102, "there is no broker with this id")                                  \
+    X(71, EUPDATEVERSION, 95, "the feature cannot have this level")                                \
+    X(72, EENDPOINT, 114, "this is not the endpoint of controllers")
 
 enum tern_error {
     TERN_OK = 0,

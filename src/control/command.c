@@ -9,6 +9,7 @@
 #include "control/proto_help.h"
 
 #define UNPACK_BYTES_MAX (32u * 1024 * 1024)
+#define CHANGES_MAX      256 /* configs in one command */
 
 /* ---- plain structs to messages, and back -------------------------------------------------- */
 
@@ -196,6 +197,82 @@ void command_create_topic(struct buf *out, struct command_key key, const char *n
     m.retention_ms = retention_ms;
     m.retention_bytes = retention_bytes;
     PUT(create_topic, CREATE_TOPIC);
+}
+
+struct packed_changes {
+    Tern__Control__ConfigChange *items;
+    Tern__Control__ConfigChange **pointers;
+};
+
+static struct packed_changes pack_changes(const struct topic_config_change *changes, size_t count)
+{
+    struct packed_changes p = {mem_new((count + 1) * sizeof *p.items),
+                               mem_new((count + 1) * sizeof(Tern__Control__ConfigChange *))};
+
+    for (size_t i = 0; i < count; i++) {
+        tern__control__config_change__init(&p.items[i]);
+        p.items[i].name = proto_text(changes[i].name);
+        p.items[i].op = (uint32_t)changes[i].op;
+        p.items[i].value = changes[i].value != NULL ? changes[i].value : proto_text("");
+        p.pointers[i] = &p.items[i];
+    }
+    return p;
+}
+
+static void packed_changes_fini(struct packed_changes *p)
+{
+    free(p->pointers);
+    free(p->items);
+}
+
+void command_create_topic_as(struct buf *out, struct command_key key,
+                             const struct command_topic *topic)
+{
+    Tern__Control__CreateTopic m;
+    struct packed_changes configs = pack_changes(topic->configs, topic->config_count);
+
+    tern__control__create_topic__init(&m);
+    m.name = proto_text(topic->name);
+    m.topic_id = proto_uuid(&topic->topic_id);
+    m.partitions = topic->partitions;
+    m.retention_ms = INT64_MIN;
+    m.retention_bytes = INT64_MIN;
+    m.configs = configs.pointers;
+    m.n_configs = topic->config_count;
+    m.placed = (uint64_t *)(uintptr_t)topic->placed;
+    m.n_placed = topic->placed_count;
+    PUT(create_topic, CREATE_TOPIC);
+    packed_changes_fini(&configs);
+}
+
+void command_alter_topic(struct buf *out, struct command_key key, const char *name,
+                         const struct topic_config_change *changes, size_t count, bool replace,
+                         bool weaken_confirmed)
+{
+    Tern__Control__AlterTopic m;
+    struct packed_changes packed = pack_changes(changes, count);
+
+    tern__control__alter_topic__init(&m);
+    m.name = proto_text(name);
+    m.changes = packed.pointers;
+    m.n_changes = count;
+    m.replace = replace;
+    m.weaken_confirmed = weaken_confirmed;
+    PUT(alter_topic, ALTER_TOPIC);
+    packed_changes_fini(&packed);
+}
+
+void command_add_partitions(struct buf *out, struct command_key key, const char *name,
+                            int32_t count, const node_set *placed, size_t placed_count)
+{
+    Tern__Control__AddPartitions m;
+
+    tern__control__add_partitions__init(&m);
+    m.name = proto_text(name);
+    m.count = count;
+    m.placed = (uint64_t *)(uintptr_t)placed;
+    m.n_placed = placed_count;
+    PUT(add_partitions, ADD_PARTITIONS);
 }
 
 void command_delete_topic(struct buf *out, struct command_key key, const char *name)
@@ -394,12 +471,63 @@ static bool take_register(const Tern__Control__Register *m, struct command_regis
            PROTO_TAKE(r->admin_address, m->admin_address);
 }
 
+static bool take_changes(Tern__Control__ConfigChange *const *items, size_t count,
+                         struct config_changes *out)
+{
+    bool ok = count <= CHANGES_MAX;
+
+    if (!ok || count == 0) {
+        return ok;
+    }
+    out->items = mem_new(count * sizeof *out->items);
+    for (size_t i = 0; ok && i < count; i++) {
+        struct topic_config_change *c = &out->items[out->count++];
+        c->op = (enum topic_config_op)items[i]->op;
+        c->value = c->op == TOPIC_CONFIG_DELETE ? NULL : mem_string(items[i]->value);
+        ok = items[i]->op <= TOPIC_CONFIG_SUBTRACT && PROTO_TAKE(c->name, items[i]->name);
+    }
+    return ok;
+}
+
+static bool take_placed(const uint64_t *items, size_t count, struct placements *out)
+{
+    if (count > CONTROL_PARTITIONS_MAX) {
+        return false;
+    }
+    if (count == 0) {
+        return true;
+    }
+    out->items = mem_new(count * sizeof *out->items);
+    out->count = count;
+    for (size_t i = 0; i < count; i++) {
+        out->items[i] = items[i];
+    }
+    return true;
+}
+
+static bool take_alter(const Tern__Control__AlterTopic *m, struct command *out)
+{
+    out->as.alter.replace = m->replace;
+    out->as.alter.weaken_confirmed = m->weaken_confirmed;
+    return PROTO_TAKE(out->as.alter.name, m->name) &&
+           take_changes(m->changes, m->n_changes, &out->as.alter.changes);
+}
+
+static bool take_add(const Tern__Control__AddPartitions *m, struct command *out)
+{
+    out->as.add.count = m->count;
+    return PROTO_TAKE(out->as.add.name, m->name) &&
+           take_placed(m->placed, m->n_placed, &out->as.add.placed);
+}
+
 static bool take_create(const Tern__Control__CreateTopic *m, struct command *out)
 {
     out->as.create.partitions = m->partitions;
     out->as.create.retention_ms = m->retention_ms;
     out->as.create.retention_bytes = m->retention_bytes;
-    return proto_take_uuid(m->topic_id, &out->as.create.topic_id) &&
+    return take_changes(m->configs, m->n_configs, &out->as.create.configs) &&
+           take_placed(m->placed, m->n_placed, &out->as.create.placed) &&
+           proto_take_uuid(m->topic_id, &out->as.create.topic_id) &&
            PROTO_TAKE(out->as.create.name, m->name) && PROTO_TAKE(out->as.create.policy, m->policy);
 }
 
@@ -533,6 +661,12 @@ static bool take_what(const Tern__Control__Command *m, struct command *out)
         out->kind = COMMAND_REMOVE_NODE;
         out->as.node = m->remove_node->node;
         return true;
+    case TERN__CONTROL__COMMAND__WHAT_ALTER_TOPIC:
+        out->kind = COMMAND_ALTER_TOPIC;
+        return take_alter(m->alter_topic, out);
+    case TERN__CONTROL__COMMAND__WHAT_ADD_PARTITIONS:
+        out->kind = COMMAND_ADD_PARTITIONS;
+        return take_add(m->add_partitions, out);
     case TERN__CONTROL__COMMAND__WHAT__NOT_SET:
     case _TERN__CONTROL__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;
@@ -570,6 +704,14 @@ int command_unpack(struct slice bytes, struct command *out)
     return 0;
 }
 
+static void changes_free(struct config_changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++) {
+        free(changes->items[i].value);
+    }
+    free(changes->items);
+}
+
 void command_fini(struct command *command)
 {
     if (command->kind == COMMAND_FOUND) {
@@ -580,6 +722,13 @@ void command_fini(struct command *command)
         free(command->as.put_policies.items);
     } else if (command->kind == COMMAND_LEDGER) {
         free(command->as.ledger.items);
+    } else if (command->kind == COMMAND_CREATE_TOPIC) {
+        changes_free(&command->as.create.configs);
+        free(command->as.create.placed.items);
+    } else if (command->kind == COMMAND_ALTER_TOPIC) {
+        changes_free(&command->as.alter.changes);
+    } else if (command->kind == COMMAND_ADD_PARTITIONS) {
+        free(command->as.add.placed.items);
     }
     command->kind = COMMAND_KINDS;
 }
@@ -600,6 +749,8 @@ static const char *const names[COMMAND_KINDS] = {
     [COMMAND_FORGOT] = "forgot",
     [COMMAND_REMOVE_NODE] = "remove_node",
     [COMMAND_PUT_POLICIES] = "put_policies",
+    [COMMAND_ALTER_TOPIC] = "alter_topic",
+    [COMMAND_ADD_PARTITIONS] = "add_partitions",
 };
 
 const char *command_name(struct slice bytes)
@@ -634,6 +785,7 @@ void command_result_pack(const struct command_result *r, struct buf *out)
         m.topic_id = proto_uuid(&r->topic_id);
     }
     m.partitions = r->partitions;
+    m.replicas = r->replicas;
     (void)tern__control__command_result__pack(
         &m, buf_extend(out, tern__control__command_result__get_packed_size(&m)));
 }
@@ -657,6 +809,7 @@ int command_result_read(struct slice bytes, struct command_result *out)
     result.start_number = m->start_number;
     result.producer_id = m->producer_id;
     result.partitions = m->partitions;
+    result.replicas = m->replicas;
     bool ok = PROTO_TAKE(result.why, m->why) &&
               (m->topic_id.len == 0 || proto_take_uuid(m->topic_id, &result.topic_id));
     tern__control__command_result__free_unpacked(m, &alloc);

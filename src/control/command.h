@@ -71,6 +71,26 @@ void command_create_topic(struct buf *out, struct command_key key, const char *n
                           struct uuid topic_id, int32_t partitions /* -1: the policy's */,
                           const char *policy /* NULL: by name patterns */, int64_t retention_ms,
                           int64_t retention_bytes /* INT64_MIN: the policy's */);
+/* The same with all that Kafka's CreateTopics may say. */
+struct command_topic {
+    const char *name;
+    struct uuid topic_id;
+    int32_t partitions; /* -1: the policy's, or as many as are placed */
+    const struct topic_config_change *configs;
+    size_t config_count;
+    const node_set *placed; /* NULL: by the policy; else the replicas of each partition */
+    size_t placed_count;
+};
+void command_create_topic_as(struct buf *out, struct command_key key,
+                             const struct command_topic *topic);
+/* Changes a topic's configs: all of them or none. EPOLICY: a critical topic would promise less, and
+ * that was not confirmed. */
+void command_alter_topic(struct buf *out, struct command_key key, const char *name,
+                         const struct topic_config_change *changes, size_t count, bool replace,
+                         bool weaken_confirmed);
+/* The topic has `count` partitions from then on. placed: of the new ones; NULL: by the policy. */
+void command_add_partitions(struct buf *out, struct command_key key, const char *name,
+                            int32_t count, const node_set *placed, size_t placed_count);
 void command_delete_topic(struct buf *out, struct command_key key, const char *name);
 void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,
                         const char *author, int64_t wall_ms, bool weaken_confirmed);
@@ -112,7 +132,8 @@ struct command_result {
     uint64_t start_number;
     int64_t producer_id;  /* producer_ids: first of CONTROL_PRODUCER_BLOCK */
     struct uuid topic_id; /* create_topic */
-    uint32_t partitions;  /* create_topic */
+    uint32_t partitions;  /* create_topic, add_partitions: all that there are then */
+    uint32_t replicas;    /* create_topic: of each partition */
 };
 int command_result_read(struct slice bytes, struct command_result *out) TERN_MUST_USE;
 /* For logs: a short name of a packed command ("fence", "create_topic"); static string. */

@@ -199,9 +199,37 @@ static void apply_command(struct apply *a, const struct command *command)
     case COMMAND_REMOVE_NODE:
         apply_remove_node(a, command->as.node);
         break;
+    case COMMAND_ALTER_TOPIC:
+        apply_alter_topic(a, command);
+        break;
+    case COMMAND_ADD_PARTITIONS:
+        apply_add_partitions(a, command);
+        break;
     case COMMAND_KINDS:
         CHECK(false);
     }
+}
+
+void control_check(const struct control *control, struct slice bytes,
+                   struct command_result *out_result)
+{
+    struct command command;
+    /* `dry` is the promise that nothing is written through this. */
+    struct apply a = {.control = (struct control *)(uintptr_t)control,
+                      .index = control->applied_index + 1,
+                      .result = out_result,
+                      .dry = true};
+
+    *out_result = (struct command_result){0};
+    int error = command_unpack(bytes, &command);
+    if (error != 0) {
+        (void)apply_refuse(&a, error, "%s", error_sentence(error));
+        return;
+    }
+    CHECK(command.kind == COMMAND_CREATE_TOPIC || command.kind == COMMAND_ALTER_TOPIC ||
+          command.kind == COMMAND_ADD_PARTITIONS);
+    apply_command(&a, &command);
+    command_fini(&command);
 }
 
 void control_apply(struct control *control, uint64_t index, struct slice bytes,

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/uuid.h"
 #include "base/wire.h"
+#include "control/topic_config.h"
 #include "policy/policy.h"
 
 #define CONTROL_REGIONS_MAX          8
@@ -24,7 +25,7 @@
 #define CONTROL_LEDGER_PER_TOPIC     1000
 #define CONTROL_LEDGER_MAX           50000 /* of all topics, deleted ones as well */
 #define CONTROL_PRODUCER_BLOCK       1000  /* ids handed out at once */
-#define CONTROL_FORMAT_VERSION       1     /* of snapshots */
+#define CONTROL_FORMAT_VERSION       2     /* of snapshots; 1 is read, too */
 
 /* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
  * matches it by a glob, and not the one called "default". */
@@ -95,11 +96,11 @@ struct control_partition {
 struct control_topic {
     struct uuid id;
     char name[CONTROL_TOPIC_NAME_MAX];
-    struct policy policy; /* effective: the policy document as applied to this topic, with its own
-                             retention where it was made with one */
-    bool policy_named;    /* made with the name of a policy; else name patterns decide */
-    int64_t own_retention_ms;    /* INT64_MIN: the policy's */
-    int64_t own_retention_bytes; /* INT64_MIN: the policy's */
+    struct policy policy; /* effective: the policy document as applied to this topic, with what its
+                             configs say otherwise */
+    struct topic_configs
+        configs; /* as set; tern.policy names a policy, else name patterns decide */
+    struct topic_settings settings; /* what the configs mean */
     uint32_t partition_count;
     struct control_partition *partitions;
     uint64_t created_index;
@@ -158,6 +159,7 @@ struct control {
 /* What an applied command changed, for the agent. */
 enum control_change_kind {
     CONTROL_TOPIC_CREATED,
+    CONTROL_TOPIC_ALTERED, /* its configs, and with them its policy */
     CONTROL_TOPIC_DELETED, /* topic_id only: the struct is gone */
     CONTROL_ASSIGNED,      /* a new epoch of one partition */
     CONTROL_ACTIVATED,
@@ -167,6 +169,7 @@ enum control_change_kind {
     CONTROL_FOUNDED,
     CONTROL_EVERYTHING /* a snapshot was restored: look at all of it */
 };
+struct command_result; /* command.h */
 struct control_change {
     enum control_change_kind kind;
     struct uuid topic_id;
@@ -187,6 +190,13 @@ void control_free(struct control *control);
  * result of the first time. Changes are appended. */
 void control_apply(struct control *control, uint64_t index, struct slice bytes,
                    struct buf *out_result, struct control_changes *changes);
+/* Would the command be carried out if it were applied now? Only of create_topic, alter_topic and
+ * add_partitions; changes nothing. */
+void control_check(const struct control *control, struct slice bytes,
+                   struct command_result *out_result);
+/* The policy document that the topic falls under, without what its configs say otherwise. */
+struct policy control_topic_document(const struct control *control,
+                                     const struct control_topic *topic);
 /* A format version (see control_snapshot_version), then proto/control.proto, message Snapshot. */
 void control_snapshot(const struct control *control, struct buf *out);
 /* EFORMAT, EMALFORMED: then the state is unchanged. All pointers into the old state are dead. */

@@ -21,6 +21,8 @@ enum command_kind {
     COMMAND_FORGOT,
     COMMAND_REMOVE_NODE,
     COMMAND_PUT_POLICIES,
+    COMMAND_ALTER_TOPIC,
+    COMMAND_ADD_PARTITIONS,
     COMMAND_KINDS
 };
 
@@ -29,6 +31,16 @@ struct put_policy {
     char author[96];
     int64_t wall_ms;
     bool weaken_confirmed;
+};
+
+/* Owned after command_unpack. */
+struct config_changes {
+    struct topic_config_change *items;
+    size_t count;
+};
+struct placements {
+    node_set *items;
+    size_t count;
 };
 
 struct command {
@@ -55,9 +67,22 @@ struct command {
             struct uuid topic_id;
             int32_t partitions;
             char policy[POLICY_NAME_MAX]; /* empty: by name patterns */
-            int64_t retention_ms;
+            int64_t retention_ms;         /* older commands; INT64_MIN: not set */
             int64_t retention_bytes;
+            struct config_changes configs;
+            struct placements placed;
         } create;
+        struct {
+            char name[CONTROL_TOPIC_NAME_MAX];
+            struct config_changes changes;
+            bool replace;
+            bool weaken_confirmed;
+        } alter;
+        struct {
+            char name[CONTROL_TOPIC_NAME_MAX];
+            int32_t count;
+            struct placements placed;
+        } add;
         char name[CONTROL_TOPIC_NAME_MAX]; /* delete_topic, remove_policy */
         struct put_policy put_policy;
         struct {
@@ -130,6 +155,7 @@ struct apply {
     uint64_t index;
     struct control_changes *changes;
     struct command_result *result;
+    bool dry; /* control_check: the state must stay as it is */
     bool leads_counted;
     uint32_t leads[WIRE_NODES_MAX]; /* partitions that each node leads; see apply_count_leads */
 };
@@ -181,6 +207,10 @@ int control_place(const struct control *control, const struct policy *policy,
  * that is in `taken`. Returns what was added. */
 node_set control_place_in_region(const struct control *control, uint32_t region, uint32_t want,
                                  node_set taken, uint32_t *load);
+/* Does the set have as many replicas in each region as the policy wants? EINVALIDASSIGNMENT with
+ * why; else the config. */
+int control_place_as(const struct control *control, const struct policy *policy, node_set replicas,
+                     struct control_config *out_config, char why[256]) TERN_MUST_USE;
 void control_count_load(const struct control *control, uint32_t *load /* [WIRE_NODES_MAX] */);
 /* Data regions as policy_satisfiable wants them. */
 uint32_t control_data_regions(const struct control *control,
@@ -209,6 +239,25 @@ void apply_remove_node(struct apply *a, uint32_t id);
 /* topics.c */
 void apply_create_topic(struct apply *a, const struct command *command);
 void apply_delete_topic(struct apply *a, const char *name);
+/* Of the partitions that a topic gets, in order; one config each. */
+int topic_place(struct apply *a, const struct policy *policy, const struct placements *placed,
+                uint32_t partitions, struct control_config *out) TERN_MUST_USE;
+/* Within what a snapshot may hold, with so many partitions more? */
+bool topic_room(struct apply *a, uint32_t topics, uint32_t partitions);
+/* `last`: no epoch up to that is used again. */
+void topic_first_epoch(struct apply *a, struct control_topic *topic, int32_t partition,
+                       struct control_config config, int32_t last);
+/* alter.c */
+void apply_alter_topic(struct apply *a, const struct command *command);
+void apply_add_partitions(struct apply *a, const struct command *command);
+/* policies.c */
+/* The policy of a topic of this name with these configs; false: there is none that they name. */
+bool policy_effective(const struct control *control, const char *topic,
+                      const struct topic_configs *configs, struct policy *out);
+bool policy_satisfiable_here(struct apply *a, const struct policy *policy);
+/* Could all leaders of the topic be told of that policy? Refuses if not. */
+bool policy_can_be_told(struct apply *a, const struct control_topic *topic,
+                        const struct policy *next);
 /* All or none. */
 void apply_put_policies(struct apply *a, const struct put_policy *items, size_t count);
 void apply_remove_policy(struct apply *a, const char *name);

@@ -94,6 +94,58 @@ node_set control_place_in_region(const struct control *control, uint32_t region,
     return added;
 }
 
+static bool region_wanted(const struct policy *policy, const char *name)
+{
+    for (uint32_t i = 0; i < policy->region_count; i++) {
+        if (strcmp(policy->regions[i], name) == 0) {
+            return true;
+        }
+    }
+    return policy->region_count == 0;
+}
+
+int control_place_as(const struct control *control, const struct policy *policy, node_set replicas,
+                     struct control_config *out_config, char why[256])
+{
+    char names[CONTROL_REGIONS_MAX][WIRE_NAME_MAX];
+    uint32_t nodes[CONTROL_REGIONS_MAX];
+    uint32_t count = control_data_regions(control, names, nodes);
+    struct control_config config = {.voters = replicas, .w = (uint8_t)policy->ack, .home = -1};
+    int error = policy_satisfiable(policy, (const char(*)[WIRE_NAME_MAX])names, nodes, count, why);
+    node_set placed = 0;
+
+    if (error != 0) {
+        return error;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t region = (uint32_t)control_region_named(control, names[i]);
+        uint32_t wanted = region_wanted(policy, names[i]) && nodes[i] > 0 ? policy->copies : 0;
+        node_set here = 0;
+        for (uint32_t n = 1; n < WIRE_NODES_MAX; n++) {
+            const struct control_node *node = &control->nodes[n];
+            bool usable = node->id != 0 && node->start_number != 0 && !node->removed;
+            here |= usable && node->region == region ? replicas & NODE_BIT(n) : 0;
+        }
+        placed |= here;
+        if (node_set_count(here) != wanted) {
+            (void)snprintf(why, 256,
+                           "policy %s places %u replicas of a partition in region %s, not %u",
+                           policy->name, wanted, names[i], node_set_count(here));
+            return TERN_EINVALIDASSIGNMENT;
+        }
+    }
+    if (placed != replicas) {
+        (void)snprintf(why, 256, "a replica is assigned to a broker that is not there");
+        return TERN_EINVALIDASSIGNMENT;
+    }
+    if (policy->mode == POLICY_ASYNC) {
+        config.w = 1;
+        config.home = (int8_t)control_region_named(control, policy->home);
+    }
+    *out_config = config;
+    return 0;
+}
+
 int control_place(const struct control *control, const struct policy *policy, uint32_t *load,
                   struct control_config *out_config, char why[256])
 {
@@ -111,11 +163,7 @@ int control_place(const struct control *control, const struct policy *policy, ui
         config.home = (int8_t)control_region_named(control, policy->home);
     }
     for (uint32_t i = 0; i < count; i++) {
-        bool wanted = policy->region_count == 0;
-        for (uint32_t k = 0; k < policy->region_count; k++) {
-            wanted = wanted || strcmp(policy->regions[k], names[i]) == 0;
-        }
-        if (wanted) {
+        if (region_wanted(policy, names[i])) {
             uint32_t region = (uint32_t)control_region_named(control, names[i]);
             config.voters |=
                 control_place_in_region(control, region, policy->copies, config.voters, load);

@@ -3,6 +3,8 @@
  *
  * Equal states give equal bytes: everything is written in the order of making, which restoring
  * keeps. So the hash of the bytes is the hash of the state. */
+#include <stdio.h>
+
 #include "control/internal.h"
 #include "control/proto_help.h"
 
@@ -136,9 +138,15 @@ static void fill_topic(const struct control_topic *t, struct arena *arena, Tern_
     m->id = proto_uuid(&t->id);
     m->name = proto_text(t->name);
     m->policy = packed_policy(&t->policy, arena);
-    m->policy_named = t->policy_named;
-    m->own_retention_ms = t->own_retention_ms;
-    m->own_retention_bytes = t->own_retention_bytes;
+    m->n_configs = t->configs.count;
+    m->configs = arena_new(arena, t->configs.count, sizeof *m->configs);
+    Tern__Control__TopicConfig *configs = arena_new(arena, t->configs.count, sizeof *configs);
+    for (size_t i = 0; i < t->configs.count; i++) {
+        tern__control__topic_config__init(&configs[i]);
+        configs[i].name = proto_text(t->configs.items[i].key->name);
+        configs[i].value = t->configs.items[i].value;
+        m->configs[i] = &configs[i];
+    }
     m->created_index = t->created_index;
     m->n_partitions = t->partition_count;
     m->partitions = arena_new(arena, t->partition_count, sizeof *m->partitions);
@@ -361,7 +369,39 @@ static bool take_partition(const Tern__Control__Partition *m, const struct contr
     return take_replicas(m, c, p);
 }
 
-static bool take_topic(const Tern__Control__Topic *m, struct control *c, size_t *partitions_left)
+static bool take_number(struct topic_configs *configs, const char *name, int64_t value)
+{
+    char text[24];
+
+    if (value == INT64_MIN) {
+        return true;
+    }
+    (void)snprintf(text, sizeof text, "%lld", (long long)value);
+    return topic_configs_put(configs, name, text);
+}
+
+/* Version 1 had fields of their own for the three that there were. */
+static bool take_configs(const Tern__Control__Topic *m, uint32_t version, struct control_topic *t)
+{
+    bool ok = m->n_configs <= topic_config_count();
+
+    for (size_t i = 0; ok && i < m->n_configs; i++) {
+        ok = topic_configs_put(&t->configs, m->configs[i]->name, m->configs[i]->value);
+    }
+    if (ok && version == 1) {
+        ok = (!m->policy_named ||
+              topic_configs_put(&t->configs, TOPIC_CONFIG_POLICY, t->policy.name)) &&
+             take_number(&t->configs, "retention.ms", m->own_retention_ms) &&
+             take_number(&t->configs, "retention.bytes", m->own_retention_bytes);
+    }
+    if (ok) {
+        t->settings = topic_settings_of(&t->configs);
+    }
+    return ok;
+}
+
+static bool take_topic(const Tern__Control__Topic *m, uint32_t version, struct control *c,
+                       size_t *partitions_left)
 {
     struct control_topic *t = mem_new(sizeof *t);
     bool ok = proto_take_uuid(m->id, &t->id) && PROTO_TAKE(t->name, m->name) &&
@@ -369,14 +409,12 @@ static bool take_topic(const Tern__Control__Topic *m, struct control *c, size_t 
               policy_unpack(proto_slice(m->policy), &t->policy) == 0 && m->n_partitions > 0 &&
               m->n_partitions <= CONTROL_PARTITIONS_MAX && m->n_partitions <= *partitions_left;
 
-    if (!ok) {
+    if (!ok || !take_configs(m, version, t)) {
+        topic_configs_fini(&t->configs);
         free(t);
         return false;
     }
     *partitions_left -= m->n_partitions;
-    t->policy_named = m->policy_named;
-    t->own_retention_ms = m->own_retention_ms;
-    t->own_retention_bytes = m->own_retention_bytes;
     t->created_index = m->created_index;
     t->partition_count = (uint32_t)m->n_partitions;
     t->partitions = mem_new(m->n_partitions * sizeof *t->partitions);
@@ -387,13 +425,13 @@ static bool take_topic(const Tern__Control__Topic *m, struct control *c, size_t 
     return ok;
 }
 
-static bool take_topics(const Tern__Control__Snapshot *m, struct control *c)
+static bool take_topics(const Tern__Control__Snapshot *m, uint32_t version, struct control *c)
 {
     size_t partitions_left = CONTROL_PARTITIONS_TOTAL_MAX;
     bool ok = m->n_topics <= CONTROL_TOPICS_MAX;
 
     for (size_t i = 0; ok && i < m->n_topics; i++) {
-        ok = take_topic(m->topics[i], c, &partitions_left);
+        ok = take_topic(m->topics[i], version, c, &partitions_left);
     }
     return ok;
 }
@@ -478,7 +516,7 @@ static bool take_client(const Tern__Control__DedupClient *m, struct control_priv
     return true;
 }
 
-static bool take_all(const Tern__Control__Snapshot *m, struct control *c)
+static bool take_all(const Tern__Control__Snapshot *m, uint32_t version, struct control *c)
 {
     struct control_private *state = control_private(c);
     bool ok = proto_take_uuid(m->cluster_id, &c->cluster_id) &&
@@ -488,7 +526,7 @@ static bool take_all(const Tern__Control__Snapshot *m, struct control *c)
     for (size_t i = 0; ok && i < m->n_nodes; i++) {
         ok = take_node(m->nodes[i], c);
     }
-    ok = ok && take_topics(m, c) && take_policies(m, c) && take_ledger(m, c) &&
+    ok = ok && take_topics(m, version, c) && take_policies(m, c) && take_ledger(m, c) &&
          take_deleted(m, state);
     for (size_t i = 0; ok && i < m->n_clients; i++) {
         ok = take_client(m->clients[i], state);
@@ -515,7 +553,8 @@ int control_restore(struct control *control, struct slice snapshot)
     if (snapshot.len < 4) {
         return TERN_EMALFORMED;
     }
-    if (control_snapshot_version(snapshot) != CONTROL_FORMAT_VERSION) {
+    uint32_t version = control_snapshot_version(snapshot);
+    if (version == 0 || version > CONTROL_FORMAT_VERSION) {
         return TERN_EFORMAT;
     }
     Tern__Control__Snapshot *m =
@@ -524,7 +563,7 @@ int control_restore(struct control *control, struct slice snapshot)
         return TERN_EMALFORMED;
     }
     struct control *fresh = control_new();
-    bool ok = take_all(m, fresh);
+    bool ok = take_all(m, version, fresh);
     tern__control__snapshot__free_unpacked(m, &alloc);
     if (!ok) {
         control_free(fresh);

@@ -4,13 +4,14 @@
 #include "base/crc.h"
 #include "base/error.h"
 
-#define AT_LENGTH     8
-#define AT_EPOCH      12
-#define AT_MAGIC      16
-#define AT_CRC        17
-#define AT_ATTRIBUTES 21
-#define LENGTH_FROM   12 /* the length counts from here */
-#define RECORD_MIN    7  /* length, attributes, two deltas, key, value, headers */
+#define AT_LENGTH        8
+#define AT_EPOCH         12
+#define AT_MAGIC         16
+#define AT_CRC           17
+#define AT_ATTRIBUTES    21
+#define AT_MAX_TIMESTAMP 35
+#define LENGTH_FROM      12 /* the length counts from here */
+#define RECORD_MIN       7  /* length, attributes, two deltas, key, value, headers */
 
 /* ---- headers -------------------------------------------------------------------------------- */
 
@@ -120,6 +121,14 @@ void batch_patch(uint8_t *batch, int64_t base_offset, int32_t leader_epoch)
 {
     put_be64(batch, (uint64_t)base_offset);
     put_be32(batch + AT_EPOCH, (uint32_t)leader_epoch);
+}
+
+void batch_log_append_time(uint8_t *batch, size_t len, int64_t now_ms)
+{
+    CHECK(len >= BATCH_HEADER);
+    put_be16(batch + AT_ATTRIBUTES, (uint16_t)(get_be16(batch + AT_ATTRIBUTES) | BATCH_LOG_APPEND));
+    put_be64(batch + AT_MAX_TIMESTAMP, (uint64_t)now_ms);
+    put_be32(batch + AT_CRC, crc32c(slice_of(batch + AT_ATTRIBUTES, len - AT_ATTRIBUTES)));
 }
 
 int batch_next(struct slice *run, struct batch_info *out_info, struct slice *out_batch)

@@ -74,6 +74,11 @@ int batch_check_produce(struct slice bytes, struct batch_info *out_info) TERN_MU
 /* Sets what the leader assigns; outside the checksum. `batch` has at least BATCH_HEADER bytes. */
 void batch_patch(uint8_t *batch, int64_t base_offset, int32_t leader_epoch);
 
+/* message.timestamp.type=LogAppendTime, as Kafka has it: the batch says that its timestamps are the
+ * broker's, and readers take the greatest one for all records. The checksum is made anew. `batch` is
+ * one whole batch of `len` bytes. */
+void batch_log_append_time(uint8_t *batch, size_t len, int64_t now_ms);
+
 /* Takes the next batch from the front of *run, without checksum. TERN_ENOENT at the end,
  * TERN_ECORRUPTBATCH if the run ends within a batch, else as batch_peek; then *run stays. */
 int batch_next(struct slice *run, struct batch_info *out_info,

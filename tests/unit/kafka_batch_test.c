@@ -88,6 +88,26 @@ static void records_come_back_as_they_were_added(void **state)
     assert_int_equal(record_next(&iter, &record), TERN_ENOENT);
 }
 
+static void a_brokers_timestamp_is_in_the_batch_and_its_checksum(void **state)
+{
+    struct batch_builder own;
+    struct batch_info info;
+
+    (void)state;
+    batch_builder_init(&own);
+    batch_builder_add(&own, slice_text("k"), slice_text("v"), 1000);
+    batch_builder_add(&own, slice_text("k"), slice_text("w"), 2000);
+    struct slice batch = batch_builder_finish(&own, -1, -1, -1);
+    batch_log_append_time(own.buf.base, batch.len, 1700000000123);
+    assert_int_equal(batch_check(batch, &info), 0);
+    assert_int_equal(info.max_timestamp, 1700000000123);
+    assert_int_equal(info.base_timestamp, 1000);
+    assert_int_equal(info.attributes, BATCH_LOG_APPEND);
+    /* A producer may not claim that. */
+    assert_int_equal(batch_check_produce(batch, &info), TERN_ETIMESTAMP);
+    batch_builder_fini(&own);
+}
+
 static void patching_leaves_the_checksum_right(void **state)
 {
     struct batch_info info;
@@ -374,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_built_batch_is_one_that_a_producer_may_send),
         cmocka_unit_test(records_come_back_as_they_were_added),
         cmocka_unit_test(patching_leaves_the_checksum_right),
+        cmocka_unit_test(a_brokers_timestamp_is_in_the_batch_and_its_checksum),
         cmocka_unit_test(every_truncation_of_a_batch_is_refused),
         cmocka_unit_test(every_truncation_of_the_records_is_refused),
         cmocka_unit_test(every_flipped_bit_behind_the_epoch_is_noticed),

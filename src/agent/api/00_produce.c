@@ -258,6 +258,17 @@ static int check_batch(const struct produce_part *part, struct slice records,
     return 0;
 }
 
+/* The greatest timestamp and that of the first record; those between are not looked at. */
+static bool timestamps_allowed(const struct topic_settings *s, const struct batch_info *info,
+                               int64_t now_ms)
+{
+    int64_t ahead = info->max_timestamp > now_ms ? info->max_timestamp - now_ms : 0;
+    bool late = info->base_timestamp >= 0 && info->base_timestamp < now_ms &&
+                now_ms - info->base_timestamp > s->timestamp_before_max_ms;
+
+    return ahead <= s->timestamp_after_max_ms && !late;
+}
+
 static int append(struct produce_part *part, struct slice records)
 {
     struct request *rq = part->produce->rq;
@@ -280,6 +291,15 @@ static int append(struct produce_part *part, struct slice records)
     if (!store_writable(node->store)) {
         return TERN_ENOSPC;
     }
+    const struct topic_settings *settings = &part->topic->settings;
+    int64_t now_ms = clock_wall_ms(node->o.clock);
+    if (!settings->log_append_time && !timestamps_allowed(settings, &info, now_ms)) {
+        return TERN_ETIMESTAMP;
+    }
+    if (settings->log_append_time) {
+        info.attributes |= BATCH_LOG_APPEND; /* as it will be stored */
+        info.max_timestamp = now_ms;
+    }
     if (part->topic->policy.mode == POLICY_ASYNC &&
         part->topic->policy.on_breach == POLICY_BREACH_REFUSE &&
         replica_rpo_full(&p->replica, info.bytes, node_now_ms(node))) {
@@ -290,6 +310,10 @@ static int append(struct produce_part *part, struct slice records)
     if (status == 0) {
         size_t at = (size_t)(records.base - rq->frame->bytes);
         struct chunk batch = {rq->frame, rq->frame->bytes + at, records.len};
+        if (!duplicate && settings->log_append_time) {
+            batch_log_append_time(batch.base, batch.len, now_ms);
+            part->out->log_append_time_ms = now_ms;
+        }
         if (!duplicate) {
             batch_patch(batch.base, info.base_offset, info.leader_epoch);
             node->counters.produce_batches++;

@@ -1,202 +1,218 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateTopics: each topic is one command to the quorum, from whichever node is asked; answered
- * when all of them are applied here, so that the client's next Metadata knows them. */
-#include <stdlib.h>
+ * when all of them are applied here, so that the client's next Metadata knows them.
+ *
+ * How many copies there are is the policy's business: a replication factor that the cluster could
+ * have is taken and answered with the one that holds; replicas that are assigned by hand must lie
+ * where the policy wants them. */
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/api.h"
 #include "base/error.h"
 
-struct create;
-
-struct creation {
-    struct quorum_proposal proposal;
-    struct create *create;
-    struct kafka_create_topics_response_topic *out;
-    bool busy;
-};
-
-struct create {
-    struct request *rq; /* NULL: canceled */
-    struct kafka_create_topics_response response;
-    struct creation *creations; /* heap: proposals may outlive the request's arena */
-    uint32_t count;
-    uint32_t waiting;
-    bool starting;
-};
-
-static void finish(struct create *c)
-{
-    struct request *rq = c->rq;
-
-    if (c->starting || c->waiting > 0) {
-        return;
-    }
-    if (rq != NULL) {
-        request_reply(rq, &c->response);
-    }
-    free(c->creations);
-    free(c);
-}
-
-static void applied(struct quorum_proposal *proposal, int status, struct slice result)
-{
-    struct creation *creation = CONTAINER_OF(proposal, struct creation, proposal);
-    struct create *c = creation->create;
-    struct command_result r = {0};
-
-    c->waiting--;
-    if (c->rq != NULL) {
-        struct kafka_create_topics_response_topic *out = creation->out;
-        if (status == 0 && (status = command_result_read(result, &r)) == 0) {
-            status = r.error;
-        }
-        out->error = error_kafka(status);
-        if (status != 0) {
-            out->error_message =
-                arena_text(&c->rq->arena, r.why[0] != '\0' ? r.why : error_sentence(status));
-        } else {
-            out->topic_id = r.topic_id;
-            out->num_partitions = (int32_t)r.partitions;
-        }
-    }
-    finish(c);
-}
-
-struct settings {
-    char policy[POLICY_NAME_MAX];
-    int64_t retention_ms;
-    int64_t retention_bytes;
-};
-
-static bool parse_number(struct slice text, int64_t *out)
-{
-    char copy[32];
-    char *end;
-
-    if (text.base == NULL || text.len == 0 || text.len >= sizeof copy) {
-        return false;
-    }
-    memcpy(copy, text.base, text.len);
-    copy[text.len] = '\0';
-    *out = strtoll(copy, &end, 10);
-    return *end == '\0' && *out >= -1;
-}
-
-/* Only what has an effect is accepted: a switch that is silently ignored is a trap. */
-static bool take_config(const struct kafka_create_topics_request_config *in, struct settings *s)
-{
-    if (slice_equal(in->name, slice_text("tern.policy"))) {
-        if (in->value.base == NULL || in->value.len == 0 || in->value.len >= sizeof s->policy) {
-            return false;
-        }
-        memcpy(s->policy, in->value.base, in->value.len);
-        s->policy[in->value.len] = '\0';
-        return true;
-    }
-    if (slice_equal(in->name, slice_text("retention.ms"))) {
-        return parse_number(in->value, &s->retention_ms);
-    }
-    if (slice_equal(in->name, slice_text("retention.bytes"))) {
-        return parse_number(in->value, &s->retention_bytes);
-    }
-    return slice_equal(in->name, slice_text("cleanup.policy")) &&
-           slice_equal(in->value, slice_text("delete"));
-}
-
-static void refuse(struct create *c, struct kafka_create_topics_response_topic *out, int error,
+static void refuse(struct request *rq, struct kafka_create_topics_response_topic *out, int error,
                    const char *why)
 {
     out->error = error_kafka(error);
-    out->error_message = arena_text(&c->rq->arena, why);
+    out->error_message = arena_text(&rq->arena, why);
 }
 
-static void submit(struct create *c, struct creation *creation, const char *name,
-                   int32_t partitions, const struct settings *s)
+/* What holds now (KIP-525). */
+static void tell_configs(struct request *rq, const struct control_topic *topic,
+                         struct kafka_create_topics_response_topic *out)
 {
-    struct node *node = c->rq->node;
-    const struct kafka_create_topics_request *m = c->rq->message;
-    struct buf command = {0};
+    struct config_view *views = NULL;
+    uint32_t count = topic != NULL ? topic_config_views(rq->node, topic, &rq->arena, &views) : 0;
 
-    if (m->validate_only) {
-        return;
+    out->configs = kafka_create_topics_response_config_new(&rq->arena, count);
+    out->configs_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        out->configs[i].name = slice_text(views[i].name);
+        out->configs[i].value = views[i].value;
+        out->configs[i].read_only = views[i].read_only;
+        out->configs[i].source = views[i].source;
     }
-    command_create_topic(&command, node_next_key(node), name,
-                         uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock)),
-                         partitions, s->policy[0] != '\0' ? s->policy : NULL, s->retention_ms,
-                         s->retention_bytes);
-    creation->proposal.done = applied;
-    creation->proposal.timeout_ms = m->timeout_ms > 0 ? (uint64_t)m->timeout_ms : 1;
-    c->waiting++;
-    quorum_submit(node->quorum, buf_slice(&command), &creation->proposal);
-    buf_fini(&command);
 }
 
-static void create_one(struct create *c, struct creation *creation,
-                       const struct kafka_create_topics_request_topic *in)
+static void applied(struct request *rq, void *ctx, const struct command_result *result)
 {
-    struct settings s = {.retention_ms = INT64_MIN, .retention_bytes = INT64_MIN};
-    char name[CONTROL_TOPIC_NAME_MAX];
+    struct kafka_create_topics_response_topic *out = ctx;
 
-    if (in->name.len == 0 || in->name.len >= sizeof name) {
-        refuse(c, creation->out, TERN_EINVALIDTOPIC, "a topic name has 1 to 249 characters");
+    out->error = error_kafka(result->error);
+    if (result->error != 0) {
+        out->error_message = proposal_why(rq, result);
         return;
     }
-    memcpy(name, in->name.base, in->name.len);
-    name[in->name.len] = '\0';
+    const struct kafka_create_topics_request *m = rq->message;
+    out->topic_id = m->validate_only ? (struct uuid){{0}} : result->topic_id;
+    out->num_partitions = (int32_t)result->partitions;
+    out->replication_factor = (int16_t)result->replicas;
+    tell_configs(rq, control_topic_by_id(rq->node->control, result->topic_id), out);
+}
+
+/* ---- what is asked for ----------------------------------------------------------------------- */
+
+static bool take_configs(struct request *rq, const struct kafka_create_topics_request_topic *in,
+                         struct topic_config_change *changes,
+                         struct kafka_create_topics_response_topic *out)
+{
+    for (uint32_t i = 0; i < in->configs_count; i++) {
+        struct slice value = in->configs[i].value;
+        char *text = arena_take(&rq->arena, value.len + 1);
+        if (!slice_to_text(in->configs[i].name, changes[i].name, sizeof changes[i].name)) {
+            refuse(rq, out, TERN_EINVALIDCONFIG, "Unknown topic config name");
+            return false;
+        }
+        if (value.base == NULL || !slice_to_text(value, text, value.len + 1)) {
+            refuse(rq, out, TERN_EINVALIDREQUEST, "Null value not supported for topic configs");
+            return false;
+        }
+        changes[i].op = TOPIC_CONFIG_SET;
+        changes[i].value = text;
+    }
+    return true;
+}
+
+/* Partitions 0 to n-1, each once. */
+static bool take_assignments(struct request *rq, const struct kafka_create_topics_request_topic *in,
+                             node_set *placed, struct kafka_create_topics_response_topic *out)
+{
+    uint32_t count = in->assignments_count;
+
+    if (in->num_partitions != -1 || in->replication_factor != -1) {
+        refuse(rq, out, TERN_EINVALIDREQUEST,
+               "with a manual assignment partitions and replication factor must be -1");
+        return false;
+    }
+    memset(placed, 0, count * sizeof *placed);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct kafka_create_topics_request_assignment *a = &in->assignments[i];
+        if (a->partition < 0 || (uint32_t)a->partition >= count || placed[a->partition] != 0) {
+            refuse(rq, out, TERN_EINVALIDASSIGNMENT,
+                   "partitions should be a consecutive 0-based integer sequence");
+            return false;
+        }
+        if (!nodes_of(a->broker_ids, a->broker_ids_count, &placed[a->partition])) {
+            refuse(rq, out, TERN_EINVALIDASSIGNMENT,
+                   "an assignment is empty, or names a broker twice or one that is not there");
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint32_t data_nodes(const struct control *control)
+{
+    uint32_t count = 0;
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        const struct control_node *n = &control->nodes[id];
+        count += n->id != 0 && n->start_number != 0 && !n->removed &&
+                 !control->regions[n->region].witness;
+    }
+    return count;
+}
+
+static bool counts_allowed(struct request *rq, const struct kafka_create_topics_request_topic *in,
+                           struct kafka_create_topics_response_topic *out)
+{
+    char why[160];
+
     if (in->assignments_count > 0) {
-        refuse(c, creation->out, TERN_EINVALIDREPLICATION,
-               "replicas are placed by the topic's policy; leave the assignment out");
-        return;
+        return true;
     }
     if (in->num_partitions == 0 || in->num_partitions < -1 ||
         in->num_partitions > CONTROL_PARTITIONS_MAX) {
-        refuse(c, creation->out, TERN_EINVALIDPARTITIONS, "between 1 and 10000 partitions");
-        return;
+        refuse(rq, out, TERN_EINVALIDPARTITIONS,
+               "Number of partitions must be between 1 and 10000");
+        return false;
     }
-    for (uint32_t i = 0; i < in->configs_count; i++) {
-        if (!take_config(&in->configs[i], &s)) {
-            refuse(c, creation->out, TERN_EINVALIDCONFIG,
-                   "only tern.policy, retention.ms, retention.bytes and cleanup.policy=delete "
-                   "can be set");
-            return;
-        }
+    if (in->replication_factor == 0 || in->replication_factor < -1) {
+        refuse(rq, out, TERN_EINVALIDREPLICATION,
+               "Replication factor must be larger than 0, or -1 to use the default value.");
+        return false;
     }
-    if (c->rq->node->quorum == NULL) {
-        refuse(c, creation->out, TERN_ENOTCONTROLLER, "the node has not joined the quorum yet");
-        return;
+    uint32_t there = data_nodes(rq->node->control);
+    if (in->replication_factor > 0 && (uint32_t)in->replication_factor > there) {
+        (void)snprintf(why, sizeof why, "Replication factor: %d larger than available brokers: %u.",
+                       in->replication_factor, there);
+        refuse(rq, out, TERN_EINVALIDREPLICATION, why);
+        return false;
     }
-    submit(c, creation, name, in->num_partitions, &s);
+    return true;
 }
 
-static void canceled(struct request *rq)
+static bool named_twice(const struct kafka_create_topics_request *m, uint32_t index)
 {
-    struct create *c = rq->state;
+    for (uint32_t i = 0; i < m->topics_count; i++) {
+        if (i != index && slice_equal(m->topics[i].name, m->topics[index].name)) {
+            return true;
+        }
+    }
+    return false;
+}
 
-    /* The quorum is closed first: it has ended every proposal, so nothing waits. */
-    c->rq = NULL;
+static void create_one(struct request *rq, uint32_t index,
+                       struct kafka_create_topics_response_topic *out)
+{
+    const struct kafka_create_topics_request *m = rq->message;
+    const struct kafka_create_topics_request_topic *in = &m->topics[index];
+    struct node *node = rq->node;
+    struct topic_config_change *configs =
+        arena_take(&rq->arena, (in->configs_count + 1) * sizeof *configs);
+    node_set *placed = arena_take(&rq->arena, (in->assignments_count + 1) * sizeof *placed);
+    char name[CONTROL_TOPIC_NAME_MAX];
+    struct buf command = {0};
+
+    if (named_twice(m, index)) {
+        refuse(rq, out, TERN_EINVALIDREQUEST, "Duplicate topic name.");
+        return;
+    }
+    if (in->name.len == 0 || !slice_to_text(in->name, name, sizeof name)) {
+        refuse(rq, out, TERN_EINVALIDTOPIC, "a topic name has 1 to 249 characters");
+        return;
+    }
+    if (!counts_allowed(rq, in, out) || !take_configs(rq, in, configs, out) ||
+        (in->assignments_count > 0 && !take_assignments(rq, in, placed, out))) {
+        return;
+    }
+    struct command_topic topic = {
+        .name = name,
+        .topic_id = uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock)),
+        .partitions = in->num_partitions,
+        .configs = configs,
+        .config_count = in->configs_count,
+        .placed = placed,
+        .placed_count = in->assignments_count,
+    };
+    command_create_topic_as(&command, node_next_key(node), &topic);
+    if (m->validate_only) {
+        proposals_check(rq, &command, applied, out);
+    } else {
+        proposals_add(rq, &command, m->timeout_ms, applied, out);
+    }
+}
+
+static void finish(struct request *rq)
+{
+    request_reply(rq, rq->state);
 }
 
 void api_create_topics(struct request *rq)
 {
     const struct kafka_create_topics_request *m = rq->message;
-    struct create *c = mem_new(sizeof *c);
+    struct kafka_create_topics_response *response = arena_take(&rq->arena, sizeof *response);
 
-    c->rq = rq;
-    c->starting = true;
-    rq->state = c;
-    rq->cancel = canceled;
-    kafka_create_topics_response_init(&c->response);
-    c->response.topics = kafka_create_topics_response_topic_new(&rq->arena, m->topics_count);
-    c->response.topics_count = m->topics_count;
-    c->creations = mem_new((m->topics_count + 1) * sizeof *c->creations);
+    kafka_create_topics_response_init(response);
+    response->topics = kafka_create_topics_response_topic_new(&rq->arena, m->topics_count);
+    response->topics_count = m->topics_count;
+    rq->state = response;
+    proposals_begin(rq, finish);
     for (uint32_t i = 0; i < m->topics_count; i++) {
-        struct creation *creation = &c->creations[c->count++];
-        creation->create = c;
-        creation->out = &c->response.topics[i];
-        creation->out->name = m->topics[i].name;
-        create_one(c, creation, &m->topics[i]);
+        response->topics[i].name = m->topics[i].name;
+        tell_configs(rq, NULL, &response->topics[i]);
+        create_one(rq, i, &response->topics[i]);
     }
-    c->starting = false;
-    finish(c);
+    proposals_end(rq);
 }

@@ -40,6 +40,18 @@ int leader_partition(struct node *node, const struct control_topic *topic, int32
     return 0;
 }
 
+bool slice_to_text(struct slice from, char *out, size_t size)
+{
+    if (from.len >= size || (from.len > 0 && memchr(from.base, 0, from.len) != NULL)) {
+        return false;
+    }
+    if (from.len > 0) {
+        memcpy(out, from.base, from.len);
+    }
+    out[from.len] = '\0';
+    return true;
+}
+
 struct slice arena_text(struct arena *arena, const char *text)
 {
     size_t len = strlen(text);

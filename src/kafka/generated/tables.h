@@ -1409,6 +1409,135 @@ const struct kafka_shape kafka_describe_configs_response_shape = {
     .size = sizeof(struct kafka_describe_configs_response),
 };
 
+static const struct kafka_field kafka_alter_configs_request_config_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_request_config, name)},
+    {.name = "value", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_configs_request_config, value)},
+};
+const struct kafka_shape kafka_alter_configs_request_config_shape = {
+    .name = "alter_configs_request_config",
+    .fields = kafka_alter_configs_request_config_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_configs_request_config),
+};
+
+static const struct kafka_field kafka_alter_configs_request_resource_fields[] = {
+    {.name = "type", .kind = KAFKA_I8, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_request_resource, type)},
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_request_resource, name)},
+    {.name = "configs", .kind = KAFKA_STRUCT, .shape = &kafka_alter_configs_request_config_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_request_resource, configs), .count_offset = offsetof(struct kafka_alter_configs_request_resource, configs_count)},
+};
+const struct kafka_shape kafka_alter_configs_request_resource_shape = {
+    .name = "alter_configs_request_resource",
+    .fields = kafka_alter_configs_request_resource_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_alter_configs_request_resource),
+};
+
+static const struct kafka_field kafka_alter_configs_request_fields[] = {
+    {.name = "resources", .kind = KAFKA_STRUCT, .shape = &kafka_alter_configs_request_resource_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_request, resources), .count_offset = offsetof(struct kafka_alter_configs_request, resources_count)},
+    {.name = "validate_only", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_request, validate_only)},
+};
+const struct kafka_shape kafka_alter_configs_request_shape = {
+    .name = "alter_configs_request",
+    .fields = kafka_alter_configs_request_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_configs_request),
+};
+
+static const struct kafka_field kafka_alter_configs_response_response_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_response_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_configs_response_response, error_message)},
+    {.name = "type", .kind = KAFKA_I8, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_response_response, type)},
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_response_response, name)},
+};
+const struct kafka_shape kafka_alter_configs_response_response_shape = {
+    .name = "alter_configs_response_response",
+    .fields = kafka_alter_configs_response_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_alter_configs_response_response),
+};
+
+static const struct kafka_field kafka_alter_configs_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_response, throttle_ms)},
+    {.name = "responses", .kind = KAFKA_STRUCT, .shape = &kafka_alter_configs_response_response_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_configs_response, responses), .count_offset = offsetof(struct kafka_alter_configs_response, responses_count)},
+};
+const struct kafka_shape kafka_alter_configs_response_shape = {
+    .name = "alter_configs_response",
+    .fields = kafka_alter_configs_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_configs_response),
+};
+
+static const struct kafka_field kafka_describe_log_dirs_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_request_topic, partitions), .count_offset = offsetof(struct kafka_describe_log_dirs_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_describe_log_dirs_request_topic_shape = {
+    .name = "describe_log_dirs_request_topic",
+    .fields = kafka_describe_log_dirs_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_log_dirs_request_topic),
+};
+
+static const struct kafka_field kafka_describe_log_dirs_request_fields[] = {
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_log_dirs_request_topic_shape, .flags = KAFKA_ARRAY | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_request, topics), .count_offset = offsetof(struct kafka_describe_log_dirs_request, topics_count)},
+};
+const struct kafka_shape kafka_describe_log_dirs_request_shape = {
+    .name = "describe_log_dirs_request",
+    .fields = kafka_describe_log_dirs_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_describe_log_dirs_request),
+};
+
+static const struct kafka_field kafka_describe_log_dirs_response_partition_fields[] = {
+    {.name = "index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_partition, index)},
+    {.name = "bytes", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_partition, bytes)},
+    {.name = "offset_lag", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_partition, offset_lag)},
+    {.name = "is_future_key", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_partition, is_future_key)},
+};
+const struct kafka_shape kafka_describe_log_dirs_response_partition_shape = {
+    .name = "describe_log_dirs_response_partition",
+    .fields = kafka_describe_log_dirs_response_partition_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_describe_log_dirs_response_partition),
+};
+
+static const struct kafka_field kafka_describe_log_dirs_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_describe_log_dirs_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_topic, partitions), .count_offset = offsetof(struct kafka_describe_log_dirs_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_describe_log_dirs_response_topic_shape = {
+    .name = "describe_log_dirs_response_topic",
+    .fields = kafka_describe_log_dirs_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_log_dirs_response_topic),
+};
+
+static const struct kafka_field kafka_describe_log_dirs_response_result_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_result, error)},
+    {.name = "log_dir", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_result, log_dir)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_log_dirs_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_result, topics), .count_offset = offsetof(struct kafka_describe_log_dirs_response_result, topics_count)},
+    {.name = "total_bytes", .kind = KAFKA_I64, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 4, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_result, total_bytes)},
+    {.name = "usable_bytes", .kind = KAFKA_I64, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 4, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response_result, usable_bytes)},
+};
+const struct kafka_shape kafka_describe_log_dirs_response_result_shape = {
+    .name = "describe_log_dirs_response_result",
+    .fields = kafka_describe_log_dirs_response_result_fields,
+    .field_count = 5,
+    .size = sizeof(struct kafka_describe_log_dirs_response_result),
+};
+
+static const struct kafka_field kafka_describe_log_dirs_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .flags = KAFKA_IGNORABLE, .since = 3, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response, error)},
+    {.name = "results", .kind = KAFKA_STRUCT, .shape = &kafka_describe_log_dirs_response_result_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_response, results), .count_offset = offsetof(struct kafka_describe_log_dirs_response, results_count)},
+};
+const struct kafka_shape kafka_describe_log_dirs_response_shape = {
+    .name = "describe_log_dirs_response",
+    .fields = kafka_describe_log_dirs_response_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_describe_log_dirs_response),
+};
+
 static const struct kafka_field kafka_sasl_authenticate_request_fields[] = {
     {.name = "auth_bytes", .kind = KAFKA_BYTES, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_sasl_authenticate_request, auth_bytes)},
 };
@@ -1521,6 +1650,64 @@ const struct kafka_shape kafka_delete_groups_response_shape = {
     .size = sizeof(struct kafka_delete_groups_response),
 };
 
+static const struct kafka_field kafka_elect_leaders_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_request_topic, partitions), .count_offset = offsetof(struct kafka_elect_leaders_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_elect_leaders_request_topic_shape = {
+    .name = "elect_leaders_request_topic",
+    .fields = kafka_elect_leaders_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_elect_leaders_request_topic),
+};
+
+static const struct kafka_field kafka_elect_leaders_request_fields[] = {
+    {.name = "election_type", .kind = KAFKA_I8, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_request, election_type)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_elect_leaders_request_topic_shape, .flags = KAFKA_ARRAY | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_request, topics), .count_offset = offsetof(struct kafka_elect_leaders_request, topics_count)},
+    {.name = "timeout_ms", .kind = KAFKA_I32, .fallback = INT64_C(60000), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_request, timeout_ms)},
+};
+const struct kafka_shape kafka_elect_leaders_request_shape = {
+    .name = "elect_leaders_request",
+    .fields = kafka_elect_leaders_request_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_elect_leaders_request),
+};
+
+static const struct kafka_field kafka_elect_leaders_response_partition_fields[] = {
+    {.name = "index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response_partition, index)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response_partition, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response_partition, error_message)},
+};
+const struct kafka_shape kafka_elect_leaders_response_partition_shape = {
+    .name = "elect_leaders_response_partition",
+    .fields = kafka_elect_leaders_response_partition_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_elect_leaders_response_partition),
+};
+
+static const struct kafka_field kafka_elect_leaders_response_result_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response_result, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_elect_leaders_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response_result, partitions), .count_offset = offsetof(struct kafka_elect_leaders_response_result, partitions_count)},
+};
+const struct kafka_shape kafka_elect_leaders_response_result_shape = {
+    .name = "elect_leaders_response_result",
+    .fields = kafka_elect_leaders_response_result_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_elect_leaders_response_result),
+};
+
+static const struct kafka_field kafka_elect_leaders_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response, error)},
+    {.name = "results", .kind = KAFKA_STRUCT, .shape = &kafka_elect_leaders_response_result_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_elect_leaders_response, results), .count_offset = offsetof(struct kafka_elect_leaders_response, results_count)},
+};
+const struct kafka_shape kafka_elect_leaders_response_shape = {
+    .name = "elect_leaders_response",
+    .fields = kafka_elect_leaders_response_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_elect_leaders_response),
+};
+
 static const struct kafka_field kafka_incremental_alter_configs_request_config_fields[] = {
     {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_incremental_alter_configs_request_config, name)},
     {.name = "operation", .kind = KAFKA_I8, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_incremental_alter_configs_request_config, operation)},
@@ -1578,6 +1765,136 @@ const struct kafka_shape kafka_incremental_alter_configs_response_shape = {
     .fields = kafka_incremental_alter_configs_response_fields,
     .field_count = 2,
     .size = sizeof(struct kafka_incremental_alter_configs_response),
+};
+
+static const struct kafka_field kafka_alter_partition_reassignments_request_partition_fields[] = {
+    {.name = "index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_request_partition, index)},
+    {.name = "replicas", .kind = KAFKA_I32, .flags = KAFKA_ARRAY | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_request_partition, replicas), .count_offset = offsetof(struct kafka_alter_partition_reassignments_request_partition, replicas_count)},
+};
+const struct kafka_shape kafka_alter_partition_reassignments_request_partition_shape = {
+    .name = "alter_partition_reassignments_request_partition",
+    .fields = kafka_alter_partition_reassignments_request_partition_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_partition_reassignments_request_partition),
+};
+
+static const struct kafka_field kafka_alter_partition_reassignments_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_alter_partition_reassignments_request_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_request_topic, partitions), .count_offset = offsetof(struct kafka_alter_partition_reassignments_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_alter_partition_reassignments_request_topic_shape = {
+    .name = "alter_partition_reassignments_request_topic",
+    .fields = kafka_alter_partition_reassignments_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_partition_reassignments_request_topic),
+};
+
+static const struct kafka_field kafka_alter_partition_reassignments_request_fields[] = {
+    {.name = "timeout_ms", .kind = KAFKA_I32, .fallback = INT64_C(60000), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_request, timeout_ms)},
+    {.name = "allow_replication_factor_change", .kind = KAFKA_BOOL, .fallback = INT64_C(1), .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_request, allow_replication_factor_change)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_alter_partition_reassignments_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_request, topics), .count_offset = offsetof(struct kafka_alter_partition_reassignments_request, topics_count)},
+};
+const struct kafka_shape kafka_alter_partition_reassignments_request_shape = {
+    .name = "alter_partition_reassignments_request",
+    .fields = kafka_alter_partition_reassignments_request_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_alter_partition_reassignments_request),
+};
+
+static const struct kafka_field kafka_alter_partition_reassignments_response_partition_fields[] = {
+    {.name = "index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response_partition, index)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response_partition, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response_partition, error_message)},
+};
+const struct kafka_shape kafka_alter_partition_reassignments_response_partition_shape = {
+    .name = "alter_partition_reassignments_response_partition",
+    .fields = kafka_alter_partition_reassignments_response_partition_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_alter_partition_reassignments_response_partition),
+};
+
+static const struct kafka_field kafka_alter_partition_reassignments_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_alter_partition_reassignments_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response_topic, partitions), .count_offset = offsetof(struct kafka_alter_partition_reassignments_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_alter_partition_reassignments_response_topic_shape = {
+    .name = "alter_partition_reassignments_response_topic",
+    .fields = kafka_alter_partition_reassignments_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_partition_reassignments_response_topic),
+};
+
+static const struct kafka_field kafka_alter_partition_reassignments_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response, throttle_ms)},
+    {.name = "allow_replication_factor_change", .kind = KAFKA_BOOL, .fallback = INT64_C(1), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response, allow_replication_factor_change)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response, error_message)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_alter_partition_reassignments_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_partition_reassignments_response, topics), .count_offset = offsetof(struct kafka_alter_partition_reassignments_response, topics_count)},
+};
+const struct kafka_shape kafka_alter_partition_reassignments_response_shape = {
+    .name = "alter_partition_reassignments_response",
+    .fields = kafka_alter_partition_reassignments_response_fields,
+    .field_count = 5,
+    .size = sizeof(struct kafka_alter_partition_reassignments_response),
+};
+
+static const struct kafka_field kafka_list_partition_reassignments_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_request_topic, partitions), .count_offset = offsetof(struct kafka_list_partition_reassignments_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_list_partition_reassignments_request_topic_shape = {
+    .name = "list_partition_reassignments_request_topic",
+    .fields = kafka_list_partition_reassignments_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_list_partition_reassignments_request_topic),
+};
+
+static const struct kafka_field kafka_list_partition_reassignments_request_fields[] = {
+    {.name = "timeout_ms", .kind = KAFKA_I32, .fallback = INT64_C(60000), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_request, timeout_ms)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_list_partition_reassignments_request_topic_shape, .flags = KAFKA_ARRAY | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_request, topics), .count_offset = offsetof(struct kafka_list_partition_reassignments_request, topics_count)},
+};
+const struct kafka_shape kafka_list_partition_reassignments_request_shape = {
+    .name = "list_partition_reassignments_request",
+    .fields = kafka_list_partition_reassignments_request_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_list_partition_reassignments_request),
+};
+
+static const struct kafka_field kafka_list_partition_reassignments_response_partition_fields[] = {
+    {.name = "index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response_partition, index)},
+    {.name = "replicas", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response_partition, replicas), .count_offset = offsetof(struct kafka_list_partition_reassignments_response_partition, replicas_count)},
+    {.name = "adding_replicas", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response_partition, adding_replicas), .count_offset = offsetof(struct kafka_list_partition_reassignments_response_partition, adding_replicas_count)},
+    {.name = "removing_replicas", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response_partition, removing_replicas), .count_offset = offsetof(struct kafka_list_partition_reassignments_response_partition, removing_replicas_count)},
+};
+const struct kafka_shape kafka_list_partition_reassignments_response_partition_shape = {
+    .name = "list_partition_reassignments_response_partition",
+    .fields = kafka_list_partition_reassignments_response_partition_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_list_partition_reassignments_response_partition),
+};
+
+static const struct kafka_field kafka_list_partition_reassignments_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_list_partition_reassignments_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response_topic, partitions), .count_offset = offsetof(struct kafka_list_partition_reassignments_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_list_partition_reassignments_response_topic_shape = {
+    .name = "list_partition_reassignments_response_topic",
+    .fields = kafka_list_partition_reassignments_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_list_partition_reassignments_response_topic),
+};
+
+static const struct kafka_field kafka_list_partition_reassignments_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response, error_message)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_list_partition_reassignments_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_partition_reassignments_response, topics), .count_offset = offsetof(struct kafka_list_partition_reassignments_response, topics_count)},
+};
+const struct kafka_shape kafka_list_partition_reassignments_response_shape = {
+    .name = "list_partition_reassignments_response",
+    .fields = kafka_list_partition_reassignments_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_list_partition_reassignments_response),
 };
 
 static const struct kafka_field kafka_offset_delete_request_partition_fields[] = {
@@ -1646,6 +1963,327 @@ const struct kafka_shape kafka_offset_delete_response_shape = {
     .size = sizeof(struct kafka_offset_delete_response),
 };
 
+static const struct kafka_field kafka_describe_client_quotas_request_component_fields[] = {
+    {.name = "entity_type", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_request_component, entity_type)},
+    {.name = "match_type", .kind = KAFKA_I8, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_request_component, match_type)},
+    {.name = "match", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_request_component, match)},
+};
+const struct kafka_shape kafka_describe_client_quotas_request_component_shape = {
+    .name = "describe_client_quotas_request_component",
+    .fields = kafka_describe_client_quotas_request_component_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_describe_client_quotas_request_component),
+};
+
+static const struct kafka_field kafka_describe_client_quotas_request_fields[] = {
+    {.name = "components", .kind = KAFKA_STRUCT, .shape = &kafka_describe_client_quotas_request_component_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_request, components), .count_offset = offsetof(struct kafka_describe_client_quotas_request, components_count)},
+    {.name = "strict", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_request, strict)},
+};
+const struct kafka_shape kafka_describe_client_quotas_request_shape = {
+    .name = "describe_client_quotas_request",
+    .fields = kafka_describe_client_quotas_request_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_client_quotas_request),
+};
+
+static const struct kafka_field kafka_describe_client_quotas_response_entity_fields[] = {
+    {.name = "type", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response_entity, type)},
+    {.name = "name", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response_entity, name)},
+};
+const struct kafka_shape kafka_describe_client_quotas_response_entity_shape = {
+    .name = "describe_client_quotas_response_entity",
+    .fields = kafka_describe_client_quotas_response_entity_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_client_quotas_response_entity),
+};
+
+static const struct kafka_field kafka_describe_client_quotas_response_value_fields[] = {
+    {.name = "key", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response_value, key)},
+    {.name = "bits", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response_value, bits)},
+};
+const struct kafka_shape kafka_describe_client_quotas_response_value_shape = {
+    .name = "describe_client_quotas_response_value",
+    .fields = kafka_describe_client_quotas_response_value_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_client_quotas_response_value),
+};
+
+static const struct kafka_field kafka_describe_client_quotas_response_entry_fields[] = {
+    {.name = "entity", .kind = KAFKA_STRUCT, .shape = &kafka_describe_client_quotas_response_entity_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response_entry, entity), .count_offset = offsetof(struct kafka_describe_client_quotas_response_entry, entity_count)},
+    {.name = "values", .kind = KAFKA_STRUCT, .shape = &kafka_describe_client_quotas_response_value_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response_entry, values), .count_offset = offsetof(struct kafka_describe_client_quotas_response_entry, values_count)},
+};
+const struct kafka_shape kafka_describe_client_quotas_response_entry_shape = {
+    .name = "describe_client_quotas_response_entry",
+    .fields = kafka_describe_client_quotas_response_entry_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_client_quotas_response_entry),
+};
+
+static const struct kafka_field kafka_describe_client_quotas_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response, error_message)},
+    {.name = "entries", .kind = KAFKA_STRUCT, .shape = &kafka_describe_client_quotas_response_entry_shape, .flags = KAFKA_ARRAY | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_client_quotas_response, entries), .count_offset = offsetof(struct kafka_describe_client_quotas_response, entries_count)},
+};
+const struct kafka_shape kafka_describe_client_quotas_response_shape = {
+    .name = "describe_client_quotas_response",
+    .fields = kafka_describe_client_quotas_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_describe_client_quotas_response),
+};
+
+static const struct kafka_field kafka_alter_client_quotas_request_entity_fields[] = {
+    {.name = "type", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request_entity, type)},
+    {.name = "name", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request_entity, name)},
+};
+const struct kafka_shape kafka_alter_client_quotas_request_entity_shape = {
+    .name = "alter_client_quotas_request_entity",
+    .fields = kafka_alter_client_quotas_request_entity_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_client_quotas_request_entity),
+};
+
+static const struct kafka_field kafka_alter_client_quotas_request_op_fields[] = {
+    {.name = "key", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request_op, key)},
+    {.name = "bits", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request_op, bits)},
+    {.name = "remove", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request_op, remove)},
+};
+const struct kafka_shape kafka_alter_client_quotas_request_op_shape = {
+    .name = "alter_client_quotas_request_op",
+    .fields = kafka_alter_client_quotas_request_op_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_alter_client_quotas_request_op),
+};
+
+static const struct kafka_field kafka_alter_client_quotas_request_entry_fields[] = {
+    {.name = "entity", .kind = KAFKA_STRUCT, .shape = &kafka_alter_client_quotas_request_entity_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request_entry, entity), .count_offset = offsetof(struct kafka_alter_client_quotas_request_entry, entity_count)},
+    {.name = "ops", .kind = KAFKA_STRUCT, .shape = &kafka_alter_client_quotas_request_op_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request_entry, ops), .count_offset = offsetof(struct kafka_alter_client_quotas_request_entry, ops_count)},
+};
+const struct kafka_shape kafka_alter_client_quotas_request_entry_shape = {
+    .name = "alter_client_quotas_request_entry",
+    .fields = kafka_alter_client_quotas_request_entry_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_client_quotas_request_entry),
+};
+
+static const struct kafka_field kafka_alter_client_quotas_request_fields[] = {
+    {.name = "entries", .kind = KAFKA_STRUCT, .shape = &kafka_alter_client_quotas_request_entry_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request, entries), .count_offset = offsetof(struct kafka_alter_client_quotas_request, entries_count)},
+    {.name = "validate_only", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_request, validate_only)},
+};
+const struct kafka_shape kafka_alter_client_quotas_request_shape = {
+    .name = "alter_client_quotas_request",
+    .fields = kafka_alter_client_quotas_request_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_client_quotas_request),
+};
+
+static const struct kafka_field kafka_alter_client_quotas_response_entity_fields[] = {
+    {.name = "type", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_response_entity, type)},
+    {.name = "name", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_response_entity, name)},
+};
+const struct kafka_shape kafka_alter_client_quotas_response_entity_shape = {
+    .name = "alter_client_quotas_response_entity",
+    .fields = kafka_alter_client_quotas_response_entity_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_client_quotas_response_entity),
+};
+
+static const struct kafka_field kafka_alter_client_quotas_response_entry_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_response_entry, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_response_entry, error_message)},
+    {.name = "entity", .kind = KAFKA_STRUCT, .shape = &kafka_alter_client_quotas_response_entity_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_response_entry, entity), .count_offset = offsetof(struct kafka_alter_client_quotas_response_entry, entity_count)},
+};
+const struct kafka_shape kafka_alter_client_quotas_response_entry_shape = {
+    .name = "alter_client_quotas_response_entry",
+    .fields = kafka_alter_client_quotas_response_entry_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_alter_client_quotas_response_entry),
+};
+
+static const struct kafka_field kafka_alter_client_quotas_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_response, throttle_ms)},
+    {.name = "entries", .kind = KAFKA_STRUCT, .shape = &kafka_alter_client_quotas_response_entry_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_client_quotas_response, entries), .count_offset = offsetof(struct kafka_alter_client_quotas_response, entries_count)},
+};
+const struct kafka_shape kafka_alter_client_quotas_response_shape = {
+    .name = "alter_client_quotas_response",
+    .fields = kafka_alter_client_quotas_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_client_quotas_response),
+};
+
+static const struct kafka_field kafka_describe_quorum_request_partition_fields[] = {
+    {.name = "index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_request_partition, index)},
+};
+const struct kafka_shape kafka_describe_quorum_request_partition_shape = {
+    .name = "describe_quorum_request_partition",
+    .fields = kafka_describe_quorum_request_partition_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_describe_quorum_request_partition),
+};
+
+static const struct kafka_field kafka_describe_quorum_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_request_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_request_topic, partitions), .count_offset = offsetof(struct kafka_describe_quorum_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_describe_quorum_request_topic_shape = {
+    .name = "describe_quorum_request_topic",
+    .fields = kafka_describe_quorum_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_quorum_request_topic),
+};
+
+static const struct kafka_field kafka_describe_quorum_request_fields[] = {
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_request, topics), .count_offset = offsetof(struct kafka_describe_quorum_request, topics_count)},
+};
+const struct kafka_shape kafka_describe_quorum_request_shape = {
+    .name = "describe_quorum_request",
+    .fields = kafka_describe_quorum_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_describe_quorum_request),
+};
+
+static const struct kafka_field kafka_describe_quorum_response_voter_fields[] = {
+    {.name = "replica_id", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_voter, replica_id)},
+    {.name = "directory_id", .kind = KAFKA_UUID, .flags = KAFKA_IGNORABLE, .since = 2, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_voter, directory_id)},
+    {.name = "log_end_offset", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_voter, log_end_offset)},
+    {.name = "last_fetch_ms", .kind = KAFKA_I64, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_voter, last_fetch_ms)},
+    {.name = "last_caught_up_ms", .kind = KAFKA_I64, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_voter, last_caught_up_ms)},
+};
+const struct kafka_shape kafka_describe_quorum_response_voter_shape = {
+    .name = "describe_quorum_response_voter",
+    .fields = kafka_describe_quorum_response_voter_fields,
+    .field_count = 5,
+    .size = sizeof(struct kafka_describe_quorum_response_voter),
+};
+
+static const struct kafka_field kafka_describe_quorum_response_observer_fields[] = {
+    {.name = "replica_id", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_observer, replica_id)},
+    {.name = "directory_id", .kind = KAFKA_UUID, .flags = KAFKA_IGNORABLE, .since = 2, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_observer, directory_id)},
+    {.name = "log_end_offset", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_observer, log_end_offset)},
+    {.name = "last_fetch_ms", .kind = KAFKA_I64, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_observer, last_fetch_ms)},
+    {.name = "last_caught_up_ms", .kind = KAFKA_I64, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_observer, last_caught_up_ms)},
+};
+const struct kafka_shape kafka_describe_quorum_response_observer_shape = {
+    .name = "describe_quorum_response_observer",
+    .fields = kafka_describe_quorum_response_observer_fields,
+    .field_count = 5,
+    .size = sizeof(struct kafka_describe_quorum_response_observer),
+};
+
+static const struct kafka_field kafka_describe_quorum_response_partition_fields[] = {
+    {.name = "index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, index)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_IGNORABLE | KAFKA_DEFAULT_NULL, .since = 2, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, error_message)},
+    {.name = "leader_id", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, leader_id)},
+    {.name = "leader_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, leader_epoch)},
+    {.name = "high_watermark", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, high_watermark)},
+    {.name = "voters", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_response_voter_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, voters), .count_offset = offsetof(struct kafka_describe_quorum_response_partition, voters_count)},
+    {.name = "observers", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_response_observer_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_partition, observers), .count_offset = offsetof(struct kafka_describe_quorum_response_partition, observers_count)},
+};
+const struct kafka_shape kafka_describe_quorum_response_partition_shape = {
+    .name = "describe_quorum_response_partition",
+    .fields = kafka_describe_quorum_response_partition_fields,
+    .field_count = 8,
+    .size = sizeof(struct kafka_describe_quorum_response_partition),
+};
+
+static const struct kafka_field kafka_describe_quorum_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_topic, partitions), .count_offset = offsetof(struct kafka_describe_quorum_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_describe_quorum_response_topic_shape = {
+    .name = "describe_quorum_response_topic",
+    .fields = kafka_describe_quorum_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_quorum_response_topic),
+};
+
+static const struct kafka_field kafka_describe_quorum_response_listener_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_listener, name)},
+    {.name = "host", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_listener, host)},
+    {.name = "port", .kind = KAFKA_U16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_listener, port)},
+};
+const struct kafka_shape kafka_describe_quorum_response_listener_shape = {
+    .name = "describe_quorum_response_listener",
+    .fields = kafka_describe_quorum_response_listener_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_describe_quorum_response_listener),
+};
+
+static const struct kafka_field kafka_describe_quorum_response_node_fields[] = {
+    {.name = "node_id", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_node, node_id)},
+    {.name = "listeners", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_response_listener_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response_node, listeners), .count_offset = offsetof(struct kafka_describe_quorum_response_node, listeners_count)},
+};
+const struct kafka_shape kafka_describe_quorum_response_node_shape = {
+    .name = "describe_quorum_response_node",
+    .fields = kafka_describe_quorum_response_node_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_quorum_response_node),
+};
+
+static const struct kafka_field kafka_describe_quorum_response_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_IGNORABLE | KAFKA_DEFAULT_NULL, .since = 2, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response, error_message)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response, topics), .count_offset = offsetof(struct kafka_describe_quorum_response, topics_count)},
+    {.name = "nodes", .kind = KAFKA_STRUCT, .shape = &kafka_describe_quorum_response_node_shape, .flags = KAFKA_ARRAY | KAFKA_IGNORABLE, .since = 2, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_quorum_response, nodes), .count_offset = offsetof(struct kafka_describe_quorum_response, nodes_count)},
+};
+const struct kafka_shape kafka_describe_quorum_response_shape = {
+    .name = "describe_quorum_response",
+    .fields = kafka_describe_quorum_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_describe_quorum_response),
+};
+
+static const struct kafka_field kafka_update_features_request_update_fields[] = {
+    {.name = "feature", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_request_update, feature)},
+    {.name = "max_version_level", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_request_update, max_version_level)},
+    {.name = "allow_downgrade", .kind = KAFKA_BOOL, .flags = KAFKA_IGNORABLE, .until = 0, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_request_update, allow_downgrade)},
+    {.name = "upgrade_type", .kind = KAFKA_I8, .fallback = INT64_C(1), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_request_update, upgrade_type)},
+};
+const struct kafka_shape kafka_update_features_request_update_shape = {
+    .name = "update_features_request_update",
+    .fields = kafka_update_features_request_update_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_update_features_request_update),
+};
+
+static const struct kafka_field kafka_update_features_request_fields[] = {
+    {.name = "timeout_ms", .kind = KAFKA_I32, .fallback = INT64_C(60000), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_request, timeout_ms)},
+    {.name = "updates", .kind = KAFKA_STRUCT, .shape = &kafka_update_features_request_update_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_request, updates), .count_offset = offsetof(struct kafka_update_features_request, updates_count)},
+    {.name = "validate_only", .kind = KAFKA_BOOL, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_request, validate_only)},
+};
+const struct kafka_shape kafka_update_features_request_shape = {
+    .name = "update_features_request",
+    .fields = kafka_update_features_request_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_update_features_request),
+};
+
+static const struct kafka_field kafka_update_features_response_result_fields[] = {
+    {.name = "feature", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_response_result, feature)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_response_result, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_update_features_response_result, error_message)},
+};
+const struct kafka_shape kafka_update_features_response_result_shape = {
+    .name = "update_features_response_result",
+    .fields = kafka_update_features_response_result_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_update_features_response_result),
+};
+
+static const struct kafka_field kafka_update_features_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_update_features_response, error_message)},
+    {.name = "results", .kind = KAFKA_STRUCT, .shape = &kafka_update_features_response_result_shape, .flags = KAFKA_ARRAY | KAFKA_IGNORABLE, .until = 1, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_update_features_response, results), .count_offset = offsetof(struct kafka_update_features_response, results_count)},
+};
+const struct kafka_shape kafka_update_features_response_shape = {
+    .name = "update_features_response",
+    .fields = kafka_update_features_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_update_features_response),
+};
+
 static const struct kafka_field kafka_describe_cluster_request_fields[] = {
     {.name = "include_cluster_authorized_operations", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_cluster_request, include_cluster_authorized_operations)},
     {.name = "endpoint_type", .kind = KAFKA_I8, .fallback = INT64_C(1), .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_cluster_request, endpoint_type)},
@@ -1687,6 +2325,61 @@ const struct kafka_shape kafka_describe_cluster_response_shape = {
     .fields = kafka_describe_cluster_response_fields,
     .field_count = 8,
     .size = sizeof(struct kafka_describe_cluster_response),
+};
+
+static const struct kafka_field kafka_unregister_broker_request_fields[] = {
+    {.name = "broker_id", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_unregister_broker_request, broker_id)},
+};
+const struct kafka_shape kafka_unregister_broker_request_shape = {
+    .name = "unregister_broker_request",
+    .fields = kafka_unregister_broker_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_unregister_broker_request),
+};
+
+static const struct kafka_field kafka_unregister_broker_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_unregister_broker_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_unregister_broker_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_unregister_broker_response, error_message)},
+};
+const struct kafka_shape kafka_unregister_broker_response_shape = {
+    .name = "unregister_broker_response",
+    .fields = kafka_unregister_broker_response_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_unregister_broker_response),
+};
+
+static const struct kafka_field kafka_list_config_resources_request_fields[] = {
+    {.name = "types", .kind = KAFKA_I8, .flags = KAFKA_ARRAY, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_config_resources_request, types), .count_offset = offsetof(struct kafka_list_config_resources_request, types_count)},
+};
+const struct kafka_shape kafka_list_config_resources_request_shape = {
+    .name = "list_config_resources_request",
+    .fields = kafka_list_config_resources_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_list_config_resources_request),
+};
+
+static const struct kafka_field kafka_list_config_resources_response_resource_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_config_resources_response_resource, name)},
+    {.name = "type", .kind = KAFKA_I8, .fallback = INT64_C(16), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_config_resources_response_resource, type)},
+};
+const struct kafka_shape kafka_list_config_resources_response_resource_shape = {
+    .name = "list_config_resources_response_resource",
+    .fields = kafka_list_config_resources_response_resource_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_list_config_resources_response_resource),
+};
+
+static const struct kafka_field kafka_list_config_resources_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_config_resources_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_config_resources_response, error)},
+    {.name = "resources", .kind = KAFKA_STRUCT, .shape = &kafka_list_config_resources_response_resource_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_config_resources_response, resources), .count_offset = offsetof(struct kafka_list_config_resources_response, resources_count)},
+};
+const struct kafka_shape kafka_list_config_resources_response_shape = {
+    .name = "list_config_resources_response",
+    .fields = kafka_list_config_resources_response_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_list_config_resources_response),
 };
 
 static const struct kafka_api kafka_apis[] = {
@@ -1957,11 +2650,37 @@ static const struct kafka_api kafka_apis[] = {
         .key = 32,
         .min_version = 1,
         .max_version = 4,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 1,
+        .advertised_max = 4,
         .flexible_since = 4,
         .resource = KAFKA_RESOURCE_TOPIC,
         .operation = KAFKA_OPERATION_DESCRIBE_CONFIGS,
+    },
+    {
+        .name = "alter_configs",
+        .request = &kafka_alter_configs_request_shape,
+        .response = &kafka_alter_configs_response_shape,
+        .key = 33,
+        .min_version = 0,
+        .max_version = 2,
+        .advertised_min = 0,
+        .advertised_max = 2,
+        .flexible_since = 2,
+        .resource = KAFKA_RESOURCE_TOPIC,
+        .operation = KAFKA_OPERATION_ALTER_CONFIGS,
+    },
+    {
+        .name = "describe_log_dirs",
+        .request = &kafka_describe_log_dirs_request_shape,
+        .response = &kafka_describe_log_dirs_response_shape,
+        .key = 35,
+        .min_version = 1,
+        .max_version = 4,
+        .advertised_min = 1,
+        .advertised_max = 4,
+        .flexible_since = 2,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_DESCRIBE,
     },
     {
         .name = "sasl_authenticate",
@@ -1983,8 +2702,8 @@ static const struct kafka_api kafka_apis[] = {
         .key = 37,
         .min_version = 0,
         .max_version = 3,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 3,
         .flexible_since = 2,
         .resource = KAFKA_RESOURCE_TOPIC,
         .operation = KAFKA_OPERATION_ALTER,
@@ -2003,17 +2722,56 @@ static const struct kafka_api kafka_apis[] = {
         .operation = KAFKA_OPERATION_DELETE,
     },
     {
+        .name = "elect_leaders",
+        .request = &kafka_elect_leaders_request_shape,
+        .response = &kafka_elect_leaders_response_shape,
+        .key = 43,
+        .min_version = 0,
+        .max_version = 2,
+        .advertised_min = 0,
+        .advertised_max = 2,
+        .flexible_since = 2,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
         .name = "incremental_alter_configs",
         .request = &kafka_incremental_alter_configs_request_shape,
         .response = &kafka_incremental_alter_configs_response_shape,
         .key = 44,
         .min_version = 0,
         .max_version = 1,
-        .advertised_min = -1,
-        .advertised_max = -1,
+        .advertised_min = 0,
+        .advertised_max = 1,
         .flexible_since = 1,
         .resource = KAFKA_RESOURCE_TOPIC,
         .operation = KAFKA_OPERATION_ALTER_CONFIGS,
+    },
+    {
+        .name = "alter_partition_reassignments",
+        .request = &kafka_alter_partition_reassignments_request_shape,
+        .response = &kafka_alter_partition_reassignments_response_shape,
+        .key = 45,
+        .min_version = 0,
+        .max_version = 1,
+        .advertised_min = 0,
+        .advertised_max = 1,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
+        .name = "list_partition_reassignments",
+        .request = &kafka_list_partition_reassignments_request_shape,
+        .response = &kafka_list_partition_reassignments_response_shape,
+        .key = 46,
+        .min_version = 0,
+        .max_version = 0,
+        .advertised_min = 0,
+        .advertised_max = 0,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_DESCRIBE,
     },
     {
         .name = "offset_delete",
@@ -2029,16 +2787,94 @@ static const struct kafka_api kafka_apis[] = {
         .operation = KAFKA_OPERATION_DELETE,
     },
     {
-        .name = "describe_cluster",
-        .request = &kafka_describe_cluster_request_shape,
-        .response = &kafka_describe_cluster_response_shape,
-        .key = 60,
+        .name = "describe_client_quotas",
+        .request = &kafka_describe_client_quotas_request_shape,
+        .response = &kafka_describe_client_quotas_response_shape,
+        .key = 48,
+        .min_version = 0,
+        .max_version = 1,
+        .advertised_min = -1,
+        .advertised_max = -1,
+        .flexible_since = 1,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_DESCRIBE_CONFIGS,
+    },
+    {
+        .name = "alter_client_quotas",
+        .request = &kafka_alter_client_quotas_request_shape,
+        .response = &kafka_alter_client_quotas_response_shape,
+        .key = 49,
+        .min_version = 0,
+        .max_version = 1,
+        .advertised_min = -1,
+        .advertised_max = -1,
+        .flexible_since = 1,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_ALTER_CONFIGS,
+    },
+    {
+        .name = "describe_quorum",
+        .request = &kafka_describe_quorum_request_shape,
+        .response = &kafka_describe_quorum_response_shape,
+        .key = 55,
+        .min_version = 0,
+        .max_version = 2,
+        .advertised_min = 0,
+        .advertised_max = 2,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_DESCRIBE,
+    },
+    {
+        .name = "update_features",
+        .request = &kafka_update_features_request_shape,
+        .response = &kafka_update_features_response_shape,
+        .key = 57,
         .min_version = 0,
         .max_version = 2,
         .advertised_min = -1,
         .advertised_max = -1,
         .flexible_since = 0,
         .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
+        .name = "describe_cluster",
+        .request = &kafka_describe_cluster_request_shape,
+        .response = &kafka_describe_cluster_response_shape,
+        .key = 60,
+        .min_version = 0,
+        .max_version = 2,
+        .advertised_min = 0,
+        .advertised_max = 2,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_CLUSTER,
         .operation = KAFKA_OPERATION_DESCRIBE,
+    },
+    {
+        .name = "unregister_broker",
+        .request = &kafka_unregister_broker_request_shape,
+        .response = &kafka_unregister_broker_response_shape,
+        .key = 64,
+        .min_version = 0,
+        .max_version = 0,
+        .advertised_min = -1,
+        .advertised_max = -1,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
+        .name = "list_config_resources",
+        .request = &kafka_list_config_resources_request_shape,
+        .response = &kafka_list_config_resources_response_shape,
+        .key = 74,
+        .min_version = 0,
+        .max_version = 1,
+        .advertised_min = 0,
+        .advertised_max = 1,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_DESCRIBE_CONFIGS,
     },
 };

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A topic's configs and partitions while it is in use; and bytes of older nodes. */
+#include "base/error.h"
+#include "tests/unit/control_fixture.h"
+#include "tests/unit/control_old_bytes.h"
+
+static int setup(void **state)
+{
+    struct control_fixture *f = mem_new(sizeof *f);
+
+    control_fixture_init(f);
+    control_fixture_found(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    control_fixture_fini(*state);
+    free(*state);
+    return 0;
+}
+
+static struct topic_config_change change(enum topic_config_op op, const char *name,
+                                         const char *value)
+{
+    struct topic_config_change c = {.op = op, .value = (char *)(uintptr_t)value};
+
+    (void)snprintf(c.name, sizeof c.name, "%s", name);
+    return c;
+}
+
+static int alter(struct control_fixture *f, const char *topic, enum topic_config_op op,
+                 const char *name, const char *value)
+{
+    struct topic_config_change c = change(op, name, value);
+
+    command_alter_topic(&f->command, control_fixture_key(f), topic, &c, 1, false, false);
+    return control_fixture_apply(f);
+}
+
+static int set(struct control_fixture *f, const char *topic, const char *name, const char *value)
+{
+    return alter(f, topic, TOPIC_CONFIG_SET, name, value);
+}
+
+static int create(struct control_fixture *f, const char *name, uint8_t id, int32_t partitions,
+                  const struct topic_config_change *configs, size_t count)
+{
+    struct command_topic topic = {.name = name,
+                                  .topic_id = {{id}},
+                                  .partitions = partitions,
+                                  .configs = configs,
+                                  .config_count = count};
+
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    return control_fixture_apply(f);
+}
+
+static void a_config_is_set_and_unset_and_says_what_it_means(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(create(f, "t", 1, 1, NULL, 0), 0);
+    struct control_topic *t = control_topic_named(f->control, "t");
+    assert_int_equal(t->settings.cleanup, TOPIC_CLEAN_DELETE);
+    assert_int_equal(set(f, "t", "cleanup.policy", "compact,delete"), 0);
+    assert_int_equal(t->settings.cleanup, TOPIC_CLEAN_DELETE | TOPIC_CLEAN_COMPACT);
+    assert_int_equal(f->changes.items[0].kind, CONTROL_TOPIC_ALTERED);
+    assert_int_equal(alter(f, "t", TOPIC_CONFIG_SUBTRACT, "cleanup.policy", "delete"), 0);
+    assert_int_equal(t->settings.cleanup, TOPIC_CLEAN_COMPACT);
+    assert_int_equal(alter(f, "t", TOPIC_CONFIG_APPEND, "cleanup.policy", "delete,compact"), 0);
+    assert_string_equal(topic_configs_get(&t->configs, "cleanup.policy"), "compact,delete");
+    int64_t usual = t->policy.retention_ms;
+    assert_int_equal(set(f, "t", "retention.ms", "5000"), 0);
+    assert_int_equal(t->policy.retention_ms, 5000);
+    assert_int_equal(set(f, "t", "message.timestamp.type", "LogAppendTime"), 0);
+    assert_true(t->settings.log_append_time);
+    assert_int_equal(alter(f, "t", TOPIC_CONFIG_DELETE, "retention.ms", NULL), 0);
+    assert_int_equal(t->policy.retention_ms, usual);
+    assert_null(topic_configs_get(&t->configs, "retention.ms"));
+    struct topic_config_change only = change(TOPIC_CONFIG_SET, "segment.bytes", "1048576");
+    command_alter_topic(&f->command, control_fixture_key(f), "t", &only, 1, true, false);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(t->configs.count, 1);
+    assert_int_equal(t->settings.segment_bytes, 1048576);
+    assert_false(t->settings.log_append_time);
+}
+
+static void a_config_that_kafka_refuses_changes_nothing(void **state)
+{
+    struct control_fixture *f = *state;
+    static const struct {
+        const char *name;
+        const char *value;
+    } bad[] = {
+        {"retention.ms", "-2"},
+        {"retention.ms", "soon"},
+        {"retention.ms", ""},
+        {"retention.ms", "9223372036854775808"},
+        {"cleanup.policy", "shred"},
+        {"cleanup.policy", ""},
+        {"cleanup.policy", "compact,"},
+        {"message.timestamp.type", "logappendtime"},
+        {"preallocate", "yes"},
+        {"min.cleanable.dirty.ratio", "1.5"},
+        {"segment.bytes", "1000"},
+        {"max.message.bytes", "2147483648"},
+        {"min.insync.replicas", "0"},
+        {"remote.storage.enable", "true"},
+        {"compression.type", "brotli"},
+        {"no.such.config", "1"},
+        {"tern.ack", "1"},
+        {"tern.policy", "nobody"},
+        {"min.cleanable.dirty.ratio", "nan"},
+    };
+
+    assert_int_equal(create(f, "t", 1, 1, NULL, 0), 0);
+    struct control_topic *t = control_topic_named(f->control, "t");
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        struct topic_config_change both[] = {change(TOPIC_CONFIG_SET, "flush.ms", "7"),
+                                             change(TOPIC_CONFIG_SET, bad[i].name, bad[i].value)};
+        command_alter_topic(&f->command, control_fixture_key(f), "t", both, 2, false, false);
+        int error = control_fixture_apply(f);
+        if (error != TERN_EINVALIDCONFIG) {
+            print_message("%s=%s: %d %s\n", bad[i].name, bad[i].value, error, f->result.why);
+        }
+        assert_int_equal(error, TERN_EINVALIDCONFIG);
+        assert_int_equal(t->configs.count, 0);
+    }
+    assert_int_equal(alter(f, "t", TOPIC_CONFIG_APPEND, "retention.ms", "1"), TERN_EINVALIDCONFIG);
+    assert_int_equal(set(f, "u", "retention.ms", "1"), TERN_ENOENT);
+    struct topic_config_change twice[] = {change(TOPIC_CONFIG_SET, "flush.ms", "7"),
+                                          change(TOPIC_CONFIG_SET, "flush.ms", "8")};
+    command_alter_topic(&f->command, control_fixture_key(f), "t", twice, 2, false, false);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDREQUEST);
+    assert_int_equal(create(f, "u", 2, 1, twice, 2), TERN_EINVALIDREQUEST);
+    struct topic_config_change unknown = change(TOPIC_CONFIG_SET, "x", "1");
+    assert_int_equal(create(f, "u", 2, 1, &unknown, 1), TERN_EINVALIDCONFIG);
+}
+
+static void a_topic_moves_to_a_named_policy_and_back(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy async = control_fixture_async();
+    const char *name = "away";
+
+    (void)snprintf(async.name, sizeof async.name, "%s", name);
+    assert_int_equal(control_fixture_put_policy(f, &async), 0);
+    assert_int_equal(create(f, "t", 1, 1, NULL, 0), 0);
+    struct control_topic *t = control_topic_named(f->control, "t");
+    assert_int_equal(t->policy.mode, POLICY_SYNC);
+    assert_int_equal(set(f, "t", "tern.policy", name), 0);
+    assert_int_equal(t->policy.mode, POLICY_ASYNC);
+    command_remove_policy(&f->command, control_fixture_key(f), name);
+    assert_int_equal(control_fixture_apply(f), TERN_EREFUSED); /* a topic names it */
+    assert_int_equal(alter(f, "t", TOPIC_CONFIG_DELETE, "tern.policy", NULL), 0);
+    assert_int_equal(t->policy.mode, POLICY_SYNC);
+}
+
+static void kafkas_tools_cannot_weaken_a_critical_topic(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy critical = control_fixture_sync();
+    struct policy async = control_fixture_async();
+
+    (void)snprintf(critical.name, sizeof critical.name, "critical");
+    (void)snprintf(critical.patterns[0], sizeof critical.patterns[0], "pay*");
+    critical.pattern_count = 1;
+    critical.critical = true;
+    (void)snprintf(async.name, sizeof async.name, "away");
+    assert_int_equal(control_fixture_put_policy(f, &critical), 0);
+    assert_int_equal(control_fixture_put_policy(f, &async), 0);
+    assert_int_equal(create(f, "payments", 1, 1, NULL, 0), 0);
+    struct control_topic *t = control_topic_named(f->control, "payments");
+    assert_int_equal(set(f, "payments", "tern.policy", async.name), TERN_EPOLICY);
+    assert_int_equal(set(f, "payments", "retention.ms", "1000"), TERN_EPOLICY);
+    assert_int_equal(t->policy.mode, POLICY_SYNC);
+    assert_int_equal(t->configs.count, 0);
+    assert_int_equal(set(f, "payments", "min.insync.replicas", "3"), 0);
+    assert_int_equal(t->policy.ack, 3);
+    assert_int_equal(set(f, "payments", "min.insync.replicas", "1"), TERN_EPOLICY);
+    struct topic_config_change c = change(TOPIC_CONFIG_SET, "tern.policy", async.name);
+    command_alter_topic(&f->command, control_fixture_key(f), "payments", &c, 1, false, true);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(t->policy.mode, POLICY_ASYNC);
+}
+
+static void min_insync_replicas_asks_for_more_regions_but_never_for_fewer(void **state)
+{
+    struct control_fixture *f = *state;
+    struct topic_config_change three = change(TOPIC_CONFIG_SET, "min.insync.replicas", "3");
+    struct topic_config_change one = change(TOPIC_CONFIG_SET, "min.insync.replicas", "1");
+    struct topic_config_change many = change(TOPIC_CONFIG_SET, "min.insync.replicas", "9");
+
+    assert_int_equal(create(f, "three", 1, 1, &three, 1), 0);
+    assert_int_equal(control_topic_named(f->control, "three")->policy.ack, 3);
+    assert_int_equal(control_topic_named(f->control, "three")->partitions[0].config.w, 3);
+    assert_int_equal(create(f, "one", 2, 1, &one, 1), 0);
+    assert_int_equal(control_topic_named(f->control, "one")->policy.ack, 2);
+    assert_int_equal(create(f, "many", 3, 1, &many, 1), TERN_EPOLICY);
+}
+
+static void partitions_are_added_behind_those_that_are_there(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(create(f, "t", 1, 2, NULL, 0), 0);
+    command_delete_topic(&f->command, control_fixture_key(f), "t");
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(create(f, "t", 2, 1, NULL, 0), 0);
+    struct control_topic *t = control_topic_named(f->control, "t");
+    int32_t epoch = t->partitions[0].epoch;
+    assert_int_equal(epoch, 2);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 5, NULL, 0);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->result.partitions, 5);
+    assert_int_equal(t->partition_count, 5);
+    assert_int_equal(f->changes.count, 4);
+    assert_int_equal(t->partitions[0].epoch, epoch);
+    for (uint32_t i = 1; i < 5; i++) {
+        /* Partition 1 of the deleted topic of this name has had epoch 1. */
+        assert_true(t->partitions[i].epoch > 1);
+        assert_true(t->partitions[i].leader != 0);
+        assert_true(t->partitions[i].activated);
+    }
+    static const int32_t wrong[] = {5, 4, 0, -1, CONTROL_PARTITIONS_MAX + 1};
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        command_add_partitions(&f->command, control_fixture_key(f), "t", wrong[i], NULL, 0);
+        assert_int_equal(control_fixture_apply(f), TERN_EINVALIDPARTITIONS);
+    }
+    command_add_partitions(&f->command, control_fixture_key(f), "u", 5, NULL, 0);
+    assert_int_equal(control_fixture_apply(f), TERN_ENOENT);
+    assert_int_equal(create(f, CONTROL_GROUPS_TOPIC, 3, 2, NULL, 0), 0);
+    command_add_partitions(&f->command, control_fixture_key(f), CONTROL_GROUPS_TOPIC, 5, NULL, 0);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDTOPIC);
+}
+
+static void replicas_assigned_by_hand_lie_where_the_policy_wants_them(void **state)
+{
+    struct control_fixture *f = *state;
+    node_set all = 0;
+
+    for (uint32_t n = 1; n < WIRE_NODES_MAX; n++) {
+        const struct control_node *node = &f->control->nodes[n];
+        bool data = node->id != 0 && !f->control->regions[node->region].witness;
+        all |= data ? NODE_BIT(n) : 0;
+    }
+    node_set placed[3] = {all, all, all};
+    struct command_topic topic = {
+        .name = "t", .topic_id = {{1}}, .partitions = -1, .placed = placed, .placed_count = 2};
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->result.partitions, 2);
+    assert_int_equal(f->result.replicas, 3);
+    placed[1] = all & (all - 1); /* one region is left out */
+    topic.name = "u";
+    topic.topic_id.bytes[0] = 2;
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDASSIGNMENT);
+    placed[1] = all | NODE_BIT(60); /* who is that? */
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDASSIGNMENT);
+    placed[1] = all;
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 5, placed, 2);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDASSIGNMENT);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 5, placed, 3);
+    assert_int_equal(control_fixture_apply(f), 0);
+}
+
+static void a_check_tells_what_would_happen_and_changes_nothing(void **state)
+{
+    struct control_fixture *f = *state;
+    struct topic_config_change good = change(TOPIC_CONFIG_SET, "retention.ms", "5");
+    struct command_topic topic = {.name = "t", .topic_id = {{1}}, .partitions = 7};
+    struct command_result result;
+
+    uint64_t before = control_hash(f->control);
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    control_check(f->control, buf_slice(&f->command), &result);
+    buf_clear(&f->command);
+    assert_int_equal(result.error, 0);
+    assert_int_equal(result.partitions, 7);
+    assert_true(control_hash(f->control) == before);
+    assert_int_equal(create(f, "t", 1, 1, NULL, 0), 0);
+    before = control_hash(f->control);
+    command_alter_topic(&f->command, control_fixture_key(f), "t", &good, 1, false, false);
+    control_check(f->control, buf_slice(&f->command), &result);
+    buf_clear(&f->command);
+    assert_int_equal(result.error, 0);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 3, NULL, 0);
+    control_check(f->control, buf_slice(&f->command), &result);
+    buf_clear(&f->command);
+    assert_int_equal(result.error, 0);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 1, NULL, 0);
+    control_check(f->control, buf_slice(&f->command), &result);
+    buf_clear(&f->command);
+    assert_int_equal(result.error, TERN_EINVALIDPARTITIONS);
+    assert_true(control_hash(f->control) == before);
+}
+
+static void configs_are_in_a_snapshot(void **state)
+{
+    struct control_fixture *f = *state;
+    struct buf snapshot = {0};
+
+    assert_int_equal(create(f, "t", 1, 1, NULL, 0), 0);
+    assert_int_equal(set(f, "t", "retention.ms", "777"), 0);
+    assert_int_equal(set(f, "t", "min.insync.replicas", "3"), 0);
+    assert_int_equal(set(f, "t", "message.timestamp.type", "LogAppendTime"), 0);
+    uint64_t hash = control_hash(f->control);
+    control_snapshot(f->control, &snapshot);
+    struct control *other = control_new();
+    assert_int_equal(control_restore(other, buf_slice(&snapshot)), 0);
+    struct control_topic *t = control_topic_named(other, "t");
+    assert_true(control_hash(other) == hash);
+    assert_string_equal(topic_configs_get(&t->configs, "retention.ms"), "777");
+    assert_int_equal(t->policy.ack, 3);
+    assert_true(t->settings.log_append_time);
+    control_free(other);
+    buf_fini(&snapshot);
+}
+
+/* ---- bytes of older nodes ---------------------------------------------------------------------- */
+
+static struct buf from_hex(const char *hex)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; hex[i] != '\0'; i += 2) {
+        unsigned byte = 0;
+        assert_int_equal(sscanf(hex + i, "%2x", &byte), 1);
+        uint8_t b = (uint8_t)byte;
+        buf_put(&out, slice_of(&b, 1));
+    }
+    return out;
+}
+
+static void old_bytes_are_read_the_same(void **state)
+{
+    (void)state;
+    struct control *control = control_new();
+    struct buf snapshot = from_hex(old_snapshot);
+    assert_int_equal(control_snapshot_version(buf_slice(&snapshot)), 1);
+    assert_int_equal(control_restore(control, buf_slice(&snapshot)), 0);
+    buf_fini(&snapshot);
+    struct control_topic *t = control_topic_named(control, "logs");
+    assert_non_null(t);
+    assert_int_equal(t->policy.retention_ms, 777);
+    assert_string_equal(topic_configs_get(&t->configs, "retention.ms"), "777");
+    assert_null(topic_configs_get(&t->configs, "retention.bytes"));
+    assert_null(topic_configs_get(&t->configs, "tern.policy"));
+    t = control_topic_named(control, "named");
+    assert_non_null(t);
+    assert_string_equal(topic_configs_get(&t->configs, "tern.policy"), t->policy.name);
+    assert_string_equal(topic_configs_get(&t->configs, "retention.bytes"), "888");
+    struct buf command = from_hex(old_command);
+    struct buf result = {0};
+    struct command_result r;
+    control_apply(control, control->applied_index + 1, buf_slice(&command), &result, NULL);
+    assert_int_equal(command_result_read(buf_slice(&result), &r), 0);
+    assert_int_equal(r.error, 0);
+    t = control_topic_named(control, "later");
+    assert_non_null(t);
+    assert_int_equal(t->partition_count, 3);
+    assert_int_equal(t->policy.retention_ms, 999);
+    assert_int_equal(t->configs.count, 1);
+    buf_fini(&command);
+    buf_fini(&result);
+    control_free(control);
+}
+
+int main(void)
+{
+#define WITH_CLUSTER(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_CLUSTER(a_config_is_set_and_unset_and_says_what_it_means),
+        WITH_CLUSTER(a_config_that_kafka_refuses_changes_nothing),
+        WITH_CLUSTER(a_topic_moves_to_a_named_policy_and_back),
+        WITH_CLUSTER(kafkas_tools_cannot_weaken_a_critical_topic),
+        WITH_CLUSTER(min_insync_replicas_asks_for_more_regions_but_never_for_fewer),
+        WITH_CLUSTER(partitions_are_added_behind_those_that_are_there),
+        WITH_CLUSTER(replicas_assigned_by_hand_lie_where_the_policy_wants_them),
+        WITH_CLUSTER(a_check_tells_what_would_happen_and_changes_nothing),
+        WITH_CLUSTER(configs_are_in_a_snapshot),
+        WITH_CLUSTER(old_bytes_are_read_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
