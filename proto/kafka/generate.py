@@ -57,6 +57,7 @@ class Field:
         self.struct = None      # Struct, if the type is one
         self.since, self.until = 0, NEVER
         self.nullable_since = NEVER
+        self.one = False        # a struct that can be null
         self.tag = -1
         self.default = 0
         self.default_null = False
@@ -128,8 +129,10 @@ def parse_type(field, text):
     if is_struct and field.type in SCALARS:
         fail(field.where, f"{field.type} cannot name a struct")
     if match[6]:
+        if match[2]:
+            field.array = field.one = True      # in C an array of none or one
         if not field.array and field.type not in ("string", "bytes"):
-            fail(field.where, "only strings, bytes and arrays can be null")
+            fail(field.where, "only strings, bytes, arrays and structs can be null")
         field.nullable_since = int(match[7]) if match[7] else 0
         field.default_null = True
     return is_struct
@@ -348,6 +351,7 @@ def render_header(api):
 
 def render_field(struct, field):
     flags = [name for name, is_set in (("KAFKA_ARRAY", field.array),
+                                       ("KAFKA_ONE", field.one),
                                        ("KAFKA_IGNORABLE", field.ignorable),
                                        ("KAFKA_DEFAULT_NULL", field.default_null)) if is_set]
     parts = [f'.name = "{field.name}"',

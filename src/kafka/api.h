@@ -26,6 +26,7 @@ enum kafka_kind {
 #define KAFKA_ARRAY        0x01 /* a pointer to `count` items */
 #define KAFKA_IGNORABLE    0x02 /* may be left out where the version lacks it */
 #define KAFKA_DEFAULT_NULL 0x04
+#define KAFKA_ONE          0x08 /* an array in C, of one item at most; on the wire a struct or null */
 
 #define KAFKA_NEVER 0x7fff /* no version */
 

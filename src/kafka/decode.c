@@ -131,11 +131,20 @@ static bool decode_item(struct decoder *d, const struct kafka_field *field, void
     return decode_number(d, field, out);
 }
 
+/* A struct that can be null: one byte says whether it is there. */
+static bool decode_one(struct decoder *d, int64_t *out_count)
+{
+    int8_t there = (int8_t)reader_u8(&d->in);
+
+    *out_count = there;
+    return !d->in.failed && (there == -1 || there == 1);
+}
+
 static bool decode_array(struct decoder *d, const struct kafka_field *field, void *object)
 {
     int64_t count;
 
-    if (!decode_len(d, false, &count)) {
+    if (!((field->flags & KAFKA_ONE) != 0 ? decode_one(d, &count) : decode_len(d, false, &count))) {
         return refuse(d, TERN_EMALFORMED, field);
     }
     *field_items(field, object) = NULL;

@@ -222,13 +222,15 @@ static bool encode_array(struct encoder *e, const struct kafka_field *field, con
     uint32_t count = field_count_of(field, object);
     size_t size = field_item_size(field);
 
-    if (items == NULL) {
+    if ((field->flags & KAFKA_ONE) != 0 && count <= 1) {
+        buf_u8(&e->out->bytes, count == 1 ? 1 : 0xff);
+    } else if (items == NULL) {
         return count == 0 ? encode_null(e, field, false) : refuse(e, TERN_EUNSUPPORTED, field);
-    }
-    if (count > INT32_MAX) {
+    } else if (count > INT32_MAX || (field->flags & KAFKA_ONE) != 0) {
         return refuse(e, TERN_ETOOBIG, field);
+    } else {
+        encode_len(e, count, false);
     }
-    encode_len(e, count, false);
     for (uint32_t i = 0; i < count; i++) {
         if (!encode_item(e, field, items + i * size)) {
             return false;

@@ -94,7 +94,7 @@ static void fill_item(const struct kafka_field *field, int16_t version, struct a
 static void fill_array(const struct kafka_field *field, int16_t version, struct arena *arena,
                        char *object)
 {
-    uint32_t count = (uint32_t)below(4);
+    uint32_t count = (field->flags & KAFKA_ONE) != 0 ? 1 : (uint32_t)below(4);
     size_t size = item_size(field);
     char *items = arena_take(arena, count * size);
 

@@ -40,4 +40,6 @@
 #include "kafka/generated/57_update_features.h"
 #include "kafka/generated/60_describe_cluster.h"
 #include "kafka/generated/64_unregister_broker.h"
+#include "kafka/generated/68_consumer_group_heartbeat.h"
+#include "kafka/generated/69_consumer_group_describe.h"
 #include "kafka/generated/74_list_config_resources.h"

@@ -2349,6 +2349,177 @@ const struct kafka_shape kafka_unregister_broker_response_shape = {
     .size = sizeof(struct kafka_unregister_broker_response),
 };
 
+static const struct kafka_field kafka_consumer_group_heartbeat_request_owned_fields[] = {
+    {.name = "topic_id", .kind = KAFKA_UUID, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request_owned, topic_id)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request_owned, partitions), .count_offset = offsetof(struct kafka_consumer_group_heartbeat_request_owned, partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_heartbeat_request_owned_shape = {
+    .name = "consumer_group_heartbeat_request_owned",
+    .fields = kafka_consumer_group_heartbeat_request_owned_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_consumer_group_heartbeat_request_owned),
+};
+
+static const struct kafka_field kafka_consumer_group_heartbeat_request_fields[] = {
+    {.name = "group_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, group_id)},
+    {.name = "member_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, member_id)},
+    {.name = "member_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, member_epoch)},
+    {.name = "instance_id", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, instance_id)},
+    {.name = "rack_id", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, rack_id)},
+    {.name = "rebalance_timeout_ms", .kind = KAFKA_I32, .fallback = INT64_C(-1), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, rebalance_timeout_ms)},
+    {.name = "subscribed_topic_names", .kind = KAFKA_STRING, .flags = KAFKA_ARRAY | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, subscribed_topic_names), .count_offset = offsetof(struct kafka_consumer_group_heartbeat_request, subscribed_topic_names_count)},
+    {.name = "subscribed_topic_regex", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .since = 1, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, subscribed_topic_regex)},
+    {.name = "server_assignor", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, server_assignor)},
+    {.name = "topic_partitions", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_heartbeat_request_owned_shape, .flags = KAFKA_ARRAY | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_request, topic_partitions), .count_offset = offsetof(struct kafka_consumer_group_heartbeat_request, topic_partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_heartbeat_request_shape = {
+    .name = "consumer_group_heartbeat_request",
+    .fields = kafka_consumer_group_heartbeat_request_fields,
+    .field_count = 10,
+    .size = sizeof(struct kafka_consumer_group_heartbeat_request),
+};
+
+static const struct kafka_field kafka_consumer_group_heartbeat_response_topic_fields[] = {
+    {.name = "topic_id", .kind = KAFKA_UUID, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response_topic, topic_id)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response_topic, partitions), .count_offset = offsetof(struct kafka_consumer_group_heartbeat_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_heartbeat_response_topic_shape = {
+    .name = "consumer_group_heartbeat_response_topic",
+    .fields = kafka_consumer_group_heartbeat_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_consumer_group_heartbeat_response_topic),
+};
+
+static const struct kafka_field kafka_consumer_group_heartbeat_response_assignment_fields[] = {
+    {.name = "topic_partitions", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_heartbeat_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response_assignment, topic_partitions), .count_offset = offsetof(struct kafka_consumer_group_heartbeat_response_assignment, topic_partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_heartbeat_response_assignment_shape = {
+    .name = "consumer_group_heartbeat_response_assignment",
+    .fields = kafka_consumer_group_heartbeat_response_assignment_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_consumer_group_heartbeat_response_assignment),
+};
+
+static const struct kafka_field kafka_consumer_group_heartbeat_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response, error_message)},
+    {.name = "member_id", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response, member_id)},
+    {.name = "member_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response, member_epoch)},
+    {.name = "heartbeat_interval_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response, heartbeat_interval_ms)},
+    {.name = "assignment", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_heartbeat_response_assignment_shape, .flags = KAFKA_ARRAY | KAFKA_ONE | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_heartbeat_response, assignment), .count_offset = offsetof(struct kafka_consumer_group_heartbeat_response, assignment_count)},
+};
+const struct kafka_shape kafka_consumer_group_heartbeat_response_shape = {
+    .name = "consumer_group_heartbeat_response",
+    .fields = kafka_consumer_group_heartbeat_response_fields,
+    .field_count = 7,
+    .size = sizeof(struct kafka_consumer_group_heartbeat_response),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_request_fields[] = {
+    {.name = "group_ids", .kind = KAFKA_STRING, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_request, group_ids), .count_offset = offsetof(struct kafka_consumer_group_describe_request, group_ids_count)},
+    {.name = "include_authorized_operations", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_request, include_authorized_operations)},
+};
+const struct kafka_shape kafka_consumer_group_describe_request_shape = {
+    .name = "consumer_group_describe_request",
+    .fields = kafka_consumer_group_describe_request_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_consumer_group_describe_request),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_response_assigned_fields[] = {
+    {.name = "topic_id", .kind = KAFKA_UUID, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_assigned, topic_id)},
+    {.name = "topic_name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_assigned, topic_name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_assigned, partitions), .count_offset = offsetof(struct kafka_consumer_group_describe_response_assigned, partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_describe_response_assigned_shape = {
+    .name = "consumer_group_describe_response_assigned",
+    .fields = kafka_consumer_group_describe_response_assigned_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_consumer_group_describe_response_assigned),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_response_assignment_fields[] = {
+    {.name = "topic_partitions", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_describe_response_assigned_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_assignment, topic_partitions), .count_offset = offsetof(struct kafka_consumer_group_describe_response_assignment, topic_partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_describe_response_assignment_shape = {
+    .name = "consumer_group_describe_response_assignment",
+    .fields = kafka_consumer_group_describe_response_assignment_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_consumer_group_describe_response_assignment),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_response_wanted_fields[] = {
+    {.name = "topic_id", .kind = KAFKA_UUID, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_wanted, topic_id)},
+    {.name = "topic_name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_wanted, topic_name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_wanted, partitions), .count_offset = offsetof(struct kafka_consumer_group_describe_response_wanted, partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_describe_response_wanted_shape = {
+    .name = "consumer_group_describe_response_wanted",
+    .fields = kafka_consumer_group_describe_response_wanted_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_consumer_group_describe_response_wanted),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_response_target_fields[] = {
+    {.name = "topic_partitions", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_describe_response_wanted_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_target, topic_partitions), .count_offset = offsetof(struct kafka_consumer_group_describe_response_target, topic_partitions_count)},
+};
+const struct kafka_shape kafka_consumer_group_describe_response_target_shape = {
+    .name = "consumer_group_describe_response_target",
+    .fields = kafka_consumer_group_describe_response_target_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_consumer_group_describe_response_target),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_response_member_fields[] = {
+    {.name = "member_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, member_id)},
+    {.name = "instance_id", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, instance_id)},
+    {.name = "rack_id", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, rack_id)},
+    {.name = "member_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, member_epoch)},
+    {.name = "client_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, client_id)},
+    {.name = "client_host", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, client_host)},
+    {.name = "subscribed_topic_names", .kind = KAFKA_STRING, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, subscribed_topic_names), .count_offset = offsetof(struct kafka_consumer_group_describe_response_member, subscribed_topic_names_count)},
+    {.name = "subscribed_topic_regex", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, subscribed_topic_regex)},
+    {.name = "assignment", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_describe_response_assignment_shape, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, assignment)},
+    {.name = "target_assignment", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_describe_response_target_shape, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, target_assignment)},
+    {.name = "member_type", .kind = KAFKA_I8, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_member, member_type)},
+};
+const struct kafka_shape kafka_consumer_group_describe_response_member_shape = {
+    .name = "consumer_group_describe_response_member",
+    .fields = kafka_consumer_group_describe_response_member_fields,
+    .field_count = 11,
+    .size = sizeof(struct kafka_consumer_group_describe_response_member),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_response_group_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, error_message)},
+    {.name = "group_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, group_id)},
+    {.name = "group_state", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, group_state)},
+    {.name = "group_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, group_epoch)},
+    {.name = "assignment_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, assignment_epoch)},
+    {.name = "assignor_name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, assignor_name)},
+    {.name = "members", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_describe_response_member_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, members), .count_offset = offsetof(struct kafka_consumer_group_describe_response_group, members_count)},
+    {.name = "authorized_operations", .kind = KAFKA_I32, .fallback = INT64_C(-2147483648), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response_group, authorized_operations)},
+};
+const struct kafka_shape kafka_consumer_group_describe_response_group_shape = {
+    .name = "consumer_group_describe_response_group",
+    .fields = kafka_consumer_group_describe_response_group_fields,
+    .field_count = 9,
+    .size = sizeof(struct kafka_consumer_group_describe_response_group),
+};
+
+static const struct kafka_field kafka_consumer_group_describe_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response, throttle_ms)},
+    {.name = "groups", .kind = KAFKA_STRUCT, .shape = &kafka_consumer_group_describe_response_group_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_consumer_group_describe_response, groups), .count_offset = offsetof(struct kafka_consumer_group_describe_response, groups_count)},
+};
+const struct kafka_shape kafka_consumer_group_describe_response_shape = {
+    .name = "consumer_group_describe_response",
+    .fields = kafka_consumer_group_describe_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_consumer_group_describe_response),
+};
+
 static const struct kafka_field kafka_list_config_resources_request_fields[] = {
     {.name = "types", .kind = KAFKA_I8, .flags = KAFKA_ARRAY, .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_config_resources_request, types), .count_offset = offsetof(struct kafka_list_config_resources_request, types_count)},
 };
@@ -2863,6 +3034,32 @@ static const struct kafka_api kafka_apis[] = {
         .flexible_since = 0,
         .resource = KAFKA_RESOURCE_CLUSTER,
         .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
+        .name = "consumer_group_heartbeat",
+        .request = &kafka_consumer_group_heartbeat_request_shape,
+        .response = &kafka_consumer_group_heartbeat_response_shape,
+        .key = 68,
+        .min_version = 0,
+        .max_version = 1,
+        .advertised_min = -1,
+        .advertised_max = -1,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_GROUP,
+        .operation = KAFKA_OPERATION_READ,
+    },
+    {
+        .name = "consumer_group_describe",
+        .request = &kafka_consumer_group_describe_request_shape,
+        .response = &kafka_consumer_group_describe_response_shape,
+        .key = 69,
+        .min_version = 0,
+        .max_version = 1,
+        .advertised_min = -1,
+        .advertised_max = -1,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_GROUP,
+        .operation = KAFKA_OPERATION_DESCRIBE,
     },
     {
         .name = "list_config_resources",
