@@ -56,6 +56,8 @@ void conns_close(struct node *node);
 
 /* Encodes and queues the answer; ends the request. */
 void request_reply(struct request *rq, const void *response);
+/* Where it came from, as Kafka writes it: "/10.0.0.1"; "" if that is not known. In the arena. */
+struct slice request_host(struct request *rq);
 /* Ends it without an answer; with a reason the connection is closed. */
 void request_end(struct request *rq, const char *close_reason);
 
@@ -92,6 +94,8 @@ void api_alter_configs(struct request *rq);
 void api_create_partitions(struct request *rq);
 void api_incremental_alter_configs(struct request *rq);
 void api_describe_cluster(struct request *rq);
+void api_consumer_group_heartbeat(struct request *rq);
+void api_consumer_group_describe(struct request *rq);
 
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);
@@ -107,6 +111,7 @@ const struct control_topic *topic_by_slice(const struct node *node, struct slice
  * EFENCEDEPOCH, EUNKNOWNEPOCH (claimed_epoch -1: not checked). */
 int leader_partition(struct node *node, const struct control_topic *topic, int32_t index,
                      int32_t claimed_epoch, struct partition **out_partition);
+struct slice arena_copy(struct arena *arena, struct slice bytes);
 struct slice arena_text(struct arena *arena, const char *text);
 /* False: it does not fit, or has a zero in it. */
 bool slice_to_text(struct slice from, char *out, size_t size);

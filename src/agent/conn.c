@@ -38,6 +38,8 @@ static const struct handler handlers[] = {
     {44, api_incremental_alter_configs},
     {47, api_offset_delete},
     {60, api_describe_cluster},
+    {68, api_consumer_group_heartbeat},
+    {69, api_consumer_group_describe},
 };
 
 static const struct handler *handler_of(int16_t key)
@@ -58,6 +60,19 @@ bool authorize(const struct request *request, enum kafka_resource resource, stru
     (void)name;
     (void)operation;
     return true;
+}
+
+struct slice request_host(struct request *rq)
+{
+    const struct wire *wire = rq->node->o.wire;
+    char *text = arena_take(&rq->arena, WIRE_HOST_MAX + 1);
+
+    text[0] = '\0';
+    if (wire->ops->client_host != NULL && rq->conn != NULL && rq->conn->client != NULL) {
+        text[0] = '/';
+        wire->ops->client_host(rq->node->o.wire, rq->conn->client, text + 1);
+    }
+    return slice_text(text);
 }
 
 /* ---- connections ----------------------------------------------------------------------------- */

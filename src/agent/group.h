@@ -18,7 +18,7 @@
 #pragma once
 
 #include "agent/api.h"
-#include "group/group.h"
+#include "group/consumer.h"
 
 #define GROUPS_PARTITIONS    12
 #define GROUPS_TIMEOUT_MS    5000 /* for offsets to be committed */
@@ -41,6 +41,8 @@ void coordinator_poke(struct partition *p);
 void coordinator_detach(struct partition *p, bool closing);
 /* A topic is gone: so are the offsets of it. */
 void coordinators_topic_deleted(struct node *node);
+/* Topics were made, or have other partitions. */
+void coordinators_topics_changed(struct node *node);
 /* After the partitions: the reads that are still under way. */
 void coordinators_close(struct node *node);
 
@@ -73,8 +75,20 @@ void coordinator_wait(struct coordinator *co, struct group_wait *wait);
 bool coordinators_each(struct node *node, void (*each)(void *ctx, const struct group *group),
                        void *ctx);
 
+/* Topics as groups see them; ctx is the node (group_views.c). */
+bool group_topic_named(void *ctx, struct slice name, struct group_topic *out);
+bool group_topic_by_id(void *ctx, struct uuid id, struct group_topic *out);
+void group_topics_each(void *ctx, void (*each)(void *to, const struct group_topic *topic),
+                       void *to);
+
 /* Adds what a partition's coordinator has. */
 void coordinator_count(const struct partition *p, struct node_counters *counters);
 
-/* group_answers.c: the answers that groups give by effects. */
+/* ---- group_answers.c --------------------------------------------------------------------------- */
+
+/* Replies `response` once all that was asked for up to now is committed, or `failure` with an error
+ * set in *error (a field of it). Both are of the request's type, in its arena. */
+void group_reply_stored(struct request *rq, struct coordinator *co, const void *response,
+                        const void *failure, int16_t *error);
+/* The answers that groups give by effects. */
 void group_answer(const struct group_effect *effect);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers to JoinGroup and SyncGroup, whenever the group gives them. */
+#include <string.h>
+
 #include "agent/group.h"
 #include "base/error.h"
 
@@ -45,6 +47,62 @@ static void answer_synced(struct request *rq, const struct group_effect *effect)
         response.assignment = buf_slice(&effect->member->assignment);
     }
     request_reply(rq, &response);
+}
+
+/* ---- answers that wait ------------------------------------------------------------------------- */
+
+struct stored_reply {
+    struct group_wait wait;
+    struct request *rq;
+    const void *response;
+    const void *failure;
+    int16_t *error;
+};
+
+static void stored(struct group_wait *wait, int status)
+{
+    struct stored_reply *reply = CONTAINER_OF(wait, struct stored_reply, wait);
+
+    if (status != 0) {
+        *reply->error = error_kafka(status == TERN_ETIMEDOUT ? TERN_ENOCOORDINATOR : status);
+    }
+    request_reply(reply->rq, status == 0 ? reply->response : reply->failure);
+}
+
+static void stored_late(struct timer *timer)
+{
+    struct request *rq = CONTAINER_OF(timer, struct request, timer);
+    struct stored_reply *reply = rq->state;
+
+    link_remove(&reply->wait.link);
+    stored(&reply->wait, TERN_ETIMEDOUT);
+}
+
+static void stored_canceled(struct request *rq)
+{
+    struct stored_reply *reply = rq->state;
+
+    if (link_in_list(&reply->wait.link)) {
+        link_remove(&reply->wait.link);
+    }
+}
+
+void group_reply_stored(struct request *rq, struct coordinator *co, const void *response,
+                        const void *failure, int16_t *error)
+{
+    struct stored_reply *reply = arena_take(&rq->arena, sizeof *reply);
+
+    memset(reply, 0, sizeof *reply);
+    reply->rq = rq;
+    reply->response = response;
+    reply->failure = failure;
+    reply->error = error;
+    reply->wait.done = stored;
+    rq->state = reply;
+    rq->cancel = stored_canceled;
+    coordinator_wait(co, &reply->wait);
+    rq->timer.fire = stored_late;
+    timer_after_ms(rq->node->o.clock, &rq->timer, GROUPS_TIMEOUT_MS);
 }
 
 void group_answer(const struct group_effect *effect)

@@ -43,6 +43,7 @@ struct coordinator {
     struct timer wake;
     uint64_t sweep_ms; /* when the next one is due */
     bool sweep_topics;
+    bool topics_changed;
     uint64_t log_bytes; /* since the newest snapshot began */
     uint64_t snapshot_bytes;
     int64_t snapshot_begin; /* -1: none is on its way */
@@ -161,15 +162,34 @@ static void recount(struct coordinator *co)
 
 /* ---- effects --------------------------------------------------------------------------------- */
 
-static void carry_out(struct coordinator *co, struct group_out *out)
+/* All records of one event in one batch, so that a coordinator that is lost leaves all of them or
+ * none; those of a very large event may be cut apart, and come in an order that stands that. */
+static void append_together(struct coordinator *co, const struct group_out *out)
 {
+    uint64_t most = store_batch_max(co->node->store) / 4;
+    uint64_t bytes = 0;
+    struct group_batch *batch = NULL;
+
+    for (size_t i = 0; i < out->count; i++) {
+        bytes += out->effects[i].key.len + out->effects[i].value.len;
+    }
     for (size_t i = 0; i < out->count; i++) {
         const struct group_effect *effect = &out->effects[i];
         if (effect->kind == GROUP_APPEND) {
             struct slice value = buf_slice(&effect->value);
-            coordinator_append(co, buf_slice(&effect->key),
-                               effect->tombstone ? (struct slice){0} : value);
-        } else {
+            batch = batch == NULL || bytes > most ? draft(co, &co->drafts) : batch;
+            add_record(co, batch, buf_slice(&effect->key),
+                       effect->tombstone ? (struct slice){0} : value);
+        }
+    }
+}
+
+static void carry_out(struct coordinator *co, struct group_out *out)
+{
+    append_together(co, out);
+    for (size_t i = 0; i < out->count; i++) {
+        const struct group_effect *effect = &out->effects[i];
+        if (effect->kind != GROUP_APPEND) {
             co->node->counters.group_joins += effect->kind == GROUP_JOINED && effect->error == 0;
             group_answer(effect);
         }
@@ -382,6 +402,17 @@ static void quiet_work(struct coordinator *co)
     }
 }
 
+static void look_at_topics(struct coordinator *co)
+{
+    struct group_out out = {0};
+
+    if (co->topics_changed && node_is_current(co->node)) {
+        co->topics_changed = false;
+        groups_topics_changed(co->groups, &out);
+        carry_out(co, &out);
+    }
+}
+
 static void flush(struct timer *timer)
 {
     struct coordinator *co = CONTAINER_OF(timer, struct coordinator, flush);
@@ -397,6 +428,7 @@ static void flush(struct timer *timer)
         }
         quiet_work(co);
     }
+    look_at_topics(co);
     queue_init(&now);
     while ((link = queue_pop(&co->drafts)) != NULL) {
         queue_push(&now, link); /* refusals may make new ones: next time */
@@ -490,6 +522,7 @@ static void loaded(struct coordinator *co)
     groups_loaded(co->groups, now_of(co->node));
     co->state = COORDINATOR_ACTIVE;
     co->sweep_topics = true;
+    co->topics_changed = true;
     co->sweep_ms = node_now_ms(co->node) + GROUPS_SWEEP_MS;
     trace_info("event=groups_loaded partition=%d epoch=%d groups=%u bytes=%llu ms=%llu%s",
                co->partition->key.partition, co->epoch, HASH_CNT(hh, co->groups->all),
@@ -560,8 +593,13 @@ static void load_more(struct coordinator *co, int64_t from)
     struct group_load *load = co->load;
 
     if (co->groups == NULL) {
-        struct groups_settings settings = {co->node->o.group_initial_delay_ms,
-                                           co->node->o.group_retention_ms};
+        struct groups_settings settings = {
+            .initial_delay_ms = co->node->o.group_initial_delay_ms,
+            .retention_ms = co->node->o.group_retention_ms,
+            .consumer_session_ms = co->node->o.group_session_ms,
+            .consumer_interval_ms = co->node->o.group_interval_ms,
+            .topics = {co->node, group_topic_named, group_topic_by_id, group_topics_each},
+        };
         co->groups = groups_new(&settings);
     }
     if (from >= co->load_end) {
@@ -705,6 +743,16 @@ void coordinators_topic_deleted(struct node *node)
     }
 }
 
+void coordinators_topics_changed(struct node *node)
+{
+    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
+        if (p->coordinator != NULL && p->coordinator->state == COORDINATOR_ACTIVE) {
+            p->coordinator->topics_changed = true;
+            flush_soon(p->coordinator);
+        }
+    }
+}
+
 void coordinators_close(struct node *node)
 {
     struct link *link;
@@ -778,6 +826,7 @@ void coordinator_count(const struct partition *p, struct node_counters *counters
     for (const struct group *g = co->groups->all; g != NULL; g = g->hh.next) {
         counters->groups++;
         counters->group_members += g->member_count;
+        counters->group_members += g->consumer != NULL ? g->consumer->member_count : 0;
     }
     counters->group_bytes += co->groups->bytes;
     counters->groups_log_bytes += co->log_bytes;

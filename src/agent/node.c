@@ -192,15 +192,18 @@ void node_follow(struct node *node, const struct control_change *change)
         if (topic != NULL) {
             follow_topic(node, topic);
         }
+        coordinators_topics_changed(node);
         break;
     }
     case CONTROL_TOPIC_DELETED:
         drop_topic(node, change->topic_id);
         coordinators_topic_deleted(node);
+        coordinators_topics_changed(node);
         break;
     case CONTROL_ASSIGNED:
         note_lossy(node, control_partition(node->control, change->topic_id, change->partition));
         follow_partition(node, change->topic_id, change->partition);
+        coordinators_topics_changed(node); /* the partition may be a new one */
         break;
     case CONTROL_ACTIVATED:
         follow_partition(node, change->topic_id, change->partition);
@@ -211,6 +214,7 @@ void node_follow(struct node *node, const struct control_change *change)
     case CONTROL_EVERYTHING:
         node->lossy_index = node->control->applied_index;
         node_follow_all(node);
+        coordinators_topics_changed(node);
         break;
     case CONTROL_POLICY:
         follow_topics(node); /* a topic's bounds and rules may be other ones now */

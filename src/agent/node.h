@@ -46,6 +46,8 @@ struct node_options {
     uint32_t group_initial_delay_ms;    /* an empty group waits so long for more members */
     uint64_t group_retention_ms;        /* of offsets of a group without members; 0: 7 days */
     uint64_t group_snapshot_bytes;      /* of a groups' log before it is rewritten; 0: 4 MiB */
+    uint32_t group_session_ms;          /* of members of the new protocol; 0: 45 s */
+    uint32_t group_interval_ms;         /* between their heartbeats; 0: 5 s */
     /* The process must end now; nothing more is acknowledged. Called once. */
     void (*fatal)(void *ctx, int error, const char *what);
     void *ctx;
@@ -181,6 +183,7 @@ struct node_counters {
     uint64_t groups;         /* coordinated now */
     uint64_t group_members;
     uint64_t group_joins;      /* answered without error */
+    uint64_t group_beats;      /* of the new protocol */
     uint64_t group_bytes;      /* of groups' state in memory, about */
     uint64_t offset_commits;   /* partitions' offsets that were acknowledged */
     uint64_t offset_fetches;   /* requests */

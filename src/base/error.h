@@ -80,7 +80,12 @@
     X(69, EELECTIONNOTNEEDED, 84, "the election is not needed")                                    \
     X(70, EUNKNOWNBROKER, 102, "there is no broker with this id")                                  \
     X(71, EUPDATEVERSION, 95, "the feature cannot have this level")                                \
-    X(72, EENDPOINT, 114, "this is not the endpoint of controllers")
+    X(72, EENDPOINT, 114, "this is not the endpoint of controllers")                               \
+    X(73, EFENCEDMEMBER, 110, "the member's epoch is not the one of this group: rejoin")           \
+    X(74, EUNRELEASEDINSTANCE, 111, "another member still uses this group.instance.id")            \
+    X(75, EUNSUPPORTEDASSIGNOR, 112, "there is no such assignor on this side")                     \
+    X(76, ESTALEMEMBER, 113, "the member's epoch has moved on")                                    \
+    X(77, EINVALIDREGEX, 128, "the regular expression is not understood")
 
 enum tern_error {
     TERN_OK = 0,

@@ -16,6 +16,7 @@
 
 #define WIRE_NODES_MAX      64  /* node ids are 1..63 and index small arrays */
 #define WIRE_NAME_MAX       64  /* region and cluster names, with the NUL */
+#define WIRE_HOST_MAX       64  /* with the NUL */
 #define WIRE_ADDRESS_MAX    128 /* "host:port", with the NUL */
 #define WIRE_FORMAT_VERSION 1   /* of hello and frames; another one is refused, both named */
 
@@ -96,6 +97,8 @@ struct wire_ops {
     void (*client_set_data)(struct wire *wire, struct wire_client *client, void *data);
     void *(*client_data)(struct wire *wire, struct wire_client *client);
     size_t (*client_queued_bytes)(struct wire *wire, struct wire_client *client);
+    /* The client's address without its port, for people. NULL where there are none. */
+    void (*client_host)(struct wire *wire, struct wire_client *client, char out[WIRE_HOST_MAX]);
 };
 
 struct wire {

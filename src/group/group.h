@@ -44,9 +44,27 @@
 #define GROUP_NEW_MEMBER_MS  300000 /* so long a join of a new member may take */
 #define GROUP_TOMBSTONES_MAX 10000  /* of one groups_expire */
 
+/* A topic as groups know it. */
+struct group_topic {
+    struct uuid id;
+    struct slice name;
+    uint32_t partitions;
+};
+/* What topics there are; groups_topics_changed says when that is no more so. Without functions
+ * there are none. */
+struct group_topics {
+    void *ctx;
+    bool (*by_name)(void *ctx, struct slice name, struct group_topic *out);
+    bool (*by_id)(void *ctx, struct uuid id, struct group_topic *out);
+    void (*each)(void *ctx, void (*each)(void *to, const struct group_topic *topic), void *to);
+};
+
 struct groups_settings {
-    uint32_t initial_delay_ms; /* a group that was empty waits so long for more members */
-    uint64_t retention_ms;     /* of offsets, after their group is empty */
+    uint32_t initial_delay_ms;     /* a group that was empty waits so long for more members */
+    uint64_t retention_ms;         /* of offsets, after their group is empty */
+    uint32_t consumer_session_ms;  /* of members of the new protocol; 0: CONSUMER_SESSION_MS */
+    uint32_t consumer_interval_ms; /* between their heartbeats; 0: CONSUMER_INTERVAL_MS */
+    struct group_topics topics;
 };
 
 struct group_now {
@@ -57,8 +75,16 @@ struct group_now {
 enum group_state { GROUP_EMPTY, GROUP_PREPARING, GROUP_COMPLETING, GROUP_STABLE };
 /* As Kafka calls them: "Empty", "PreparingRebalance" ... */
 const char *group_state_name(enum group_state state);
+struct group;
+const char *group_state_text(const struct group *group); /* of either protocol */
 
-enum group_timer_kind { GROUP_TIMER_GROUP, GROUP_TIMER_SESSION, GROUP_TIMER_PENDING };
+enum group_timer_kind {
+    GROUP_TIMER_GROUP,
+    GROUP_TIMER_SESSION,
+    GROUP_TIMER_PENDING,
+    GROUP_TIMER_CONSUMER_SESSION,
+    GROUP_TIMER_CONSUMER_REBALANCE,
+};
 struct group_timer {
     struct timer timer; /* in groups.timers; microseconds */
     enum group_timer_kind kind;
@@ -116,6 +142,16 @@ static inline struct slice group_offset_topic(const struct group_offset *o)
     return slice_of(o->key + 4, o->key_len - 4);
 }
 
+/* A committed record of a group of the new protocol. */
+struct group_record {
+    UT_hash_handle hh; /* in group.records, by key */
+    struct buf value;
+    size_t key_len;
+    uint8_t key[];
+};
+
+struct consumer; /* consumer.h */
+
 struct group {
     UT_hash_handle hh; /* in groups.all, by id */
     struct link dead;
@@ -139,7 +175,15 @@ struct group {
     bool more_came;          /* while it waited */
     uint32_t delay_left_ms;
     struct group_timer timer;
+    /* Of the new protocol: */
+    struct consumer *consumer;    /* NULL: a classic group; else its own state is GROUP_EMPTY */
+    struct group_record *records; /* its committed records */
+    uint64_t asked;               /* of these records, ever */
+    uint64_t done;                /* of those: committed or refused */
+    bool broken; /* one was refused: made anew when all are done; until then ELOADING */
 };
+/* It has no members. */
+bool group_is_empty(const struct group *group);
 
 struct groups {
     struct groups_settings settings;
@@ -149,6 +193,7 @@ struct groups {
     uint64_t bad_records; /* committed ones that this build could not read */
     struct link dead_groups;
     struct link dead_members;
+    struct link dead_consumers;
 };
 
 /* ---- effects --------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
 /* All groups of a partition: loading, committed records, timers, questions. */
 #include <string.h>
 
-#include "group/group.h"
+#include "group/consumer.h"
 #include "group/inner.h"
 
 #define GROUP_COST 1500 /* bytes that an empty group takes, about */
@@ -14,6 +14,17 @@ const char *group_state_name(enum group_state state)
 
     CHECK((size_t)state < ARRAY_COUNT(names));
     return names[state];
+}
+
+const char *group_state_text(const struct group *group)
+{
+    return group->consumer != NULL ? consumer_state_name(group->consumer)
+                                   : group_state_name(group->state);
+}
+
+bool group_is_empty(const struct group *group)
+{
+    return group->consumer != NULL ? group->consumer->members == NULL : group->state == GROUP_EMPTY;
 }
 
 /* ---- effects --------------------------------------------------------------------------------- */
@@ -92,6 +103,16 @@ bool groups_tick(struct groups *groups, struct group_now now, struct group_out *
         group_maybe_complete(groups, group, now, out);
         break;
     }
+    case GROUP_TIMER_CONSUMER_SESSION:
+    case GROUP_TIMER_CONSUMER_REBALANCE: {
+        struct consumer_member *member =
+            timer->kind == GROUP_TIMER_CONSUMER_SESSION
+                ? CONTAINER_OF(timer, struct consumer_member, session)
+                : CONTAINER_OF(timer, struct consumer_member, rebalance);
+        group = member->group;
+        consumer_session_over(groups, member, now, out);
+        break;
+    }
     }
     group_settle(groups, group);
     return true;
@@ -104,8 +125,15 @@ struct groups *groups_new(const struct groups_settings *settings)
     struct groups *groups = mem_new(sizeof *groups);
 
     groups->settings = *settings;
+    if (groups->settings.consumer_session_ms == 0) {
+        groups->settings.consumer_session_ms = CONSUMER_SESSION_MS;
+    }
+    if (groups->settings.consumer_interval_ms == 0) {
+        groups->settings.consumer_interval_ms = CONSUMER_INTERVAL_MS;
+    }
     queue_init(&groups->dead_groups);
     queue_init(&groups->dead_members);
+    queue_init(&groups->dead_consumers);
     return groups;
 }
 
@@ -126,8 +154,34 @@ void groups_bury(struct groups *groups)
     while ((link = queue_pop(&groups->dead_members)) != NULL) {
         group_member_free(groups, CONTAINER_OF(link, struct group_member, dead));
     }
+    while ((link = queue_pop(&groups->dead_consumers)) != NULL) {
+        consumer_member_free(groups, CONTAINER_OF(link, struct consumer_member, dead));
+    }
     while ((link = queue_pop(&groups->dead_groups)) != NULL) {
         free_group(CONTAINER_OF(link, struct group, dead));
+    }
+}
+
+static size_t record_cost(const struct group_record *record)
+{
+    return sizeof *record + record->key_len + record->value.len;
+}
+
+static void drop_record(struct groups *groups, struct group *group, struct group_record *record)
+{
+    HASH_DEL(group->records, record);
+    groups->bytes -= record_cost(record);
+    buf_fini(&record->value);
+    free(record);
+}
+
+static void drop_records(struct groups *groups, struct group *group)
+{
+    struct group_record *record;
+    struct group_record *next;
+
+    HASH_ITER (hh, group->records, record, next) {
+        drop_record(groups, group, record);
     }
 }
 
@@ -147,6 +201,9 @@ static void drop_group(struct groups *groups, struct group *group)
         group_pending_remove(groups, pending);
     }
     group_offsets_drop(groups, group);
+    consumer_free(groups, group->consumer);
+    group->consumer = NULL;
+    drop_records(groups, group);
     group_timer_stop(groups, &group->timer);
     groups->bytes -= GROUP_COST + group->id.len + group->stored.len;
     HASH_DEL(groups->all, group);
@@ -165,6 +222,7 @@ void groups_free(struct groups *groups)
         drop_group(groups, group);
         free_group(group);
     }
+    groups_bury(groups);
     CHECK(groups->bytes == 0);
     timer_heap_fini(&groups->timers);
     free(groups);
@@ -214,13 +272,16 @@ struct group *groups_make(struct groups *groups, struct slice id)
 void group_settle(struct groups *groups, struct group *group)
 {
     if (group->state == GROUP_EMPTY && group->members == NULL && group->pending == NULL &&
-        group->offsets == NULL && group->stored.len == 0 && group->stores == 0) {
+        group->offsets == NULL && group->stored.len == 0 && group->stores == 0 &&
+        group->records == NULL && group->asked == group->done && group_is_empty(group)) {
         drop_group(groups, group);
         queue_push(&groups->dead_groups, &group->dead);
     }
 }
 
 /* ---- records --------------------------------------------------------------------------------- */
+
+static void load_group(struct groups *groups, struct group *group, struct group_now now);
 
 void group_tombstone(struct group *group, struct group_out *out)
 {
@@ -294,6 +355,7 @@ static void committed_group(struct groups *groups, struct group_now now, struct 
     groups->bytes -= group->stored.len;
     text_set(&group->stored, value);
     groups->bytes += value.len;
+    drop_records(groups, group); /* it was of the new protocol before */
     if (group->stores > 0 && --group->stores == 0) {
         group_stored(groups, group, now, out);
     }
@@ -304,7 +366,86 @@ static void committed_tombstone(struct groups *groups, struct group *group)
 {
     groups->bytes -= group->stored.len;
     buf_clear(&group->stored);
+    drop_records(groups, group);
     group_offsets_drop(groups, group);
+    if (group->consumer != NULL && group->consumer->members == NULL) {
+        consumer_free(groups, group->consumer);
+        group->consumer = NULL;
+    }
+}
+
+/* ---- records of the new protocol ------------------------------------------------------------- */
+
+static void keep_record(struct groups *groups, struct group *group, struct slice key,
+                        struct slice value)
+{
+    struct group_record *record;
+
+    HASH_FIND(hh, group->records, key.base, key.len, record);
+    if (record == NULL && value.base == NULL) {
+        return;
+    }
+    if (record != NULL && value.base == NULL) {
+        drop_record(groups, group, record);
+        return;
+    }
+    if (record == NULL) {
+        record = mem_new(sizeof *record + key.len);
+        record->key_len = key.len;
+        memcpy(record->key, key.base, key.len);
+        HASH_ADD_KEYPTR(hh, group->records, record->key, record->key_len, record);
+    } else {
+        groups->bytes -= record_cost(record);
+    }
+    text_set(&record->value, value);
+    groups->bytes += record_cost(record);
+}
+
+/* All that was asked for is committed or refused, and something was refused: what is committed is
+ * what there is. */
+static void mend(struct groups *groups, struct group *group, struct group_now now)
+{
+    if (!group->broken || group->asked > group->done) {
+        return;
+    }
+    group->broken = false;
+    if (group->records != NULL) {
+        consumer_load(groups, group, now);
+    } else if (group->stored.len > 0) {
+        load_group(groups, group, now);
+    }
+}
+
+static void committed_record(struct groups *groups, struct group_now now, struct group *group,
+                             enum group_key_kind kind, struct slice key, struct slice value)
+{
+    if (kind == GROUP_KEY_CONSUMER && value.base == NULL) {
+        drop_records(groups, group);
+    } else {
+        keep_record(groups, group, key, value);
+    }
+    if (kind == GROUP_KEY_CONSUMER && value.base != NULL) {
+        groups->bytes -= group->stored.len; /* it was a classic one before */
+        buf_clear(&group->stored);
+    }
+    if (group->done < group->asked) {
+        group->done++;
+    }
+    mend(groups, group, now);
+}
+
+/* What is in memory may be ahead of what will ever be committed. */
+static void break_consumer(struct groups *groups, struct group *group, struct group_now now,
+                           struct group_out *out)
+{
+    if (group->done < group->asked) {
+        group->done++;
+    }
+    group->broken = true;
+    consumer_free(groups, group->consumer);
+    group->consumer = NULL;
+    group_forget_members(groups, group, TERN_ENOCOORDINATOR, out);
+    mend(groups, group, now);
 }
 
 static void committed_offset(struct groups *groups, const struct group_key *key, struct slice value)
@@ -363,6 +504,15 @@ void groups_committed(struct groups *groups, struct group_now now, struct slice 
             group_settle(groups, group);
         }
         break;
+    case GROUP_KEY_CONSUMER:
+    case GROUP_KEY_MEMBER:
+    case GROUP_KEY_TARGET:
+    case GROUP_KEY_TARGET_MEMBER:
+    case GROUP_KEY_CURRENT:
+        group = groups_make(groups, key.group_id);
+        committed_record(groups, now, group, key.kind, key_bytes, value);
+        group_settle(groups, group);
+        break;
     }
 }
 
@@ -373,10 +523,18 @@ void groups_refused(struct groups *groups, struct group_now now, struct slice ke
     struct group *group;
 
     groups_bury(groups);
-    if (group_key_read(key_bytes, &key) != 0 || key.kind != GROUP_KEY_GROUP) {
+    if (group_key_read(key_bytes, &key) != 0 || key.kind == GROUP_KEY_OFFSET ||
+        key.kind == GROUP_KEY_BARRIER) {
         return;
     }
     HASH_FIND(hh, groups->all, key.group_id.base, key.group_id.len, group);
+    if (key.kind != GROUP_KEY_GROUP) {
+        if (group != NULL && group->asked > group->done) {
+            break_consumer(groups, group, now, out);
+            group_settle(groups, group);
+        }
+        return;
+    }
     if (group == NULL || group->stores == 0) {
         return;
     }
@@ -429,10 +587,23 @@ void groups_loaded(struct groups *groups, struct group_now now)
 {
     groups_bury(groups);
     for (struct group *group = groups->all; group != NULL; group = group->hh.next) {
-        if (group->stored.len > 0) {
+        if (group->records != NULL) {
+            consumer_load(groups, group, now);
+        } else if (group->stored.len > 0) {
             load_group(groups, group, now);
         }
     }
+}
+
+static bool dump_records(const struct group *group,
+                         bool (*emit)(void *ctx, struct slice key, struct slice value), void *ctx)
+{
+    bool go_on = true;
+
+    for (const struct group_record *r = group->records; r != NULL && go_on; r = r->hh.next) {
+        go_on = emit(ctx, slice_of(r->key, r->key_len), buf_slice(&r->value));
+    }
+    return go_on;
 }
 
 static bool dump_group(const struct group *group,
@@ -446,6 +617,7 @@ static bool dump_group(const struct group *group,
         group_group_key(&key, buf_slice(&group->id));
         go_on = emit(ctx, buf_slice(&key), buf_slice(&group->stored));
     }
+    go_on = go_on && dump_records(group, emit, ctx);
     for (struct group_offset *o = group->offsets; o != NULL && go_on; o = o->hh.next) {
         struct group_offset_value v = {
             .offset = o->offset,

@@ -68,6 +68,13 @@ struct group_pending *group_pending_of(const struct group *group, struct slice i
 void group_pending_add(struct groups *groups, struct group *group, struct slice id, uint64_t at_ms);
 void group_pending_remove(struct groups *groups, struct group_pending *pending);
 
+/* ---- join.c ---------------------------------------------------------------------------------- */
+
+/* The id of a new member, from join->fresh. */
+void group_make_id(const struct group_join *join, struct buf *out);
+/* What is wrong with the question, whatever the group. */
+int group_join_check(const struct groups *groups, const struct group_join *join);
+
 /* ---- rebalance.c ----------------------------------------------------------------------------- */
 
 void group_prepare(struct groups *groups, struct group *group, struct group_now now,
@@ -97,3 +104,35 @@ void group_offset_put(struct groups *groups, struct group *group, struct slice t
                       int32_t partition, const struct group_offset_value *value);
 void group_offset_drop(struct groups *groups, struct group *group, struct group_offset *offset);
 void group_offsets_drop(struct groups *groups, struct group *group);
+
+/* ---- consumer*.c, mixed.c: the new protocol -------------------------------------------------- */
+
+struct consumer_member;
+int consumer_may_commit(struct groups *groups, struct group *group, struct group_now now,
+                        int32_t epoch, struct slice member_id, struct slice instance_id);
+/* A classic group becomes one of the new protocol, with the members it has. 0, EGROUPNOTFOUND. */
+int group_upgrade(struct groups *groups, struct group *group, struct group_now now,
+                  struct group_out *out);
+/* A group of the new protocol whose members are all classic becomes a classic one. */
+void group_downgrade(struct groups *groups, struct group *group, struct group_now now,
+                     struct group_out *out);
+/* All classic members go; who waits is answered with `error`. */
+void group_forget_members(struct groups *groups, struct group *group, int error,
+                          struct group_out *out);
+int mixed_heartbeat(struct groups *groups, struct group *group, struct group_now now,
+                    int32_t generation, struct slice member_id, struct slice instance_id);
+int mixed_leave(struct groups *groups, struct group *group, struct group_now now,
+                struct slice member_id, struct slice instance_id, struct group_out *out);
+/* A static member by its instance; `joins`: it may be a new one, or take another one's place. 0;
+ * EUNKNOWNMEMBER, EFENCEDINSTANCE, EUNRELEASEDINSTANCE, EGROUPFULL, EINVALIDREQUEST. */
+int consumer_find_static(struct groups *groups, struct group *group, struct group_now now,
+                         struct slice id, struct slice instance_id, bool joins, bool classic,
+                         struct consumer_member **out_member, struct group_out *out);
+int consumer_subscribe(struct groups *groups, struct consumer_member *member,
+                       const struct slice *names, uint32_t name_count, struct slice regex,
+                       bool *out_changed);
+void consumer_free(struct groups *groups, struct consumer *consumer);
+void consumer_member_free(struct groups *groups, struct consumer_member *member);
+void consumer_load(struct groups *groups, struct group *group, struct group_now now);
+void consumer_session_over(struct groups *groups, struct consumer_member *member,
+                           struct group_now now, struct group_out *out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JoinGroup: who comes in, and what that starts. */
+#include "group/consumer.h"
 #include "group/inner.h"
 
 static void answer_error(const struct group_join *join, int error, struct slice member_id,
@@ -17,7 +18,7 @@ static struct slice cut(struct slice text, size_t max)
     return slice_of(text.base, text.len < max ? text.len : max);
 }
 
-static void make_id(const struct group_join *join, struct buf *out)
+void group_make_id(const struct group_join *join, struct buf *out)
 {
     char text[UUID_TEXT_SIZE];
 
@@ -106,7 +107,7 @@ static void replace(struct groups *groups, struct group *group, struct group_now
         /* It must not plan: the plan stands. So it is told that its old self leads. */
         buf_put(&member->told_leader, buf_slice(&member->id));
     }
-    make_id(join, &id);
+    group_make_id(join, &id);
     group_member_rename(group, member, buf_slice(&id));
     buf_fini(&id);
     update(groups, member, join);
@@ -144,7 +145,7 @@ static void join_new(struct groups *groups, struct group *group, struct group_no
         answer_error(join, TERN_EGROUPFULL, join->member_id, out);
         return;
     }
-    make_id(join, &id);
+    group_make_id(join, &id);
     if (join->id_required && join->instance_id.len == 0) {
         if (group->pending_count >= GROUP_PENDING_MAX) {
             answer_error(join, TERN_EGROUPFULL, join->member_id, out);
@@ -198,7 +199,7 @@ static void join_known(struct groups *groups, struct group *group, struct group_
     }
 }
 
-static int check(const struct groups *groups, const struct group_join *join)
+int group_join_check(const struct groups *groups, const struct group_join *join)
 {
     size_t bytes = 0;
 
@@ -229,6 +230,15 @@ static void join_group(struct groups *groups, struct group *group, struct group_
 {
     struct group_member *member = NULL;
 
+    if (group->broken || (group->consumer != NULL && group->consumer->members != NULL)) {
+        answer_error(join, TERN_ELOADING, join->member_id, out); /* see groups_mixed */
+        return;
+    }
+    if (group->consumer != NULL) {
+        group->generation = group->consumer->epoch; /* it goes on as a classic one */
+        consumer_free(groups, group->consumer);
+        group->consumer = NULL;
+    }
     if (!group_supports(group, join->protocol_type, join->protocols, join->protocol_count)) {
         answer_error(join, TERN_EINCONSISTENTPROTOCOL, join->member_id, out);
         return;
@@ -257,7 +267,7 @@ void groups_join(struct groups *groups, struct group_now now, const struct group
     struct group *group;
 
     groups_bury(groups);
-    int status = check(groups, join);
+    int status = group_join_check(groups, join);
     HASH_FIND(hh, groups->all, join->group_id.base, join->group_id.len, group);
     if (status == 0 && group == NULL && join->member_id.len > 0) {
         status = TERN_EUNKNOWNMEMBER;

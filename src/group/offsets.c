@@ -2,6 +2,7 @@
 /* Committed offsets: a table per group, filled by committed records only. */
 #include <string.h>
 
+#include "group/consumer.h"
 #include "group/inner.h"
 
 #define OFFSET_KEY_MAX (4 + INT16_MAX)
@@ -112,6 +113,12 @@ int groups_may_commit(struct groups *groups, struct group_now now, struct slice 
         }
         return generation < 0 ? 0 : TERN_EILLEGALGENERATION;
     }
+    if (group->broken) {
+        return TERN_ELOADING;
+    }
+    if (group->consumer != NULL) {
+        return consumer_may_commit(groups, group, now, generation, member_id, instance_id);
+    }
     if (generation < 0 && group->state == GROUP_EMPTY) {
         return 0; /* without members: a tool, or a consumer that assigns partitions itself */
     }
@@ -132,6 +139,13 @@ int groups_may_commit(struct groups *groups, struct group_now now, struct slice 
     return 0;
 }
 
+static bool subscribes(const struct groups *groups, const struct group *group, struct slice topic)
+{
+    return group->consumer != NULL
+               ? consumer_subscribes(group->consumer, &groups->settings.topics, topic)
+               : group_subscribes(group, topic);
+}
+
 int groups_delete_offset(struct groups *groups, struct slice group_id, struct slice topic,
                          int32_t partition, struct group_out *out)
 {
@@ -142,11 +156,11 @@ int groups_delete_offset(struct groups *groups, struct slice group_id, struct sl
     if (group == NULL) {
         return TERN_EGROUPNOTFOUND;
     }
-    if (group->state != GROUP_EMPTY) {
+    if (!group_is_empty(group)) {
         if (!text_is(&group->protocol_type, slice_text("consumer"))) {
             return TERN_ENONEMPTYGROUP;
         }
-        if (group_subscribes(group, topic)) {
+        if (subscribes(groups, group, topic)) {
             return TERN_EGROUPSUBSCRIBED;
         }
     }
@@ -169,7 +183,7 @@ int groups_delete(struct groups *groups, struct slice group_id, struct group_out
     if (group == NULL) {
         return TERN_EGROUPNOTFOUND;
     }
-    if (group->state != GROUP_EMPTY) {
+    if (!group_is_empty(group)) {
         return TERN_ENONEMPTYGROUP;
     }
     for (const struct group_offset *o = group->offsets; o != NULL; o = o->hh.next) {
@@ -186,7 +200,11 @@ static bool expired(const struct groups *groups, const struct group *group, int6
     int64_t retention = (int64_t)groups->settings.retention_ms;
 
     if (o->expire_ms >= 0) {
-        return group->state == GROUP_EMPTY && wall_ms >= o->expire_ms;
+        return group_is_empty(group) && wall_ms >= o->expire_ms;
+    }
+    if (group->consumer != NULL) {
+        return wall_ms - o->commit_ms >= retention &&
+               !subscribes(groups, group, group_offset_topic(o));
     }
     if (group->protocol_type.len == 0) {
         return wall_ms - o->commit_ms >= retention;
@@ -212,8 +230,8 @@ static void expire_group(struct groups *groups, struct group *group, int64_t wal
             kept++;
         }
     }
-    if (kept == 0 && group->state == GROUP_EMPTY && group->stored.len > 0 && group->stores == 0 &&
-        group->pending == NULL) {
+    if (kept == 0 && group_is_empty(group) && (group->stored.len > 0 || group->records != NULL) &&
+        group->stores == 0 && group->asked == group->done && group->pending == NULL) {
         group_tombstone(group, out);
     }
 }

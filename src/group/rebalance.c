@@ -358,6 +358,11 @@ int groups_heartbeat(struct groups *groups, struct group_now now, struct slice g
         return TERN_EINVALIDGROUP;
     }
     HASH_FIND(hh, groups->all, group_id.base, group_id.len, group);
+    if (group != NULL && (group->broken || group->consumer != NULL)) {
+        return group->broken
+                   ? TERN_ELOADING
+                   : mixed_heartbeat(groups, group, now, generation, member_id, instance_id);
+    }
     int status = group != NULL ? group_member_check(group, member_id, instance_id, &member)
                                : TERN_EUNKNOWNMEMBER;
     if (status != 0) {
@@ -382,6 +387,10 @@ int groups_leave(struct groups *groups, struct group_now now, struct slice group
     HASH_FIND(hh, groups->all, group_id.base, group_id.len, group);
     if (group == NULL) {
         return TERN_EUNKNOWNMEMBER;
+    }
+    if (group->broken || group->consumer != NULL) {
+        return group->broken ? TERN_ELOADING
+                             : mixed_leave(groups, group, now, member_id, instance_id, out);
     }
     struct group_pending *pending =
         instance_id.len == 0 ? group_pending_of(group, member_id) : NULL;

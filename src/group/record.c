@@ -79,6 +79,24 @@ static int finish(const struct reader *r, bool whole)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
+/* By their versions, Kafka's way to number kinds; -1: not ours. */
+static const int8_t key_kinds[] = {
+    [0] = GROUP_KEY_OFFSET,
+    [KEY_OFFSET] = GROUP_KEY_OFFSET,
+    [KEY_GROUP] = GROUP_KEY_GROUP,
+    [3] = GROUP_KEY_CONSUMER,
+    [4] = -1,
+    [5] = GROUP_KEY_MEMBER,
+    [6] = GROUP_KEY_TARGET,
+    [7] = GROUP_KEY_TARGET_MEMBER,
+    [8] = GROUP_KEY_CURRENT,
+};
+
+static bool has_member(enum group_key_kind kind)
+{
+    return kind == GROUP_KEY_MEMBER || kind == GROUP_KEY_TARGET_MEMBER || kind == GROUP_KEY_CURRENT;
+}
+
 int group_key_read(struct slice bytes, struct group_key *out)
 {
     struct reader r = reader_of(bytes);
@@ -93,11 +111,14 @@ int group_key_read(struct slice bytes, struct group_key *out)
         *out = key;
         return 0;
     }
-    if (version > KEY_GROUP) {
+    if (version >= ARRAY_COUNT(key_kinds) || key_kinds[version] < 0) {
         return TERN_EUNSUPPORTED;
     }
-    key.kind = version == KEY_GROUP ? GROUP_KEY_GROUP : GROUP_KEY_OFFSET;
+    key.kind = (enum group_key_kind)key_kinds[version];
     key.group_id = read_string(&r);
+    if (has_member(key.kind)) {
+        key.member_id = read_string(&r);
+    }
     if (key.kind == GROUP_KEY_OFFSET) {
         key.topic = read_string(&r);
         key.partition = (int32_t)reader_be32(&r);
@@ -121,6 +142,22 @@ void group_group_key(struct buf *out, struct slice group_id)
 {
     buf_be16(out, KEY_GROUP);
     put_string(out, group_id);
+}
+
+void group_consumer_key(struct buf *out, enum group_key_kind kind, struct slice group_id,
+                        struct slice member_id)
+{
+    uint16_t version = KEY_GROUP + 1;
+
+    while (key_kinds[version] != (int8_t)kind) {
+        version++;
+        CHECK(version < ARRAY_COUNT(key_kinds)); /* one of these is it */
+    }
+    buf_be16(out, version);
+    put_string(out, group_id);
+    if (has_member(kind)) {
+        put_string(out, member_id);
+    }
 }
 
 void group_barrier_key(struct buf *out)

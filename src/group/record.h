@@ -15,6 +15,12 @@ enum group_key_kind {
     GROUP_KEY_OFFSET,
     GROUP_KEY_GROUP,
     GROUP_KEY_BARRIER, /* ours: says nothing */
+    /* Of groups of the new protocol: */
+    GROUP_KEY_CONSUMER, /* the group; the others go with it */
+    GROUP_KEY_MEMBER,
+    GROUP_KEY_TARGET, /* epoch of the target assignment */
+    GROUP_KEY_TARGET_MEMBER,
+    GROUP_KEY_CURRENT, /* what a member has */
 };
 
 struct group_key {
@@ -22,12 +28,16 @@ struct group_key {
     struct slice group_id;
     struct slice topic;
     int32_t partition;
+    struct slice member_id; /* MEMBER, TARGET_MEMBER, CURRENT */
 };
 /* TERN_EUNSUPPORTED: a version that is not ours; TERN_EMALFORMED. Borrows. */
 int group_key_read(struct slice bytes, struct group_key *out) TERN_MUST_USE;
 void group_offset_key(struct buf *out, struct slice group_id, struct slice topic,
                       int32_t partition);
 void group_group_key(struct buf *out, struct slice group_id);
+/* One of the new protocol's; member_id is looked at where the kind has one. */
+void group_consumer_key(struct buf *out, enum group_key_kind kind, struct slice group_id,
+                        struct slice member_id);
 void group_barrier_key(struct buf *out);
 
 struct group_offset_value {

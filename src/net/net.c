@@ -113,6 +113,13 @@ static size_t client_queued_bytes(struct wire *wire, struct wire_client *client)
     return client->stream.queued;
 }
 
+static void client_host(struct wire *wire, struct wire_client *client, char out[WIRE_HOST_MAX])
+{
+    _Static_assert(WIRE_HOST_MAX >= STREAM_NAME, "a host fits");
+    (void)wire;
+    stream_host(&client->stream, out);
+}
+
 static const struct wire_ops ops = {
     .set_handler = set_handler,
     .set_hello = set_hello,
@@ -127,6 +134,7 @@ static const struct wire_ops ops = {
     .client_set_data = client_set_data,
     .client_data = client_data,
     .client_queued_bytes = client_queued_bytes,
+    .client_host = client_host,
 };
 
 struct wire *net_wire(struct net *net)

@@ -75,7 +75,7 @@ static void keys_are_kafkas(void **state)
 static void a_key_of_another_kind_is_not_supported(void **state)
 {
     (void)state;
-    assert_int_equal(read_key(slice_of("\0\3\0\0", 4)), TERN_EUNSUPPORTED);
+    assert_int_equal(read_key(slice_of("\0\4\0\0", 4)), TERN_EUNSUPPORTED);
     assert_int_equal(read_key(slice_of("\0\2\377\377", 4)), TERN_EMALFORMED); /* null id */
 }
 

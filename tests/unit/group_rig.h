@@ -109,7 +109,7 @@ static inline void rig_carry(struct rig *rig, struct group_out *out)
 
 static inline void rig_init_with(struct rig *rig, uint32_t delay_ms)
 {
-    struct groups_settings settings = {delay_ms, 1000000};
+    struct groups_settings settings = {.initial_delay_ms = delay_ms, .retention_ms = 1000000};
 
     memset(rig, 0, sizeof *rig);
     rig->now = (struct group_now){1000, 5000000};

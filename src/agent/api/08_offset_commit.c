@@ -154,6 +154,10 @@ void api_offset_commit(struct request *rq)
     rq->cancel = canceled;
     prepare(c);
     int status = coordinator_of(rq->node, m->group_id, &co);
+    if (status == 0 && rq->version < 9 &&
+        groups_needs_epochs(coordinator_groups(co), m->group_id, m->member_id)) {
+        status = TERN_EUNSUPPORTED;
+    }
     if (status == 0) {
         status = groups_may_commit(coordinator_groups(co), coordinator_now(co), m->group_id,
                                    m->generation_or_epoch, m->member_id, m->group_instance_id);

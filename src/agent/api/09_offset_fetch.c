@@ -296,6 +296,12 @@ static void begin(struct fetch_group *g)
         fail(g, status);
         return;
     }
+    status = groups_may_fetch(coordinator_groups(co), g->in->group_id, g->in->member_id,
+                              g->in->member_epoch);
+    if (status != 0) {
+        fail(g, status);
+        return;
+    }
     if (MUTANT(offsets_unconfirmed)) {
         answer(g, 0);
         return;

@@ -2,6 +2,33 @@
 /* SyncGroup: answered when the leader's plan is committed (src/group). */
 #include "agent/group.h"
 #include "base/error.h"
+#include "group/mixed.h"
+
+/* In a group of the new protocol. */
+static void sync_mixed(struct request *rq, struct coordinator *co, const struct group_sync *sync)
+{
+    struct kafka_sync_group_response *response = arena_take(&rq->arena, sizeof *response);
+    struct kafka_sync_group_response *failure = arena_take(&rq->arena, sizeof *failure);
+    struct mixed_answer answer;
+    struct group_out none = {0};
+
+    groups_mixed_sync(coordinator_groups(co), coordinator_now(co), sync, &answer);
+    kafka_sync_group_response_init(response);
+    kafka_sync_group_response_init(failure);
+    response->error = error_kafka(answer.error);
+    if (answer.error == 0) {
+        response->protocol_type = slice_text("consumer");
+        response->protocol_name = arena_copy(&rq->arena, answer.protocol);
+        response->assignment = arena_copy(&rq->arena, buf_slice(&answer.assignment));
+    }
+    buf_fini(&answer.assignment);
+    coordinator_run(co, &none);
+    if (answer.wait) {
+        group_reply_stored(rq, co, response, failure, &failure->error);
+    } else {
+        request_reply(rq, response);
+    }
+}
 
 void api_sync_group(struct request *rq)
 {
@@ -36,6 +63,10 @@ void api_sync_group(struct request *rq)
         .assignments = assignments,
         .assignment_count = m->assignments_count,
     };
+    if (groups_mixed(coordinator_groups(co), m->group_id)) {
+        sync_mixed(rq, co, &sync);
+        return;
+    }
     groups_sync(coordinator_groups(co), coordinator_now(co), &sync, &out);
     coordinator_run(co, &out);
 }

@@ -47,7 +47,7 @@ static void describe(struct request *rq, size_t *bytes,
         return;
     }
     const struct group *group = groups_find(coordinator_groups(co), out->group_id);
-    if (group == NULL) {
+    if (group == NULL || group->consumer != NULL) { /* those of the new protocol: see api 69 */
         out->state = slice_text("Dead");
         if (rq->version >= 6) {
             out->error = error_kafka(TERN_EGROUPNOTFOUND);

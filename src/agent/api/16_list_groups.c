@@ -23,12 +23,17 @@ static bool in_filter(const struct slice *filter, uint32_t count, const char *wo
     return count == 0;
 }
 
+static const char *type_of(const struct group *group)
+{
+    return group->consumer != NULL ? "consumer" : "classic";
+}
+
 static bool wanted(const struct request *rq, const struct group *group)
 {
     const struct kafka_list_groups_request *m = rq->message;
 
-    return in_filter(m->states_filter, m->states_filter_count, group_state_name(group->state)) &&
-           in_filter(m->types_filter, m->types_filter_count, "classic");
+    return in_filter(m->states_filter, m->states_filter_count, group_state_text(group)) &&
+           in_filter(m->types_filter, m->types_filter_count, type_of(group));
 }
 
 static void count(void *ctx, const struct group *group)
@@ -49,8 +54,8 @@ static void add(void *ctx, const struct group *group)
         &list->response.groups[list->response.groups_count++];
     out->group_id = buf_slice(&group->id);
     out->protocol_type = buf_slice(&group->protocol_type);
-    out->state = slice_text(group_state_name(group->state));
-    out->type = slice_text("classic");
+    out->state = slice_text(group_state_text(group));
+    out->type = slice_text(type_of(group));
 }
 
 void api_list_groups(struct request *rq)

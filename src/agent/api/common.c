@@ -52,6 +52,16 @@ bool slice_to_text(struct slice from, char *out, size_t size)
     return true;
 }
 
+struct slice arena_copy(struct arena *arena, struct slice bytes)
+{
+    uint8_t *copy = arena_take(arena, bytes.len + 1);
+
+    if (bytes.len > 0) {
+        memcpy(copy, bytes.base, bytes.len);
+    }
+    return slice_of(copy, bytes.len);
+}
+
 struct slice arena_text(struct arena *arena, const char *text)
 {
     size_t len = strlen(text);
