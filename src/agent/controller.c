@@ -25,9 +25,7 @@ struct controller {
     uint64_t term;
     struct decide_memory *memory;
     struct decision *decisions[ROUND_MAX];
-    size_t waiting;
-    node_set absent; /* not reachable when the round under way was decided */
-    bool unknown;    /* a command of this round, or of one before, may yet be committed */
+    struct decide_pending pending;
     struct decide_report *reports;
     size_t report_count;
     struct quorum_change change;
@@ -180,8 +178,7 @@ static void decided(struct quorum_proposal *proposal, int status, struct slice r
                 c->decisions[i] = NULL;
             }
         }
-        c->waiting--;
-        c->unknown = c->unknown || status != 0;
+        decide_pending_done(&c->pending, status == 0);
         if (status == 0 && command_result_read(result, &r) == 0 && r.error != 0) {
             trace_debug("event=decision_refused error=%s why=\"%s\"", error_name(r.error), r.why);
         }
@@ -197,7 +194,7 @@ static void propose(struct controller *c, size_t slot, struct slice command)
     d->controller = c;
     d->proposal.done = decided;
     c->decisions[slot] = d;
-    c->waiting++;
+    decide_pending_proposed(&c->pending);
     quorum_submit(c->node->quorum, command, &d->proposal);
 }
 
@@ -230,26 +227,20 @@ static void view_of(struct controller *c, struct decide_view *view)
         n->silent_ms = peer_silent_us(node, id) / 1000;
         n->reachable =
             peer->heard_us != 0 ? peer_reachable(node, id) : n->silent_ms < view->suspicion_ms;
+        if (peer->disk_hangs_ms > 0) {
+            /* It can neither acknowledge nor promise: as good as silent. */
+            n->reachable = false;
+            n->silent_ms = n->silent_ms > peer->disk_hangs_ms ? n->silent_ms : peer->disk_hangs_ms;
+        }
         n->registered = known->id != 0 && peer->ready && peer->start_number == known->start_number;
         n->full = peer->full;
         n->applied_index = peer->up[WIRE_CONTROL] ? peer->applied_index : 0;
     }
 }
 
-static void note_absent(struct controller *c, const struct decide_view *view)
+const struct decide_pending *controller_pending(const struct node *node)
 {
-    c->absent = c->unknown ? c->absent : 0;
-    c->unknown = false;
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        c->absent |= view->nodes[id].reachable ? 0 : NODE_BIT(id);
-    }
-}
-
-bool controller_counts_absent(const struct node *node, uint32_t id)
-{
-    const struct controller *c = node->controller;
-
-    return (c->waiting > 0 || c->unknown) && (c->absent & NODE_BIT(id)) != 0;
+    return &node->controller->pending;
 }
 
 static void round_of_decisions(struct controller *c)
@@ -261,16 +252,14 @@ static void round_of_decisions(struct controller *c)
     memset(commands, 0, sizeof commands);
     view_of(c, &view);
     size_t count = decide(c->node->control, &view, c->memory, &key, commands, ROUND_MAX);
-    if (count == 0 && c->unknown) {
+    if (count == 0 && c->pending.unknown) {
         /* Changes nothing; once it is applied, so is whatever was proposed before. */
         key.seq++;
         command_unfence(&commands[count++], key, c->node->o.node_id);
     }
     c->node->command_seq = key.seq;
     c->report_count = 0;
-    if (count > 0) {
-        note_absent(c, &view);
-    }
+    decide_pending_round(&c->pending, &view, count);
     for (size_t i = 0; i < count; i++) {
         propose(c, i, buf_slice(&commands[i]));
     }
@@ -394,7 +383,7 @@ void controller_tick(struct node *node)
 {
     struct controller *c = node->controller;
 
-    if (c == NULL || node->quorum == NULL || c->waiting > 0) {
+    if (c == NULL || node->quorum == NULL || c->pending.waiting > 0) {
         return;
     }
     if (uuid_is_zero(node->control->cluster_id)) {

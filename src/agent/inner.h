@@ -89,15 +89,12 @@ struct partition {
     struct coordinator *coordinator; /* of the groups' topic only; else NULL */
     struct replica replica;
     struct store_log *log;
-    struct link dirty;             /* in node.dirty: something below is to be sent */
-    struct link ticking;           /* in node.ticking */
-    struct link appends;           /* produce waiters, ascending by end offset */
-    struct link watchers;          /* parked fetches and the like */
-    struct link reads;             /* struct ship_read */
-    struct link doomed;            /* in node.doomed */
-    struct link stuck;             /* in node.stuck */
-    struct write_token *stuck_cut; /* refused by the store: damage is in the way; NULL: none */
-    uint64_t stuck_ms;             /* when it was tried last */
+    struct link dirty;    /* in node.dirty: something below is to be sent */
+    struct link ticking;  /* in node.ticking */
+    struct link appends;  /* produce waiters, ascending by end offset */
+    struct link watchers; /* parked fetches and the like */
+    struct link reads;    /* struct ship_read */
+    struct link doomed;   /* in node.doomed */
     node_set push_to;
     node_set mark_to;
     node_set fence_to;
@@ -139,8 +136,6 @@ void partition_drop(struct partition *p);
 void partition_drop_later(struct partition *p);
 void partitions_erase(struct node *node, uint32_t count);
 void partitions_free_doomed(struct node *node); /* no I/O */
-/* Tries the cuts again that damage was in the way of. */
-void partitions_retry_cuts(struct node *node, uint64_t now_ms);
 /* Gives memory back, no I/O. */
 void partition_free(struct partition *p);
 /* The writes that nobody will tell of any more: the node closes. */
@@ -164,6 +159,8 @@ void partition_repeat_reports(struct partition *p, bool voters);
 /* Leads, but may have to move: the policy wants another region first, or there is another replica in
  * this one. The controller waits to hear that a voter there has caught up. */
 bool partition_may_move(const struct partition *p);
+/* Did this node surely lead it after that moment (clock_now_us)? Known one heartbeat and round trip later. */
+bool partition_leads_since(const struct partition *p, uint64_t since_us);
 /* It is assigned to lead and can't, for t: the controller must hear that (rule 12). */
 void partition_watch_role(struct partition *p, uint64_t now_ms);
 void partition_tick(struct partition *p, uint64_t now_ms);
@@ -193,6 +190,8 @@ struct peer {
     bool up[WIRE_CHANNELS];
     uint64_t heard_us;      /* 0: never */
     uint64_t heard_sent_us; /* newest sent_us of its heartbeats */
+    uint64_t echoed_us;     /* our newest sent_us that it has answered to */
+    uint32_t disk_hangs_ms; /* as it says */
     uint64_t heartbeat_us;  /* when that arrived */
     struct samples rtt_us;
     struct samples gap_us; /* (gap between heartbeats - interval) */
@@ -256,7 +255,7 @@ struct node {
     struct timer tick;
     struct timer flush;
     uint64_t heartbeat_us;
-    bool disk_hangs; /* since a while a write has not returned */
+    uint32_t disk_hangs_ms; /* for so long a write has not returned, if that is 2 D; else 0 */
     uint64_t replica_tick_us;
     uint64_t retained_us;
     uint64_t aged_us;  /* when producers last became an hour older */
@@ -264,7 +263,6 @@ struct node {
     uint64_t awake_us; /* when it came back from having been away; 0: never was */
     uint64_t repeated_us;
     struct link doomed; /* partitions without a topic, still on disk */
-    struct link stuck;  /* partitions whose cut is to be tried again */
     uint64_t tuned_us;
     uint32_t repeat_round;
     struct link catch_up; /* struct ship_read that wait for their turn to read */
@@ -412,8 +410,8 @@ void controller_tick(struct node *node);
 void controller_close(struct node *node);
 void controller_report(struct node *node, uint32_t from, const struct decide_report *report);
 bool node_is_controller(const struct node *node);
-/* Could a decision on its way into the log rest on the absence of that node? */
-bool controller_counts_absent(const struct node *node, uint32_t id);
+/* What its decisions on their way into the log rest on. Only of a controller. */
+const struct decide_pending *controller_pending(const struct node *node);
 /* As a leader: queues a report; it goes with the next tick. */
 void report_add(struct node *node, const struct decide_report *report);
 void report_flush(struct node *node);

@@ -86,18 +86,14 @@ void lease_granted(struct node *node, uint64_t seq)
     }
 }
 
-/* Rule 9: nobody answers behind a lossy epoch. So who asks must have applied all that there are (a
- * heartbeat that was long under way unfences its sender and asks for a lease, and the sender knows
- * of nothing), and none may be on its way into the log. */
 bool lease_may(const struct node *node, uint32_t id)
 {
-    const struct control_node *known = &node->control->nodes[id];
+    struct decide_lease asks = {.node = id,
+                                .self = id == node->o.node_id,
+                                .applied_index = node->peers[id].applied_index,
+                                .lossy_index = node->lossy_index};
 
-    if (id == node->o.node_id) {
-        return known->id != 0 && !known->fenced;
-    }
-    return known->id != 0 && !known->fenced && !controller_counts_absent(node, id) &&
-           node->peers[id].applied_index >= node->lossy_index;
+    return decide_may_lease(node->control, controller_pending(node), &asks);
 }
 
 static void confirmed(struct quorum_read *read, int status)

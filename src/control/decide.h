@@ -89,3 +89,30 @@ void decide_memory_free(struct decide_memory *memory);
  * seq of `key` + 1, and in the end `key` has the seq of the last. Returns how many. */
 size_t decide(const struct control *control, const struct decide_view *view,
               struct decide_memory *memory, struct command_key *key, struct buf *out, size_t max);
+
+/* ---- leases (decide_lease.c) ------------------------------------------------------------------ */
+
+/* What decisions rest on that may still be on their way into the log. All zeros: there are none. */
+struct decide_pending {
+    node_set absent; /* not reachable when they were made */
+    size_t waiting;  /* so many of them have not been told of yet */
+    bool unknown; /* one, also of an earlier round, may be committed although its proposer was told
+                        that it is not known: until a later one was applied */
+};
+/* A round has made so many commands, by this view; they are proposed next. */
+void decide_pending_round(struct decide_pending *pending, const struct decide_view *view,
+                          size_t commands);
+/* A command is proposed. */
+void decide_pending_proposed(struct decide_pending *pending);
+/* Of one it was told that it is applied; `told` is false: nothing is known. */
+void decide_pending_done(struct decide_pending *pending, bool told);
+
+/* A node that asks for a lease. */
+struct decide_lease {
+    uint32_t node;
+    bool self;              /* it is the controller's own */
+    uint64_t applied_index; /* of the control log, as it said last */
+    uint64_t lossy_index;   /* where the newest lossy epoch was applied; 0: there is none */
+};
+bool decide_may_lease(const struct control *control, const struct decide_pending *pending,
+                      const struct decide_lease *asks);

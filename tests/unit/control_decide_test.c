@@ -318,6 +318,57 @@ static void a_node_that_is_behind_keeps_what_it_knew(void **state)
     assert_int_equal(later->partitions[0].leader, 2);
 }
 
+/* A lossy epoch was applied at 42. */
+static void who_does_not_know_of_a_lossy_epoch_gets_no_lease(void **state)
+{
+    struct scene *s = *state;
+    struct decide_pending pending = {0};
+    struct decide_lease asks = {.node = 2, .applied_index = 41, .lossy_index = 42};
+
+    assert_false(decide_may_lease(s->f.control, &pending, &asks));
+    asks.self = true; /* the controller has applied it */
+    assert_true(decide_may_lease(s->f.control, &pending, &asks));
+    asks.self = false;
+    asks.applied_index = 42;
+    assert_true(decide_may_lease(s->f.control, &pending, &asks));
+    s->f.control->nodes[2].fenced = true;
+    assert_false(decide_may_lease(s->f.control, &pending, &asks));
+    asks.self = true;
+    assert_false(decide_may_lease(s->f.control, &pending, &asks));
+    s->f.control->nodes[2].fenced = false;
+    asks.node = 9; /* nobody */
+    assert_false(decide_may_lease(s->f.control, &pending, &asks));
+}
+
+static void whose_absence_a_decision_under_way_rests_on_gets_no_lease(void **state)
+{
+    struct scene *s = *state;
+    struct decide_pending pending = {0};
+    struct decide_lease gone = {.node = 2};
+    struct decide_lease here = {.node = 3};
+
+    s->view.nodes[3].reachable = true;
+    s->view.nodes[2].reachable = false;
+    decide_pending_round(&pending, &s->view, 0); /* nothing was decided */
+    assert_true(decide_may_lease(s->f.control, &pending, &gone));
+    decide_pending_round(&pending, &s->view, 2);
+    decide_pending_proposed(&pending);
+    decide_pending_proposed(&pending);
+    assert_false(decide_may_lease(s->f.control, &pending, &gone));
+    assert_true(decide_may_lease(s->f.control, &pending, &here));
+    decide_pending_done(&pending, true);
+    assert_false(decide_may_lease(s->f.control, &pending, &gone));
+    decide_pending_done(&pending,
+                        false); /* it may come into the log all the same, until a later one has */
+    assert_false(decide_may_lease(s->f.control, &pending, &gone));
+    s->view.nodes[2].reachable = true;
+    decide_pending_round(&pending, &s->view, 1);
+    decide_pending_proposed(&pending);
+    assert_false(decide_may_lease(s->f.control, &pending, &gone));
+    decide_pending_done(&pending, true);
+    assert_true(decide_may_lease(s->f.control, &pending, &gone));
+}
+
 static void a_node_that_lost_what_it_acknowledged_is_declared_forgetful(void **state)
 {
     struct scene *s = *state;
@@ -946,6 +997,8 @@ int main(void)
         SCENE(a_leader_that_does_not_apply_its_assignment_is_replaced_after_2_d),
         SCENE(who_applies_late_but_applies_keeps_its_partitions),
         SCENE(a_node_that_is_behind_keeps_what_it_knew),
+        SCENE(who_does_not_know_of_a_lossy_epoch_gets_no_lease),
+        SCENE(whose_absence_a_decision_under_way_rests_on_gets_no_lease),
         SCENE(a_node_that_lost_what_it_acknowledged_is_declared_forgetful),
         SCENE(reports_of_old_epochs_and_strangers_are_ignored),
         SCENE(a_config_that_is_not_activated_in_time_is_dropped),
