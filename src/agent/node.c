@@ -341,7 +341,6 @@ static void tick(struct timer *timer)
     timer_set(node->o.clock, timer, now_us + (uint64_t)NODE_TICK_MS * 1000);
     start_tick(node);
     partitions_erase(node, ERASED_PER_TICK);
-    partitions_retry_cuts(node, now_us / 1000);
     liveness_tick(node, now_us);
     reach(node);
     if (node->phase == NODE_READY && now_us - node->replica_tick_us >= REPLICA_RETRY_MS * 1000U) {
@@ -427,7 +426,6 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     queue_init(&node->ticking);
     queue_init(&node->tokens);
     queue_init(&node->doomed);
-    queue_init(&node->stuck);
     queue_init(&node->abandoned_reads);
     queue_init(&node->catch_up);
     queue_init(&node->requests);

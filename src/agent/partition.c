@@ -10,7 +10,6 @@
 #include "base/trace.h"
 
 #define PRODUCERS_SAVE_BYTES ((uint64_t)16 << 20)
-#define CUT_RETRY_MS         5000
 #define OPERATOR_WAIT_MS     2000 /* for silent regions, in a lossy epoch of a sync topic */
 
 /* One write of a partition that waits for its fsync. Pooled per process: as many as ever waited. */
@@ -47,46 +46,12 @@ static void token_free(struct write_token *token)
     free(token);
 }
 
-/* ---- a cut whose place is damaged -------------------------------------------------------------- */
-
-/* Nothing has changed on disk, and the replica must not count with records that it was told to cut:
- * it stays in the middle of its cut, takes, answers and acknowledges nothing, and tries again, since
- * what is damaged may be mended. One bad sector is no reason to end the node, which would meet it
- * again after every start. */
-static void cut_refused(struct write_token *token)
-{
-    struct partition *p = token->partition;
-
-    if (p->stuck_ms == 0) {
-        trace_error(
-            "event=cut_failed partition=%d to=%lld what=\"the place is damaged: the replica "
-            "takes no part until it is mended\"",
-            p->key.partition, (long long)token->value);
-    }
-    p->stuck_ms = node_now_ms(p->node);
-    p->stuck_cut = token;
-    queue_push(&p->node->stuck, &p->stuck);
-}
-
 static void cut(struct partition *p, struct write_token *token)
 {
     if (token->kind == EFFECT_TRUNCATE) {
         store_truncate(p->log, token->value, false, &token->req);
     } else {
         store_restart(p->log, token->value, token->committed, &token->req);
-    }
-}
-
-void partitions_retry_cuts(struct node *node, uint64_t now_ms)
-{
-    QUEUE_EACH (each, &node->stuck) {
-        struct partition *p = CONTAINER_OF(each, struct partition, stuck);
-        if (now_ms - p->stuck_ms >= CUT_RETRY_MS) {
-            struct write_token *token = p->stuck_cut;
-            p->stuck_cut = NULL;
-            link_remove(&p->stuck);
-            cut(p, token);
-        }
     }
 }
 
@@ -97,16 +62,11 @@ static void written(struct store_req *req, int status)
     struct node *node = p->node;
 
     bool is_cut = token->kind == EFFECT_TRUNCATE || token->kind == EFFECT_RESTART;
-    if (status == TERN_EDAMAGED && is_cut && !p->deleting) {
-        cut_refused(token);
-        return;
-    }
     if (status != 0 && !(is_cut && p->deleting)) {
         node_die(node, status, "a journal write was not made durable");
         token_free(token);
         return;
     }
-    p->stuck_ms = is_cut ? 0 : p->stuck_ms;
     if (token->pushed_by != 0) {
         struct peer *peer = &node->peers[token->pushed_by];
         struct flow *flow = &peer->flows[token->via];
@@ -267,11 +227,6 @@ static void forget(struct partition *p)
     repair_forget(p);
     free(p->log_starts);
     p->log_starts = NULL;
-    if (p->stuck_cut != NULL) {
-        token_free(p->stuck_cut);
-        p->stuck_cut = NULL;
-        link_remove(&p->stuck);
-    }
     p->deleting = true;
 }
 

@@ -242,9 +242,13 @@ static void written(struct store_req *req, int status)
     struct writing *w = CONTAINER_OF(req, struct writing, req);
     struct partition *p = partition_find(w->node, w->key.topic_id, w->key.partition);
 
-    (void)status;
     link_remove(&w->link);
     if (p != NULL && p->repair != NULL && !w->node->dead) {
+        if (status != 0) {
+            trace_warn("event=repair_refused partition=%d offset=%lld error=%s", p->key.partition,
+                       (long long)p->repair->at.offset, error_name(status));
+            p->repair->tries++; /* the next one is asked */
+        }
         p->repair->writing -= p->repair->writing > 0;
         if (p->repair->writing == 0) {
             (void)settled(p);
