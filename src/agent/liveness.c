@@ -12,7 +12,6 @@
 #define ELECTION_MIN_MS  500
 #define ELECTION_MAX_MS  10000
 #define ELECTION_TUNE_US 2000000
-#define DISK_HANGS_MS    UINT64_C(2000)
 #define AWAY_US          250000 /* ticks and heartbeats come every 50 ms and less */
 
 void samples_add(struct samples *s, uint32_t value)
@@ -127,21 +126,49 @@ bool liveness_behind(const struct node *node)
     return clock_now_us(node->o.clock) - node->heartbeat_us > 3 * (uint64_t)HEARTBEAT_MS * 1000;
 }
 
+/* A deposed leader that has not heard of it is behind: one of those who have would tell. Asked of
+ * round trips, since what comes in now may have been sent long ago. */
+bool partition_leads_since(const struct partition *p, uint64_t since_us)
+{
+    const struct node *node = p->node;
+    const struct replica_spec *spec = &p->replica.spec;
+    const struct control_topic *topic = control_topic_by_id(node->control, p->key.topic_id);
+    node_set heard = NODE_BIT(node->o.node_id);
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        const struct peer *peer = &node->peers[id];
+        if (peer->heard_us == 0 || peer->echoed_us <= since_us) {
+            continue;
+        }
+        if (peer->applied_index > node->control->applied_index) {
+            return false;
+        }
+        heard |= NODE_BIT(id);
+    }
+    bool leased = topic != NULL && topic->policy.mode == POLICY_ASYNC &&
+                  topic->policy.failover == POLICY_FAILOVER_AUTO;
+    return replica_serves(&p->replica) && rule_can_commit(&spec->config, spec, heard) &&
+           (!leased || lease_valid(node));
+}
+
 /* A write that has not returned may still do so, so the node lives on. Sync topics led here go on by
- * the disks of the other regions, async ones wait: the operator should know. */
+ * the disks of the other regions, async ones wait: so it says that it is as good as gone, and the
+ * controller fences it. */
 static void watch_disk(struct node *node, uint64_t now_us)
 {
     uint64_t ms = store_write_age_ms(node->store);
+    uint64_t patience_ms = 2 * (uint64_t)peer_suspicion_ms(node, NULL);
     /* After standing still itself the node has not looked yet whether it returned. */
-    bool hangs = ms >= DISK_HANGS_MS && now_us - node->awake_us >= DISK_HANGS_MS * 1000;
+    bool hangs = ms >= patience_ms && now_us - node->awake_us >= patience_ms * 1000;
 
-    if (hangs && !node->disk_hangs) {
+    if (hangs && node->disk_hangs_ms == 0) {
         trace_warn("event=disk_hangs ms=%llu what=\"a write does not return\"",
                    (unsigned long long)ms);
-    } else if (!hangs && node->disk_hangs) {
+    } else if (!hangs && node->disk_hangs_ms != 0) {
         trace_info("event=disk_is_back");
     }
-    node->disk_hangs = hangs;
+    ms = ms < UINT32_MAX ? ms : UINT32_MAX;
+    node->disk_hangs_ms = hangs ? (uint32_t)ms : 0;
 }
 
 static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
@@ -161,6 +188,7 @@ static void send_heartbeat(struct node *node, uint32_t to, uint64_t now_us,
     h.ready = node_is_current(node) && !node->stopping;
     h.full = !store_writable(node->store);
     h.damaged = store_damaged(node->store);
+    h.disk_hangs_ms = node->disk_hangs_ms;
     h.controller = status->controller;
     h.lease_seq = lease_ask(node, now_us);
     h.lease_granted = status->controller ? peer->lease_granted : 0;
@@ -241,6 +269,7 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
     if (h->echo_us != 0 && now_us > h->echo_us + h->echo_held_us) {
         samples_add(&peer->rtt_us, (uint32_t)(now_us - h->echo_us - h->echo_held_us));
     }
+    peer->echoed_us = h->echo_us > peer->echoed_us ? h->echo_us : peer->echoed_us;
     peer->heard_sent_us = h->sent_us;
     peer->heartbeat_us = now_us;
     peer->start_number = h->start_number;
@@ -250,6 +279,7 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
     peer->ready = h->ready;
     peer->full = h->full;
     peer->damaged = h->damaged;
+    peer->disk_hangs_ms = h->disk_hangs_ms;
     peer->controller = h->controller;
     peer->lease_seq = h->lease_seq;
     lease_granted(node, h->lease_granted);

@@ -11,7 +11,9 @@
 #include "admin/server.h"
 #include "admin/version.h"
 #include "base/error.h"
+#include "daemon/disk_watch.h"
 #include "daemon/log.h"
+#include "net/abandon.h"
 #include "net/clock_real.h"
 #include "net/net.h"
 #include "net/notify.h"
@@ -26,6 +28,7 @@ struct running {
     uv_signal_t signals[3];
     struct clock_real *clock;
     struct disk *disk;
+    struct disk_watch *watch;
     struct net *net;
     struct node *node;
     struct admin *admin;
@@ -52,6 +55,7 @@ static void on_fatal(void *ctx, int error, const char *what)
     (void)ctx;
     trace_error("event=fatal error=%s what=\"%s\"", error_name(error), what);
     advise(error);
+    net_abandon(); /* a write that hangs may hold the process back */
     _exit(1);
 }
 
@@ -201,6 +205,7 @@ static int open_node(struct running *running, char why[256])
         .new_incarnation = config->new_incarnation,
         .seed_count = config->seed_count,
         .store = config->store,
+        .snapshot_entries = config->snapshot_entries,
         .election_ms = config->election_ms,
         .suspicion_ms = config->suspicion_ms,
         .lease_ms = config->lease_ms,
@@ -301,6 +306,7 @@ static int start(struct running *running)
     admin = (struct admin_options){
         .node = running->node, .clock = clock_real_clock(running->clock), .net = running->net};
     running->admin = admin_new(&admin);
+    running->watch = disk_watch_new(running->disk);
     trace_info("event=started version=%s kafka=%s mesh=%s admin=%s data=%s", TERN_VERSION,
                net_address(running->net, NET_KAFKA), net_address(running->net, NET_MESH),
                net_address(running->net, NET_ADMIN), config->data);
@@ -320,6 +326,7 @@ static void give_back(struct running *running)
     bool net_closed = false;
 
     admin_free(running->admin);
+    disk_watch_free(running->watch);
     while (disk_real_ops_under_way(running->disk) > 0) {
         (void)uv_run(&running->loop, UV_RUN_ONCE);
     }

@@ -46,6 +46,10 @@ struct disk_real {
     int lock;
     unsigned under_way;
     struct lane lanes[3]; /* by enum disk_op_kind */
+    /* The synchronous call that the loop is in, for disk_real_calls. */
+    _Atomic uint64_t call_number; /* odd: inside */
+    const char *_Atomic call_what;
+    const char *_Atomic call_path;
 };
 
 /* One op on the thread pool. */
@@ -283,6 +287,36 @@ static void real_submit(struct disk *disk, struct disk_op *op)
 
 /* ---- synchronous calls ----------------------------------------------------------------------- */
 
+static struct disk_real *enter(struct disk *disk, const char *what, const char *path)
+{
+    struct disk_real *real = real_of(disk);
+
+    real->call_what = what;
+    real->call_path = at_root(path);
+    real->call_number++;
+    return real;
+}
+
+static void leave(struct disk_real **real)
+{
+    (*real)->call_number++;
+}
+
+/* Until the end of the block. */
+#define INSIDE(disk, what, path)                                                                   \
+    struct disk_real *inside __attribute__((cleanup(leave))) = enter(disk, what, path);            \
+    (void)inside
+
+bool disk_real_calls(const struct disk *disk, struct disk_real_call *out)
+{
+    const struct disk_real *real = real_of(disk);
+
+    out->number = real->call_number;
+    out->what = real->call_what;
+    out->path = real->call_path;
+    return (out->number & 1) != 0;
+}
+
 static int open_dir(struct disk *disk, const char *path)
 {
     return openat(real_of(disk)->root, at_root(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -290,6 +324,7 @@ static int open_dir(struct disk *disk, const char *path)
 
 static int real_open(struct disk *disk, const char *path, bool create, struct disk_file **out_file)
 {
+    INSIDE(disk, "open", path);
     int fd = openat(real_of(disk)->root, at_root(path), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0),
                     0640);
     bool is_dir = fd < 0 && errno == EISDIR && !create;
@@ -331,23 +366,23 @@ static int real_size(struct disk *disk, struct disk_file *file, uint64_t *out_si
 static int64_t real_read(struct disk *disk, struct disk_file *file, uint64_t pos, uint8_t *into,
                          size_t len)
 {
-    (void)disk;
+    INSIDE(disk, "read", file->path);
     int64_t got = read_all(file->fd, pos, into, len);
     return got == TERN_EIO ? failed("read", file->path) : got;
 }
 
 static int real_write(struct disk *disk, struct disk_file *file, uint64_t pos, struct slice bytes)
 {
+    INSIDE(disk, "write", file->path);
     struct iovec iov = {writable(bytes.base), bytes.len};
 
-    (void)disk;
     int status = bytes.len > 0 ? write_vector(file->fd, pos, &iov, 1) : 0;
     return status == TERN_EIO ? failed("write", file->path) : status;
 }
 
 static int real_sync(struct disk *disk, struct disk_file *file)
 {
-    (void)disk;
+    INSIDE(disk, "sync", file->path);
     int status = sync_file(file);
     if (status != 0) {
         tell("sync", file->path, errno);
@@ -357,7 +392,7 @@ static int real_sync(struct disk *disk, struct disk_file *file)
 
 static int real_truncate(struct disk *disk, struct disk_file *file, uint64_t size)
 {
-    (void)disk;
+    INSIDE(disk, "ftruncate", file->path);
     return ftruncate(file->fd, (off_t)size) == 0 ? 0 : failed("ftruncate", file->path);
 }
 
@@ -378,6 +413,7 @@ static int real_preallocate(struct disk *disk, struct disk_file *file, uint64_t 
 
 static int real_stat(struct disk *disk, const char *path, struct disk_stat *out_stat)
 {
+    INSIDE(disk, "stat", path);
     struct stat stat;
 
     if (fstatat(real_of(disk)->root, at_root(path), &stat, 0) != 0) {
@@ -390,6 +426,7 @@ static int real_stat(struct disk *disk, const char *path, struct disk_stat *out_
 
 static int real_mkdir(struct disk *disk, const char *path)
 {
+    INSIDE(disk, "mkdir", path);
     if (mkdirat(real_of(disk)->root, path, 0750) != 0 && errno != EEXIST) {
         return failed("mkdir", path);
     }
@@ -398,6 +435,7 @@ static int real_mkdir(struct disk *disk, const char *path)
 
 static int real_rename(struct disk *disk, const char *from, const char *to)
 {
+    INSIDE(disk, "rename", from);
     int root = real_of(disk)->root;
 
     return renameat(root, from, root, to) == 0 ? 0 : failed("rename", from);
@@ -405,6 +443,7 @@ static int real_rename(struct disk *disk, const char *from, const char *to)
 
 static int real_remove(struct disk *disk, const char *path)
 {
+    INSIDE(disk, "unlink", path);
     int root = real_of(disk)->root;
 
     if (unlinkat(root, path, 0) == 0) {
@@ -418,6 +457,7 @@ static int real_remove(struct disk *disk, const char *path)
 
 static int real_sync_dir(struct disk *disk, const char *path)
 {
+    INSIDE(disk, "sync", path);
     int fd = open_dir(disk, path);
 
     if (fd < 0) {
@@ -457,6 +497,7 @@ static int real_list(struct disk *disk, const char *path, void (*each)(void *ctx
 
 static uint64_t real_free_bytes(struct disk *disk)
 {
+    INSIDE(disk, "statvfs", "");
     struct statvfs stat;
 
     if (fstatvfs(real_of(disk)->root, &stat) != 0) {

@@ -12,5 +12,13 @@ struct uv_loop_s;
 int disk_real_open(struct uv_loop_s *loop, const char *root, struct disk **out) TERN_MUST_USE;
 /* Ops whose done has not been called yet. disk_real_close must not be called before it is 0. */
 unsigned disk_real_ops_under_way(const struct disk *disk);
+/* The synchronous call that the disk's thread is in, from whichever thread it is asked; false: none. Each
+ * has a number of its own. What and path are valid as long as the call lasts. */
+struct disk_real_call {
+    uint64_t number;
+    const char *what;
+    const char *path; /* in the root */
+};
+bool disk_real_calls(const struct disk *disk, struct disk_real_call *out);
 /* Gives the lock back. All files must be closed; store_close after this would be too late. */
 void disk_real_close(struct disk *disk);

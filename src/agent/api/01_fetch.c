@@ -14,6 +14,9 @@
 #define FETCH_TOPIC_IDS 13
 #define FETCH_ENDPOINTS 16
 
+#define SURE_LOOK_MS    25
+#define SURE_MS         UINT64_C(1000) /* a heartbeat and a round trip, also on slow ways */
+
 struct fetch;
 
 struct fetch_part {
@@ -39,6 +42,8 @@ struct fetch {
     bool poked;   /* something moved while reading */
     bool failed;  /* a partition has an error, or is read elsewhere: answer at once */
     bool hinted;  /* one was told its leader */
+    bool unsure;  /* an offset is out of range, if this node still leads */
+    bool overdue; /* it has waited long enough for that to be known */
     bool starting;
     bool canceled;
 };
@@ -260,6 +265,23 @@ static bool sent_back(struct fetch_part *part, struct partition *p)
     return true;
 }
 
+/* Rule 10: only a leader past its initial log may say that an offset is out of range, and only one that
+ * still leads: a consumer that knows no leader epochs begins anew when it is told so. */
+static void beyond(struct fetch_part *part, const struct partition *p)
+{
+    struct fetch *f = part->fetch;
+
+    if (!replica_hw_known(&p->replica)) {
+        fail(part, TERN_ENOTAVAILABLE);
+    } else if (partition_leads_since(p, f->rq->begun_us)) {
+        fail(part, TERN_EOUTOFRANGE);
+    } else if (f->overdue) {
+        fail(part, TERN_ENOTAVAILABLE);
+    } else {
+        f->unsure = true;
+    }
+}
+
 static void part_read(struct store_read *read);
 
 static void start_read(struct fetch_part *part, struct partition *p)
@@ -274,11 +296,12 @@ static void start_read(struct fetch_part *part, struct partition *p)
     if (part->in->fetch_offset > r->leo && diverged(part, p)) {
         return; /* behind a lossy epoch: not out of range, but of another history */
     }
-    if (part->in->fetch_offset < r->log_start || part->in->fetch_offset > r->leo) {
-        /* Rule 10: only a leader past its initial log may say that an offset is out of range. */
-        fail(part, replica_hw_known(r) || part->in->fetch_offset < r->log_start
-                       ? TERN_EOUTOFRANGE
-                       : TERN_ENOTAVAILABLE);
+    if (part->in->fetch_offset < r->log_start) {
+        fail(part, TERN_EOUTOFRANGE);
+        return;
+    }
+    if (part->in->fetch_offset > r->leo) {
+        beyond(part, p);
         return;
     }
     if (diverged(part, p) || (replica_serves(r) && sent_elsewhere(part, p))) {
@@ -327,6 +350,11 @@ static void settle(struct fetch *f)
 {
     const struct kafka_fetch_request *m = f->rq->message;
 
+    if (f->unsure && !f->failed) {
+        drop_reads(f);
+        timer_after_ms(f->rq->node->o.clock, &f->rq->timer, SURE_LOOK_MS);
+        return;
+    }
     if (f->failed || f->expired || f->bytes >= (size_t)(m->min_bytes > 0 ? m->min_bytes : 0)) {
         answer(f);
         return;
@@ -370,6 +398,7 @@ static void attempt(struct fetch *f)
     const struct kafka_fetch_request *m = f->rq->message;
 
     f->starting = true;
+    f->unsure = false;
     f->budget = m->max_bytes > 0 ? m->max_bytes : INT32_MAX;
     for (uint32_t i = 0; i < f->count; i++) {
         struct partition *p = serving(&f->parts[i]);
@@ -395,6 +424,7 @@ static void wake(struct timer *timer)
     uint64_t until_us = rq->begun_us + (m->max_wait_ms > 0 ? (uint64_t)m->max_wait_ms : 0) * 1000;
 
     f->expired = now_us >= until_us;
+    f->overdue = f->expired && now_us - rq->begun_us >= SURE_MS * 1000;
     if (!f->expired) {
         timer_set(rq->node->o.clock, timer, until_us);
     }
@@ -402,7 +432,7 @@ static void wake(struct timer *timer)
         f->poked = true;
         return;
     }
-    if (f->poked || f->expired) {
+    if (f->poked || f->expired || f->unsure) {
         f->poked = false;
         attempt(f);
     }
