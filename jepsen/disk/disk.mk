@@ -44,3 +44,10 @@ eio: all demo-programs disk-rigs
 disk-live: all demo-programs disk-rigs
 	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
 	$(Q)TERN_BIN=$(abspath $(B)) jepsen/disk/live $(ONLY)
+
+# Single bits flip in the files of live nodes: up to FLIPS in all; adds up in jepsen/disk/results.jsonl.
+LIVE_FLIPS = $(if $(filter command line,$(origin FLIPS)),$(FLIPS),100)
+.PHONY: bitflips-live
+bitflips-live: all demo-programs
+	$(Q)ln -sf tests/lib/producer/numbered_producer $(B)/numbered_producer
+	$(Q)TERN_BIN=$(abspath $(B)) jepsen/disk/bitflips $(LIVE_FLIPS) $(if $(SEED),--seed $(SEED))

@@ -39,6 +39,7 @@ struct node_options {
     uint32_t seed_count; /* peers to dial before the control state tells */
     struct node_seed seeds[NODE_SEEDS_MAX];
     struct store_options store;         /* its fatal is replaced by the node's */
+    uint32_t snapshot_entries;          /* between two of the control state; 0: 1024 */
     uint32_t election_ms;               /* 0: measured, at least 500 */
     uint32_t suspicion_ms;              /* 0: measured, 500..3000 */
     uint32_t lease_ms;                  /* 0: 2000 */

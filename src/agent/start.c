@@ -367,6 +367,8 @@ static struct quorum_options quorum_settings(struct node *node)
         .node_id = node->o.node_id,
         .raft_id = node->file.raft_id,
         .election_ms = node->o.election_ms,
+        .snapshot_threshold = node->o.snapshot_entries,
+        .snapshot_trailing = node->o.snapshot_entries / 4,
         .fatal = quorum_fatal,
         .role_changed = role_changed,
         .ctx = node,

@@ -26,7 +26,8 @@ struct config {
     uint32_t seed_count;
     struct node_seed seeds[NODE_SEEDS_MAX];
     struct store_options store;
-    uint32_t election_ms; /* 0: measured */
+    uint32_t snapshot_entries; /* 0: the quorum's default */
+    uint32_t election_ms;      /* 0: measured */
     uint32_t suspicion_ms;
     uint32_t lease_ms;
     uint32_t group_initial_delay_ms;
