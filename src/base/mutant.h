@@ -88,9 +88,7 @@
     X(plan_unstored, "a plan is told before it is committed")                                      \
     X(revoke_unasked, "a member's partitions go to others before it has given them up")            \
     X(assign_unreleased, "a member gets partitions that another one still has")                    \
-    X(epoch_unchecked, "what a member says and commits under an old epoch counts")                 \
-    X(beat_early, "an answer to a member is told before it is committed")                          \
-    X(consumer_unread, "a new coordinator does not read what members have")
+    X(beat_early, "an answer to a member is told before it is committed")
 
 /* Replica first: its tests count on it. */
 #define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X) MUTANTS_CLUSTER(X) MUTANTS_GROUPS(X)

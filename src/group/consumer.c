@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mutant.h"
 #include "group/consumer_inner.h"
 
 static struct slice cut(struct slice text, size_t max)
@@ -111,7 +110,7 @@ static int check_epoch(const struct consumer_member *m, const struct consumer_be
     /* The answer that told it of its epoch may have been lost. */
     bool missed = b->member_epoch < m->epoch && b->member_epoch == m->previous_epoch &&
                   b->owned != NULL && part_set_within(b->owned, &m->assigned);
-    return missed || MUTANT(epoch_unchecked) ? 0 : TERN_EFENCEDMEMBER;
+    return missed ? 0 : TERN_EFENCEDMEMBER;
 }
 
 static bool is_full(const struct group *group)
@@ -415,7 +414,8 @@ static int stay(struct groups *groups, struct group *group, struct group_now now
     answer->member_id = buf_slice(&m->id);
     answer->epoch = m->epoch;
     answer->assignment = whole || moved ? &m->assigned : NULL;
-    answer->wait = m->asked > group->done;
+    /* What it has is told only by who still coordinates, like committed offsets. */
+    answer->wait = m->asked > group->done || answer->assignment != NULL;
     return 0;
 }
 
@@ -531,7 +531,7 @@ int consumer_may_commit(struct groups *groups, struct group *group, struct group
                    ? TERN_EFENCEDINSTANCE
                    : TERN_EUNKNOWNMEMBER;
     }
-    if (epoch != m->epoch && !MUTANT(epoch_unchecked)) {
+    if (epoch != m->epoch) {
         return m->classic ? TERN_EILLEGALGENERATION : TERN_ESTALEMEMBER;
     }
     return 0;

@@ -17,6 +17,7 @@
 
 #define SIM_NODES_MAX   10 /* ids 1..9 */
 #define SIM_REGIONS     3
+#define SIM_SESSION_MS  6000 /* of members of the new group protocol */
 #define SIM_MS          ((uint64_t)1000)
 #define SIM_S           ((uint64_t)1000000)
 #define SIM_TOPICS_MAX  6
@@ -28,6 +29,7 @@ struct sim_consumer;
 struct sim_faults;
 struct sim_client;
 struct sim_groups;
+struct sim_members;
 struct sim_story;
 struct sim_operator;
 
@@ -68,9 +70,10 @@ struct sim {
     uint32_t producer_count;
     struct sim_consumer *consumers[SIM_CLIENTS_MAX];
     uint32_t consumer_count;
-    struct sim_story *story;   /* NULL: the seed says what happens */
-    struct sim_operator *op;   /* NULL: nobody changes the cluster */
-    struct sim_groups *groups; /* NULL: the shape has none */
+    struct sim_story *story;     /* NULL: the seed says what happens */
+    struct sim_operator *op;     /* NULL: nobody changes the cluster */
+    struct sim_groups *groups;   /* NULL: the shape has none */
+    struct sim_members *members; /* the same, of the new protocol */
     struct sim_faults *faults;
     uint64_t fault_count;   /* faults that struck */
     uint64_t acked_batches; /* each counted once */

@@ -81,6 +81,7 @@ static void fill_options(struct sim_node *node, struct node_options *o)
     o->store.checkpoint_ms = 2000;
     o->store.reserve_bytes = (uint64_t)24 << 20;
     o->group_snapshot_bytes = 4 << 10;
+    o->group_session_ms = SIM_SESSION_MS;
     o->fatal = on_fatal;
     o->ctx = node;
 }

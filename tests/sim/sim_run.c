@@ -11,6 +11,7 @@
 #include "tests/sim/sim_consumer.h"
 #include "tests/sim/sim_faults.h"
 #include "tests/sim/sim_group.h"
+#include "tests/sim/sim_member.h"
 #include "tests/sim/sim_operator.h"
 #include "tests/sim/sim_producer.h"
 #include "tests/sim/sim_story.h"
@@ -336,6 +337,9 @@ static void make_clients(struct sim *sim)
     if (sim->shape->members > 0) {
         sim->groups = sim_groups_new(sim, sim->shape->members);
     }
+    if (sim->shape->consumers > 0) {
+        sim->members = sim_members_new(sim, sim->shape->consumers);
+    }
 }
 
 static void make_operator(struct sim *sim)
@@ -370,12 +374,14 @@ static bool all_read(struct sim *sim)
 
 static bool groups_settled(struct sim *sim)
 {
-    return sim->groups == NULL || sim_groups_settled(sim->groups);
+    return (sim->groups == NULL || sim_groups_settled(sim->groups)) &&
+           (sim->members == NULL || sim_members_settled(sim->members));
 }
 
 static void free_clients(struct sim *sim)
 {
     sim_groups_free(sim->groups);
+    sim_members_free(sim->members);
     sim_operator_free(sim->op);
     for (uint32_t i = 0; i < sim->producer_count; i++) {
         sim_producer_free(sim->producers[i]);
@@ -471,6 +477,9 @@ static void bring_to_end(struct sim *sim)
     if (sim->groups != NULL) {
         sim_groups_heal(sim->groups);
     }
+    if (sim->members != NULL) {
+        sim_members_heal(sim->members);
+    }
     if (!sim_run(sim, until, all_written) && !sim_failed(sim)) {
         for (uint32_t i = 0; i < sim->producer_count; i++) {
             if (!sim_producer_idle(sim->producers[i])) {
@@ -500,7 +509,11 @@ static void bring_to_end(struct sim *sim)
         return;
     }
     if (!sim_run(sim, until, groups_settled) && !sim_failed(sim)) {
-        sim_groups_describe(sim->groups, why);
+        if (sim->groups != NULL && !sim_groups_settled(sim->groups)) {
+            sim_groups_describe(sim->groups, why);
+        } else {
+            sim_members_describe(sim->members, why);
+        }
         sim_fail(sim, "liveness: %s", why);
     }
     if (sim_failed(sim)) {

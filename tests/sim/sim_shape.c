@@ -95,6 +95,21 @@ static const struct sim_shape shapes[] = {
         .faults = " isolate kill power pause ",
     },
     {
+        .name = "consumers",
+        .what =
+            "three nodes, a group of the new protocol, coordinators that die or do not know that "
+            "they are none",
+        .nodes = 3,
+        .faults_us = {12 * S, 24 * S},
+        .pace_us = {150 * MS, 900 * MS},
+        .longest_us = {500 * MS, 4 * S},
+        .batch_us = {100 * MS, 300 * MS},
+        .partitions = {2, 4},
+        .consumers = 4,
+        .topics = "",
+        .faults = " isolate kill power pause ",
+    },
+    {
         .name = "groups",
         .what = "three to six nodes, and a consumer group whose members come and go",
         .nodes_max = 6,
@@ -104,6 +119,7 @@ static const struct sim_shape shapes[] = {
         .batch_us = {50 * MS, 200 * MS},
         .partitions = {1, 4},
         .members = 4,
+        .consumers = 3,
     },
     {
         .name = "storm",

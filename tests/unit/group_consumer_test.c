@@ -203,6 +203,11 @@ static void an_answer_that_tells_something_new_waits_for_its_records_alone(void 
     rig_carry(&rig, &out);
     rig_commit(&rig);
     groups_consumer_beat(rig.groups, rig.now, &b, &answer, &out);
+    assert_true(answer.wait); /* it says everything, so it is told everything: by who still leads */
+    rig_carry(&rig, &out);
+    b.rebalance_timeout_ms = -1;
+    b.names = NULL;
+    groups_consumer_beat(rig.groups, rig.now, &b, &answer, &out);
     assert_false(answer.wait);
     rig_carry(&rig, &out);
     rig_fini(&rig);

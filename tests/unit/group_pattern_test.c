@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "group/pattern.h"
 #include "base/check.h"
+#include "group/pattern.h"
 #include "tests/lib/test.h"
 
 static bool matches(const char *text, const char *name)
