@@ -90,8 +90,23 @@
     X(assign_unreleased, "a member gets partitions that another one still has")                    \
     X(beat_early, "an answer to a member is told before it is committed")
 
+/* Transactions: src/txn, its coordinator, and what partitions know of them. */
+#define MUTANTS_TXN(X)                                                                             \
+    X(fenced_accepted, "a partition takes batches of an old producer epoch")                       \
+    X(marker_twice, "a copy of a marker is appended like the first")                               \
+    X(aborted_unsaved, "aborted transactions are lost with a restart or a cut")                    \
+    X(stable_ignored, "read_committed reads up to the high watermark")                             \
+    X(unverified, "a first batch is appended without asking the coordinator")                      \
+    X(markers_early, "markers are written before the decision is committed")                       \
+    X(ends_early, "a coordinator answers before its record is committed")                          \
+    X(markers_lost, "a new coordinator does not go on with what was decided")                      \
+    X(pending_shown, "offsets of an open transaction are told as committed")                       \
+    X(pending_kept, "offsets of an aborted transaction come into force")                           \
+    X(init_unfenced, "a second producer gets the same epoch as the first")
+
 /* Replica first: its tests count on it. */
-#define MUTANTS(X) MUTANTS_REPLICA(X) MUTANTS_STORE(X) MUTANTS_CLUSTER(X) MUTANTS_GROUPS(X)
+#define MUTANTS(X)                                                                                 \
+    MUTANTS_REPLICA(X) MUTANTS_STORE(X) MUTANTS_CLUSTER(X) MUTANTS_GROUPS(X) MUTANTS_TXN(X)
 
 #define MUTANT_ENUM(name, what) MUTANT_##name,
 enum mutant { MUTANT_none, MUTANTS(MUTANT_ENUM) MUTANT_count };

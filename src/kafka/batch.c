@@ -21,6 +21,8 @@ static int64_t offset_plus(int64_t base, int32_t delta)
     return (int64_t)((uint64_t)base + (uint64_t)(int64_t)delta);
 }
 
+static void read_marker(struct slice batch, struct batch_info *info);
+
 int batch_peek(struct slice bytes, struct batch_info *out_info)
 {
     struct reader in = reader_of(bytes);
@@ -49,6 +51,9 @@ int batch_peek(struct slice bytes, struct batch_info *out_info)
     }
     info.bytes = (size_t)length + LENGTH_FROM;
     info.last_offset = offset_plus(info.base_offset, last_delta);
+    if ((info.attributes & BATCH_CONTROL) != 0 && info.bytes <= bytes.len) {
+        read_marker(slice_of(bytes.base, info.bytes), &info);
+    }
     *out_info = info;
     return 0;
 }
@@ -255,6 +260,52 @@ int record_header_next(struct slice *headers, struct slice *out_key, struct slic
     return 0;
 }
 
+/* ---- control batches ------------------------------------------------------------------------- */
+
+#define MARKER_KEY   4 /* i16 version, i16 type */
+#define MARKER_VALUE 6 /* i16 version, i32 coordinator epoch */
+
+/* Other types and newer versions are not ours, and stay without a marker. */
+static void read_marker(struct slice batch, struct batch_info *info)
+{
+    struct reader in = reader_of(slice_of(batch.base + BATCH_HEADER, batch.len - BATCH_HEADER));
+
+    if (batch_codec(info) != BATCH_PLAIN || info->count != 1) {
+        return;
+    }
+    (void)read_varint(&in); /* length of the record */
+    (void)reader_u8(&in);
+    (void)read_varint(&in);
+    (void)read_varint(&in);
+    struct slice key = read_slice(&in);
+    struct slice value = read_slice(&in);
+    if (in.failed || key.len < MARKER_KEY || value.len < MARKER_VALUE) {
+        return;
+    }
+    uint16_t type = get_be16(key.base + 2);
+    if (get_be16(key.base) == 0 && type <= 1) {
+        info->marker = type == 1 ? BATCH_COMMIT : BATCH_ABORT;
+        info->coordinator_epoch = (int32_t)get_be32(value.base + 2);
+    }
+}
+
+void batch_marker_put(struct buf *out, enum batch_marker marker, int64_t producer_id,
+                      int16_t producer_epoch, int32_t coordinator_epoch, int64_t timestamp)
+{
+    struct batch_builder builder;
+    uint8_t key[MARKER_KEY] = {0};
+    uint8_t value[MARKER_VALUE] = {0};
+
+    put_be16(key + 2, marker == BATCH_COMMIT ? 1 : 0);
+    put_be32(value + 2, (uint32_t)coordinator_epoch);
+    batch_builder_init(&builder);
+    batch_builder_add(&builder, slice_of(key, sizeof key), slice_of(value, sizeof value),
+                      timestamp);
+    buf_put(out, batch_builder_finish_as(&builder, BATCH_CONTROL | BATCH_TRANSACTIONAL, producer_id,
+                                         producer_epoch, -1));
+    batch_builder_fini(&builder);
+}
+
 /* ---- builder -------------------------------------------------------------------------------- */
 
 static void write_varint(struct buf *to, int64_t value)
@@ -320,6 +371,13 @@ void batch_builder_add(struct batch_builder *builder, struct slice key, struct s
 struct slice batch_builder_finish(struct batch_builder *builder, int64_t producer_id,
                                   int16_t producer_epoch, int32_t base_sequence)
 {
+    return batch_builder_finish_as(builder, 0, producer_id, producer_epoch, base_sequence);
+}
+
+struct slice batch_builder_finish_as(struct batch_builder *builder, int16_t attributes,
+                                     int64_t producer_id, int16_t producer_epoch,
+                                     int32_t base_sequence)
+{
     struct buf *buf = &builder->buf;
     uint8_t *at = buf->base;
 
@@ -328,7 +386,7 @@ struct slice batch_builder_finish(struct batch_builder *builder, int64_t produce
     batch_patch(at, 0, -1);
     put_be32(at + AT_LENGTH, (uint32_t)(buf->len - LENGTH_FROM));
     at[AT_MAGIC] = BATCH_MAGIC;
-    put_be16(at + AT_ATTRIBUTES, 0);
+    put_be16(at + AT_ATTRIBUTES, (uint16_t)attributes);
     put_be32(at + 23, (uint32_t)builder->count - 1);
     put_be64(at + 27, (uint64_t)builder->base_timestamp);
     put_be64(at + 35, (uint64_t)builder->max_timestamp);

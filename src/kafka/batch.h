@@ -31,6 +31,9 @@ enum batch_codec { BATCH_PLAIN, BATCH_GZIP, BATCH_SNAPPY, BATCH_LZ4, BATCH_ZSTD 
 #define BATCH_TRANSACTIONAL 0x10
 #define BATCH_CONTROL       0x20
 
+/* What a control batch says of a transaction of its producer. */
+enum batch_marker { BATCH_NO_MARKER, BATCH_ABORT, BATCH_COMMIT };
+
 struct batch_info {
     int64_t base_offset;
     int64_t last_offset;
@@ -43,6 +46,9 @@ struct batch_info {
     int64_t producer_id; /* -1: none; then the next two mean nothing */
     int16_t producer_epoch;
     int32_t base_sequence;
+    /* Of a control batch whose bytes were all there; else none. */
+    enum batch_marker marker;
+    int32_t coordinator_epoch;
 };
 
 static inline enum batch_codec batch_codec(const struct batch_info *info)
@@ -51,7 +57,7 @@ static inline enum batch_codec batch_codec(const struct batch_info *info)
 }
 
 /* The header in front of `bytes`, which may go on behind the batch or end within it (compare
- * out_info->bytes). No checksum. TERN_EMALFORMED: fewer than BATCH_HEADER bytes, an impossible
+ * out_info->bytes), and the marker in it if it is a whole control batch. No checksum. TERN_EMALFORMED: fewer than BATCH_HEADER bytes, an impossible
  * length or delta; TERN_EUNSUPPORTED: another magic. */
 int batch_peek(struct slice bytes, struct batch_info *out_info) TERN_MUST_USE;
 /* As batch_peek, and the batch is there whole and its checksum is right: else TERN_ECORRUPTBATCH.
@@ -130,5 +136,12 @@ void batch_builder_add(struct batch_builder *builder, struct slice key, struct s
  * The bytes are the builder's until the next reset. At least one record was added. */
 struct slice batch_builder_finish(struct batch_builder *builder, int64_t producer_id,
                                   int16_t producer_epoch, int32_t base_sequence);
+/* The same with attributes; those of a coordinator have no sequence: -1. */
+struct slice batch_builder_finish_as(struct batch_builder *builder, int16_t attributes,
+                                     int64_t producer_id, int16_t producer_epoch,
+                                     int32_t base_sequence);
+/* Appends a control batch: the end of a transaction (KIP-98). */
+void batch_marker_put(struct buf *out, enum batch_marker marker, int64_t producer_id,
+                      int16_t producer_epoch, int32_t coordinator_epoch, int64_t timestamp);
 /* Empties it for the next batch, keeping memory. */
 void batch_builder_reset(struct batch_builder *builder);

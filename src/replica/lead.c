@@ -235,6 +235,7 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
     if (held > r->hw) {
         r->hw = held;
         r->hw_epoch = r->promised;
+        producers_settle(r->producers, held, r->log_start);
     }
     (void)effect_add(out, EFFECT_HW);
     for (size_t i = 0; i < r->peer_count; i++) {
@@ -395,9 +396,32 @@ void replica_peer_down(struct replica *r, uint32_t node)
  * before (we did not lead yet) would be overtaken by the next in flight, and never come in. */
 static bool overtakes(const struct replica *r, const struct batch_info *batch)
 {
-    return batch->producer_id >= 0 && batch->base_sequence != 0 && r->log_start == 0 &&
+    return batch->producer_id >= 0 && batch->base_sequence > 0 && r->log_start == 0 &&
            r->spec.lossy_start < 0 && batch->producer_id > producers_forgotten_max(r->producers) &&
            !producers_knows(r->producers, batch->producer_id);
+}
+
+static void lead_append(struct replica *r, uint64_t now_ms, struct batch_info *batch,
+                        struct replica_out *out)
+{
+    if (r->leader_hw == r->leo) {
+        r->progress_ms = now_ms; /* nothing waited until now */
+    }
+    batch->base_offset = r->leo;
+    batch->last_offset = r->leo + batch->count - 1;
+    batch->leader_epoch = r->spec.epoch;
+    if (r->spec.config.home >= 0) {
+        rpo_note(&r->rpo, batch->last_offset + 1, batch->bytes, now_ms);
+    }
+    replica_take_batch(r, batch, 0, out);
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].held == batch->base_offset) {
+            r->peers[i].level_ms = now_ms;
+        }
+        if (r->peers[i].state == PEER_STREAMING) {
+            effect_add(out, EFFECT_PUSH)->node = r->peers[i].node;
+        }
+    }
 }
 
 int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch,
@@ -429,24 +453,38 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
     if (overtakes(r, batch)) {
         return TERN_EOUTOFORDER;
     }
-    if (r->leader_hw == r->leo) {
-        r->progress_ms = now_ms; /* nothing waited until now */
-    }
     *out_duplicate = false;
-    batch->base_offset = r->leo;
-    batch->last_offset = r->leo + batch->count - 1;
-    batch->leader_epoch = r->spec.epoch;
-    if (r->spec.config.home >= 0) {
-        rpo_note(&r->rpo, batch->last_offset + 1, batch->bytes, now_ms);
+    lead_append(r, now_ms, batch, out);
+    return 0;
+}
+
+int replica_mark(struct replica *r, uint64_t now_ms, struct batch_info *marker, int64_t number,
+                 bool *out_duplicate, struct replica_out *out)
+{
+    int error = 0;
+    int64_t at = 0;
+
+    CHECK(marker->marker != BATCH_NO_MARKER);
+    if (r->role != REPLICA_SERVING || r->producers_at != r->leo) {
+        return TERN_ENOTLEADER;
     }
-    replica_take_batch(r, batch, 0, out);
-    for (size_t i = 0; i < r->peer_count; i++) {
-        if (r->peers[i].held == batch->base_offset) {
-            r->peers[i].level_ms = now_ms;
-        }
-        if (r->peers[i].state == PEER_STREAMING) {
-            effect_add(out, EFFECT_PUSH)->node = r->peers[i].node;
-        }
+    enum producers_verdict verdict =
+        producers_check_marker(r->producers, marker, number, &at, &error);
+    *out_duplicate = verdict == PRODUCERS_DUPLICATE;
+    if (verdict == PRODUCERS_DUPLICATE) {
+        marker->base_offset = at;
+        marker->last_offset = at;
+        return 0;
+    }
+    if (verdict == PRODUCERS_REFUSE) {
+        return error;
+    }
+    if (!rule_can_commit(&r->spec.config, &r->spec, r->reachable)) {
+        return TERN_ENOQUORUM;
+    }
+    lead_append(r, now_ms, marker, out);
+    if (number > 0) {
+        producers_number_marker(r->producers, marker->producer_id, number);
     }
     return 0;
 }

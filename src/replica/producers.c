@@ -4,9 +4,11 @@
 #include <uthash.h>
 
 #include "base/error.h"
+#include "base/mutant.h"
 #include "base/reader.h"
 
-#define PRODUCERS_FORMAT 2 /* 1 did not tell who was forgotten */
+#define PRODUCERS_FORMAT     3
+#define PRODUCERS_FORMAT_OLD 2 /* without transactions; 1 did not tell who was forgotten */
 
 struct noted {
     int32_t first_seq;
@@ -22,12 +24,31 @@ struct producer {
     uint8_t age;   /* calls of producers_age since its newest batch; not in snapshots */
     struct noted batches[PRODUCER_BATCHES];
     int64_t last_timestamp;
+    int32_t coordinator_epoch; /* of its newest marker; -1: none */
+    int64_t open_since;        /* -1: no transaction is open */
+    int64_t marker_number;     /* these two are not in snapshots */
+    int64_t marker_at;
     UT_hash_handle hh; /* in order of the first batch; re-inserted by each batch: oldest first */
+};
+
+/* A transaction that is open, or whose end is not below the high watermark yet. */
+struct span {
+    int64_t producer_id;
+    int64_t first;
+    int64_t last; /* offset of its marker; -1: open */
 };
 
 struct producers {
     struct producer *table;
     int64_t forgotten_max;
+    struct span *spans; /* ascending by first */
+    size_t span_count;
+    size_t span_cap;
+    size_t open_count;
+    int64_t settled;                   /* the highest HW told */
+    struct producers_aborted *aborted; /* ascending by last */
+    size_t aborted_count;
+    size_t aborted_cap;
 };
 
 struct producers *producers_new(void)
@@ -38,8 +59,142 @@ struct producers *producers_new(void)
     return p;
 }
 
+/* ---- transactions ---------------------------------------------------------------------------- */
+
+static bool is_settled(const struct producers *p, const struct span *span)
+{
+    return span->last >= 0 && span->last < p->settled;
+}
+
+/* Those in the middle go only when room is needed: one look at many. */
+static void make_room(struct producers *p)
+{
+    size_t kept = 0;
+
+    if (p->span_count < p->span_cap) {
+        return;
+    }
+    for (size_t i = 0; i < p->span_count; i++) {
+        if (!is_settled(p, &p->spans[i])) {
+            p->spans[kept++] = p->spans[i];
+        }
+    }
+    p->span_count = kept;
+    if (kept * 2 >= p->span_cap) {
+        p->span_cap = p->span_cap > 0 ? p->span_cap * 2 : 8;
+        p->spans = mem_grow(p->spans, p->span_cap, sizeof *p->spans);
+    }
+}
+
+static void open_span(struct producers *p, struct producer *one, int64_t first)
+{
+    make_room(p);
+    p->spans[p->span_count++] = (struct span){one->id, first, -1};
+    p->open_count++;
+    one->open_since = first;
+}
+
+static void add_aborted(struct producers *p, const struct producers_aborted *one)
+{
+    if (p->aborted_count == p->aborted_cap) {
+        p->aborted_cap = p->aborted_cap > 0 ? p->aborted_cap * 2 : 8;
+        p->aborted = mem_grow(p->aborted, p->aborted_cap, sizeof *p->aborted);
+    }
+    p->aborted[p->aborted_count++] = *one;
+}
+
+static int64_t first_open(const struct producers *p, int64_t otherwise)
+{
+    for (size_t i = 0; i < p->span_count; i++) {
+        if (p->spans[i].last < 0) {
+            return p->spans[i].first;
+        }
+    }
+    return otherwise;
+}
+
+static void close_span(struct producers *p, struct producer *one, const struct batch_info *marker)
+{
+    for (size_t i = 0; i < p->span_count; i++) {
+        struct span *span = &p->spans[i];
+        if (span->producer_id == one->id && span->last < 0) {
+            span->last = marker->last_offset;
+        }
+    }
+    p->open_count--;
+    if (marker->marker == BATCH_ABORT) {
+        struct producers_aborted aborted = {one->id, one->open_since, marker->last_offset,
+                                            first_open(p, marker->last_offset + 1)};
+        add_aborted(p, &aborted);
+    }
+    one->open_since = -1;
+}
+
+int64_t producers_stable(const struct producers *p, int64_t hw)
+{
+    for (size_t i = 0; i < p->span_count; i++) {
+        const struct span *span = &p->spans[i];
+        if (span->last < 0 || span->last >= hw) {
+            return span->first < hw ? span->first : hw;
+        }
+    }
+    return hw;
+}
+
+void producers_settle(struct producers *p, int64_t hw, int64_t log_start)
+{
+    size_t gone = 0;
+
+    p->settled = hw > p->settled ? hw : p->settled;
+    while (gone < p->span_count && is_settled(p, &p->spans[gone])) {
+        gone++;
+    }
+    if (gone > 0) {
+        p->span_count -= gone;
+        memmove(p->spans, p->spans + gone, p->span_count * sizeof *p->spans);
+    }
+    for (gone = 0; gone < p->aborted_count && p->aborted[gone].last < log_start;) {
+        gone++;
+    }
+    if (gone > 0) {
+        p->aborted_count -= gone;
+        memmove(p->aborted, p->aborted + gone, p->aborted_count * sizeof *p->aborted);
+    }
+}
+
+void producers_skip(struct producers *p, int64_t log_start)
+{
+    for (struct producer *each = p->table; each != NULL; each = each->hh.next) {
+        each->open_since = -1;
+    }
+    p->span_count = 0;
+    p->open_count = 0;
+    producers_settle(p, -1, log_start);
+}
+
+const struct producers_aborted *producers_aborted(const struct producers *p, int64_t from,
+                                                  size_t *out_count)
+{
+    size_t low = 0;
+    size_t high = p->aborted_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (p->aborted[middle].last < from) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *out_count = p->aborted_count - low;
+    return p->aborted + low;
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
 static void forget(struct producers *p, struct producer *one)
 {
+    CHECK(one->open_since < 0);
     p->forgotten_max = one->id > p->forgotten_max ? one->id : p->forgotten_max;
     HASH_DEL(p->table, one);
     free(one);
@@ -55,12 +210,18 @@ void producers_clear(struct producers *p)
         free(each);
     }
     p->forgotten_max = -1;
+    p->span_count = 0;
+    p->open_count = 0;
+    p->settled = -1;
+    p->aborted_count = 0;
 }
 
 void producers_free(struct producers *p)
 {
     if (p != NULL) {
         producers_clear(p);
+        free(p->spans);
+        free(p->aborted);
         free(p);
     }
 }
@@ -95,8 +256,9 @@ static bool gap_is_lossy(const struct producer *known, const struct batch_info *
                          int32_t expected, int64_t lossy_start)
 {
     uint32_t ahead = ((uint32_t)batch->base_sequence - (uint32_t)expected) & 0x7fffffffU;
+    int64_t newest = known->count > 0 ? known->batches[known->count - 1].last_offset : -1;
 
-    return known->batches[known->count - 1].last_offset < lossy_start && ahead < 0x40000000U;
+    return newest < lossy_start && ahead < 0x40000000U;
 }
 
 bool producers_knows(const struct producers *p, int64_t producer_id)
@@ -104,16 +266,69 @@ bool producers_knows(const struct producers *p, int64_t producer_id)
     return find(p, producer_id) != NULL;
 }
 
+static struct producer_view view_of(const struct producer *one)
+{
+    return (struct producer_view){
+        .id = one->id,
+        .epoch = one->epoch,
+        .last_sequence = one->count > 0 ? one->batches[one->count - 1].last_seq : -1,
+        .last_timestamp = one->last_timestamp,
+        .coordinator_epoch = one->coordinator_epoch,
+        .open_since = one->open_since,
+        .marker_at = one->marker_at,
+    };
+}
+
+bool producers_view(const struct producers *p, int64_t producer_id, struct producer_view *out)
+{
+    const struct producer *one = find(p, producer_id);
+
+    if (one != NULL) {
+        *out = view_of(one);
+    }
+    return one != NULL;
+}
+
+void producers_each(const struct producers *p,
+                    void (*each)(void *ctx, const struct producer_view *view), void *ctx)
+{
+    for (const struct producer *one = p->table; one != NULL; one = one->hh.next) {
+        struct producer_view view = view_of(one);
+        each(ctx, &view);
+    }
+}
+
+static bool is_transactional(const struct batch_info *batch)
+{
+    return (batch->attributes & BATCH_TRANSACTIONAL) != 0;
+}
+
+/* A transaction is one run of batches, and has room. 0 or TERN_E*. */
+static int check_transaction(const struct producers *p, const struct producer *known,
+                             const struct batch_info *batch)
+{
+    bool open = known != NULL && known->open_since >= 0;
+
+    if (open && !is_transactional(batch)) {
+        return TERN_ETXNSTATE;
+    }
+    bool begins = is_transactional(batch) && !open;
+    bool full = p->open_count >= PRODUCERS_OPEN_MAX || p->aborted_count >= PRODUCERS_ABORTED_MAX;
+    return begins && full ? TERN_EBUSY : 0;
+}
+
 enum producers_verdict producers_check(const struct producers *p, const struct batch_info *batch,
                                        int64_t lossy_start, int64_t *out_base, int64_t *out_last,
                                        int *out_error)
 {
-    const struct producer *known;
+    const struct producer *known = batch->producer_id >= 0 ? find(p, batch->producer_id) : NULL;
 
-    if (batch->producer_id < 0 || (known = find(p, batch->producer_id)) == NULL) {
-        return PRODUCERS_APPEND;
+    if (known == NULL) {
+        *out_error = batch->producer_id >= 0 ? check_transaction(p, NULL, batch) : 0;
+        return *out_error != 0 ? PRODUCERS_REFUSE : PRODUCERS_APPEND;
     }
-    if (batch->producer_epoch == known->epoch) {
+    bool sequenced = batch->base_sequence >= 0;
+    if (sequenced && batch->producer_epoch == known->epoch) {
         for (uint8_t i = 0; i < known->count; i++) {
             const struct noted *n = &known->batches[i];
             if (n->first_seq == batch->base_sequence && n->last_seq == last_seq(batch)) {
@@ -123,34 +338,104 @@ enum producers_verdict producers_check(const struct producers *p, const struct b
             }
         }
     }
-    if (batch->producer_epoch < known->epoch) {
+    if (batch->producer_epoch < known->epoch && !MUTANT(fenced_accepted)) {
         *out_error = TERN_EPRODUCERFENCED;
         return PRODUCERS_REFUSE;
     }
     int32_t expected = 0;
-    if (batch->producer_epoch == known->epoch) {
+    if (batch->producer_epoch == known->epoch && known->count > 0) {
         expected = seq_after(known->batches[known->count - 1].last_seq, 1);
     }
-    if (batch->base_sequence != expected && !gap_is_lossy(known, batch, expected, lossy_start)) {
+    if (sequenced && batch->base_sequence != expected &&
+        !gap_is_lossy(known, batch, expected, lossy_start)) {
         *out_error = TERN_EOUTOFORDER;
+        return PRODUCERS_REFUSE;
+    }
+    *out_error = check_transaction(p, known, batch);
+    return *out_error != 0 ? PRODUCERS_REFUSE : PRODUCERS_APPEND;
+}
+
+bool producers_begins(const struct producers *p, const struct batch_info *batch)
+{
+    const struct producer *known = find(p, batch->producer_id);
+    int64_t base;
+    int64_t last;
+    int error;
+
+    return is_transactional(batch) && (known == NULL || known->open_since < 0) &&
+           producers_check(p, batch, -1, &base, &last, &error) != PRODUCERS_DUPLICATE;
+}
+
+enum producers_verdict producers_check_marker(const struct producers *p,
+                                              const struct batch_info *marker, int64_t number,
+                                              int64_t *out_at, int *out_error)
+{
+    const struct producer *known = find(p, marker->producer_id);
+
+    if (known == NULL) {
+        return PRODUCERS_APPEND;
+    }
+    if (number > 0 && number <= known->marker_number && !MUTANT(marker_twice)) {
+        *out_at = known->marker_at;
+        return PRODUCERS_DUPLICATE;
+    }
+    if (marker->producer_epoch < known->epoch) {
+        *out_error = TERN_EPRODUCERFENCED;
+        return PRODUCERS_REFUSE;
+    }
+    if (marker->coordinator_epoch < known->coordinator_epoch) {
+        *out_error = TERN_ETXNCOORDINATORFENCED;
         return PRODUCERS_REFUSE;
     }
     return PRODUCERS_APPEND;
 }
 
+void producers_number_marker(struct producers *p, int64_t producer_id, int64_t number)
+{
+    struct producer *known = find(p, producer_id);
+
+    if (known != NULL) {
+        known->marker_number = number;
+    }
+}
+
+static struct producer *producer_new(int64_t id, int16_t epoch)
+{
+    struct producer *one = mem_new(sizeof *one);
+
+    one->id = id;
+    one->epoch = epoch;
+    one->coordinator_epoch = -1;
+    one->open_since = -1;
+    one->marker_number = -1;
+    one->marker_at = -1;
+    return one;
+}
+
+/* The one that was heard of longest ago, and that no transaction needs. */
+static void forget_oldest(struct producers *p)
+{
+    for (struct producer *each = p->table; each != NULL; each = each->hh.next) {
+        if (each->open_since < 0) {
+            forget(p, each);
+            return;
+        }
+    }
+}
+
 void producers_note(struct producers *p, const struct batch_info *batch)
 {
-    if (batch->producer_id < 0) {
+    bool control = (batch->attributes & BATCH_CONTROL) != 0;
+
+    if (batch->producer_id < 0 || (control && batch->marker == BATCH_NO_MARKER)) {
         return;
     }
     struct producer *known = find(p, batch->producer_id);
     if (known == NULL) {
         if (HASH_COUNT(p->table) >= PRODUCERS_MAX) {
-            forget(p, p->table); /* the oldest */
+            forget_oldest(p);
         }
-        known = mem_new(sizeof *known);
-        known->id = batch->producer_id;
-        known->epoch = batch->producer_epoch;
+        known = producer_new(batch->producer_id, batch->producer_epoch);
     } else {
         HASH_DEL(p->table, known); /* to the end of the order: heard of last */
     }
@@ -160,6 +445,23 @@ void producers_note(struct producers *p, const struct batch_info *batch)
         known->epoch = batch->producer_epoch;
         known->count = 0;
     }
+    if (batch->max_timestamp > known->last_timestamp) {
+        known->last_timestamp = batch->max_timestamp;
+    }
+    if (control) {
+        known->coordinator_epoch = batch->coordinator_epoch;
+        known->marker_at = batch->last_offset;
+        if (known->open_since >= 0) {
+            close_span(p, known, batch);
+        }
+        return;
+    }
+    if (is_transactional(batch) && known->open_since < 0) {
+        open_span(p, known, batch->base_offset);
+    }
+    if (batch->base_sequence < 0) {
+        return; /* a coordinator's: nobody sends it again */
+    }
     if (known->count == PRODUCER_BATCHES) {
         memmove(&known->batches[0], &known->batches[1],
                 sizeof known->batches[0] * (PRODUCER_BATCHES - 1));
@@ -167,9 +469,6 @@ void producers_note(struct producers *p, const struct batch_info *batch)
     }
     known->batches[known->count++] = (struct noted){batch->base_sequence, last_seq(batch),
                                                     batch->base_offset, batch->last_offset};
-    if (batch->max_timestamp > known->last_timestamp) {
-        known->last_timestamp = batch->max_timestamp;
-    }
 }
 
 void producers_age(struct producers *p, uint8_t steps_max)
@@ -178,7 +477,7 @@ void producers_age(struct producers *p, uint8_t steps_max)
     struct producer *next;
 
     HASH_ITER (hh, p->table, each, next) {
-        if (++each->age > steps_max) {
+        if (each->open_since < 0 && ++each->age > steps_max) {
             forget(p, each);
         }
     }
@@ -202,6 +501,7 @@ void producers_pack(const struct producers *p, struct buf *out)
         buf_le16(out, (uint16_t)each->epoch);
         buf_u8(out, each->count);
         buf_le64(out, (uint64_t)each->last_timestamp);
+        buf_le32(out, (uint32_t)each->coordinator_epoch);
         for (uint8_t i = 0; i < each->count; i++) {
             buf_le32(out, (uint32_t)each->batches[i].first_seq);
             buf_le32(out, (uint32_t)each->batches[i].last_seq);
@@ -209,18 +509,33 @@ void producers_pack(const struct producers *p, struct buf *out)
             buf_le64(out, (uint64_t)each->batches[i].last_offset);
         }
     }
+    buf_le32(out, (uint32_t)p->span_count);
+    for (size_t i = 0; i < p->span_count; i++) {
+        buf_le64(out, (uint64_t)p->spans[i].producer_id);
+        buf_le64(out, (uint64_t)p->spans[i].first);
+        buf_le64(out, (uint64_t)p->spans[i].last);
+    }
+    buf_le32(out, (uint32_t)p->aborted_count);
+    for (size_t i = 0; i < p->aborted_count; i++) {
+        buf_le64(out, (uint64_t)p->aborted[i].producer_id);
+        buf_le64(out, (uint64_t)p->aborted[i].first);
+        buf_le64(out, (uint64_t)p->aborted[i].last);
+        buf_le64(out, (uint64_t)p->aborted[i].stable);
+    }
 }
 
-static bool unpack_one(struct producers *p, struct reader *r)
+static bool unpack_one(struct producers *p, struct reader *r, uint32_t format)
 {
-    struct producer *one = mem_new(sizeof *one);
+    struct producer *one = producer_new(-1, -1);
 
     one->id = (int64_t)reader_le64(r);
     one->epoch = (int16_t)reader_le16(r);
     one->count = reader_u8(r);
     one->last_timestamp = (int64_t)reader_le64(r);
-    if (r->failed || one->id < 0 || one->count == 0 || one->count > PRODUCER_BATCHES ||
-        find(p, one->id) != NULL) {
+    if (format > PRODUCERS_FORMAT_OLD) {
+        one->coordinator_epoch = (int32_t)reader_le32(r);
+    }
+    if (r->failed || one->id < 0 || one->count > PRODUCER_BATCHES || find(p, one->id) != NULL) {
         free(one);
         return false;
     }
@@ -234,12 +549,62 @@ static bool unpack_one(struct producers *p, struct reader *r)
     return !r->failed;
 }
 
+static bool unpack_spans(struct producers *p, struct reader *r)
+{
+    uint32_t count = reader_le32(r);
+
+    if (r->failed || count > reader_left(r) / 24) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t id = (int64_t)reader_le64(r);
+        int64_t first = (int64_t)reader_le64(r);
+        int64_t last = (int64_t)reader_le64(r);
+        struct producer *one = find(p, id);
+        bool ordered = p->span_count == 0 || p->spans[p->span_count - 1].first < first;
+        if (first < 0 || !ordered || (last < 0 && (one == NULL || one->open_since >= 0))) {
+            return false;
+        }
+        make_room(p);
+        p->spans[p->span_count++] = (struct span){id, first, last};
+        if (last < 0) {
+            one->open_since = first;
+            p->open_count++;
+        }
+    }
+    return true;
+}
+
+static bool unpack_aborted(struct producers *p, struct reader *r)
+{
+    uint32_t count = reader_le32(r);
+
+    if (r->failed || count > reader_left(r) / 32) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct producers_aborted one;
+        one.producer_id = (int64_t)reader_le64(r);
+        one.first = (int64_t)reader_le64(r);
+        one.last = (int64_t)reader_le64(r);
+        one.stable = (int64_t)reader_le64(r);
+        if (p->aborted_count > 0 && one.last <= p->aborted[p->aborted_count - 1].last) {
+            return false;
+        }
+        if (!MUTANT(aborted_unsaved)) {
+            add_aborted(p, &one);
+        }
+    }
+    return true;
+}
+
 int producers_unpack(struct producers *p, struct slice bytes)
 {
     struct reader r = reader_of(bytes);
 
     producers_clear(p);
-    if (reader_le32(&r) != PRODUCERS_FORMAT) {
+    uint32_t format = reader_le32(&r);
+    if (format != PRODUCERS_FORMAT && format != PRODUCERS_FORMAT_OLD) {
         return TERN_EFORMAT;
     }
     int64_t forgotten_max = (int64_t)reader_le64(&r);
@@ -248,12 +613,13 @@ int producers_unpack(struct producers *p, struct slice bytes)
         return TERN_EMALFORMED;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (!unpack_one(p, &r)) {
+        if (!unpack_one(p, &r, format)) {
             producers_clear(p);
             return TERN_EMALFORMED;
         }
     }
-    if (reader_left(&r) > 0) {
+    bool whole = format == PRODUCERS_FORMAT_OLD || (unpack_spans(p, &r) && unpack_aborted(p, &r));
+    if (!whole || reader_left(&r) > 0) {
         producers_clear(p);
         return TERN_EMALFORMED;
     }

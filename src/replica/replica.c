@@ -208,8 +208,21 @@ void replica_show(struct replica *r, int64_t hw, struct replica_out *out)
     if (hw > r->hw) {
         r->hw = hw;
         r->hw_epoch = r->promised;
+        producers_settle(r->producers, hw, r->log_start);
         (void)effect_add(out, EFFECT_HW);
     }
+}
+
+int64_t replica_stable(const struct replica *r)
+{
+    int64_t hw = r->hw > r->log_start ? r->hw : r->log_start;
+    int64_t judged = r->producers_at > r->log_start ? r->producers_at : r->log_start;
+
+    if (MUTANT(stable_ignored)) {
+        return hw;
+    }
+    int64_t stable = producers_stable(r->producers, judged < hw ? judged : hw);
+    return stable > r->log_start ? stable : r->log_start;
 }
 
 struct log_view replica_log(const struct replica *r)
@@ -476,7 +489,10 @@ bool replica_may_copy(const struct replica *r, int32_t epoch)
 
 void replica_producers_restart(struct replica *r, int64_t at)
 {
-    r->producers_at = at;
+    if (at < r->log_start) {
+        producers_skip(r->producers, r->log_start); /* what is between is gone */
+    }
+    r->producers_at = at > r->log_start ? at : r->log_start;
 }
 
 void replica_producers_feed(struct replica *r, const struct batch_info *batch)

@@ -270,10 +270,15 @@ bool replica_wants_tick(const struct replica *r);
 
 /* A client's batch (its header checked). 0: appended as base_offset.. (or a duplicate of them):
  * answer when hw has passed out_last. Else TERN_ENOTLEADER, ENOQUORUM, EOUTOFORDER,
- * EPRODUCERFENCED. On success the effects hold the append (index 0) unless it is a duplicate; the
+ * EPRODUCERFENCED, ETXNSTATE, EBUSY. On success the effects hold the append (index 0) unless it is a duplicate; the
  * batch's base_offset, last_offset and leader_epoch are set. */
 int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch,
                     bool *out_duplicate, struct replica_out *out) TERN_MUST_USE;
+
+/* The end of a transaction (a control batch, see kafka/batch.h) like a client's batch. Besides what
+ * that can be: ETXNCOORDINATORFENCED; see producers_check_marker for `number`. */
+int replica_mark(struct replica *r, uint64_t now_ms, struct batch_info *marker, int64_t number,
+                 bool *out_duplicate, struct replica_out *out) TERN_MUST_USE;
 
 /* Retention asks for a higher log start (leader only, at most its HW). */
 void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_out *out);
@@ -304,6 +309,9 @@ bool replica_hw_known(const struct replica *r);
 /* Leader: clients may be answered below this: the HW of its epoch, and not beyond the RPO bound
  * where that is enforced. */
 int64_t replica_ack_limit(const struct replica *r);
+/* Readers of committed transactions read below this: no open transaction begins below it. Never above
+ * what replica.hw shows; lower as long as the producer state is being rebuilt. */
+int64_t replica_stable(const struct replica *r);
 /* Leader: would this batch pass the bound (`on_breach: refuse`)? Also true while the tail is
  * unknown. */
 bool replica_rpo_full(const struct replica *r, uint64_t bytes, uint64_t now_ms);

@@ -284,14 +284,71 @@ static void beyond(struct fetch_part *part, const struct partition *p)
 
 static void part_read(struct store_read *read);
 
+/* ---- committed transactions only (KIP-98) ------------------------------------------------------ */
+
+static bool reads_committed(const struct fetch *f)
+{
+    const struct kafka_fetch_request *m = f->rq->message;
+
+    return m->isolation_level == 1;
+}
+
+static int64_t end_of(const struct store_read *read)
+{
+    int64_t end = read->offset;
+
+    for (size_t i = 0; i < read->chunk_count; i++) {
+        struct slice run = chunk_slice(read->chunks[i]);
+        struct batch_info info;
+        struct slice batch;
+        while (batch_next(&run, &info, &batch) == 0) {
+            end = info.last_offset + 1;
+        }
+    }
+    return end;
+}
+
+/* Whose records among those that were read the consumer has to leave out. False: not known now. */
+static bool tell_aborted(struct fetch_part *part)
+{
+    struct request *rq = part->fetch->rq;
+    const struct partition *p = partition_find(rq->node, part->topic_id, part->in->partition);
+    int64_t end = end_of(&part->read);
+    size_t count = 0;
+
+    if (p == NULL || p->replica.producers_at < end) {
+        return false;
+    }
+    const struct producers_aborted *aborted =
+        producers_aborted(p->replica.producers, part->read.offset, &count);
+    size_t most = 0;
+    while (most < count && aborted[most].stable < end) {
+        most++;
+    }
+    most += most < count; /* the first that is stable behind the end may reach into it, too */
+    struct kafka_fetch_response_aborted_transaction *out =
+        kafka_fetch_response_aborted_transaction_new(&rq->arena, (uint32_t)most + 1);
+    part->out->aborted_transactions = out;
+    for (size_t i = 0; i < most; i++) {
+        if (aborted[i].first < end) {
+            out[part->out->aborted_transactions_count].producer_id = aborted[i].producer_id;
+            out[part->out->aborted_transactions_count++].first_offset = aborted[i].first;
+        }
+    }
+    return true;
+}
+
 static void start_read(struct fetch_part *part, struct partition *p)
 {
     struct fetch *f = part->fetch;
     const struct replica *r = &p->replica;
     int64_t hw = r->hw < 0 ? r->log_start : r->hw;
+    int64_t stable = replica_stable(r);
 
+    part->out->aborted_transactions = reads_committed(f) ? kafka_empty_array() : NULL;
+    part->out->aborted_transactions_count = 0;
     part->out->high_watermark = hw;
-    part->out->last_stable_offset = hw;
+    part->out->last_stable_offset = stable;
     part->out->log_start_offset = r->log_start;
     if (part->in->fetch_offset > r->leo && diverged(part, p)) {
         return; /* behind a lossy epoch: not out of range, but of another history */
@@ -307,7 +364,8 @@ static void start_read(struct fetch_part *part, struct partition *p)
     if (diverged(part, p) || (replica_serves(r) && sent_elsewhere(part, p))) {
         return;
     }
-    if (part->in->fetch_offset >= hw) {
+    int64_t limit = reads_committed(f) ? stable : hw;
+    if (part->in->fetch_offset >= limit) {
         (void)(!replica_serves(r) && sent_back(part, p));
         return;
     }
@@ -320,7 +378,7 @@ static void start_read(struct fetch_part *part, struct partition *p)
     }
     part->read = (struct store_read){.log = p->log,
                                      .offset = part->in->fetch_offset,
-                                     .limit = hw,
+                                     .limit = limit,
                                      .max_bytes = max,
                                      .done = part_read};
     part->reading = true;
@@ -386,6 +444,9 @@ static void part_read(struct store_read *read)
     } else if (f->rq->version < 10 && has_zstd(read)) {
         store_read_fini(read);
         fail(part, TERN_ECOMPRESSION);
+    } else if (reads_committed(f) && !tell_aborted(part)) {
+        store_read_fini(read);
+        fail(part, TERN_ENOTLEADER); /* it was cut meanwhile */
     }
     f->bytes += read->bytes;
     if (f->reading == 0 && !f->starting) {

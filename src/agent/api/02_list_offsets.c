@@ -22,7 +22,22 @@ static bool may_ask(int16_t version, int64_t timestamp)
     return timestamp >= 0 || (timestamp >= EARLIEST_PENDING_UPLOAD && version >= since[-timestamp]);
 }
 
-static int by_time(struct partition *p, int64_t timestamp,
+static bool reads_committed(const struct request *rq)
+{
+    const struct kafka_list_offsets_request *m = rq->message;
+
+    return m->isolation_level == 1;
+}
+
+/* The end that this client may see. */
+static int64_t visible_end(const struct request *rq, const struct partition *p)
+{
+    int64_t stable = replica_stable(&p->replica);
+
+    return reads_committed(rq) && stable < p->replica.leader_hw ? stable : p->replica.leader_hw;
+}
+
+static int by_time(const struct request *rq, struct partition *p, int64_t timestamp,
                    struct kafka_list_offsets_response_partition *out)
 {
     int64_t offset;
@@ -32,7 +47,7 @@ static int by_time(struct partition *p, int64_t timestamp,
     if (status != 0) {
         return status;
     }
-    if (offset >= 0 && offset < p->replica.leader_hw) {
+    if (offset >= 0 && offset < visible_end(rq, p)) {
         out->offset = offset;
         out->timestamp = found_ms;
         out->leader_epoch = history_epoch_before(&p->replica.history, offset + 1);
@@ -40,7 +55,8 @@ static int by_time(struct partition *p, int64_t timestamp,
     return 0;
 }
 
-static int newest(struct partition *p, struct kafka_list_offsets_response_partition *out)
+static int newest(const struct request *rq, struct partition *p,
+                  struct kafka_list_offsets_response_partition *out)
 {
     int64_t low = 0;                          /* there is a batch as new as this, */
     int64_t high = store_newest_time(p->log); /* and none that is newer */
@@ -49,7 +65,7 @@ static int newest(struct partition *p, struct kafka_list_offsets_response_partit
     int status = store_find_time(p->log, high, &offset, &found_ms);
 
     if (high < 0 || status != 0 || offset >= 0) {
-        return status != 0 || high < 0 ? status : by_time(p, found_ms, out);
+        return status != 0 || high < 0 ? status : by_time(rq, p, found_ms, out);
     }
     while (low < high) { /* the bound is not exact after a cut */
         int64_t middle = low + (high - low + 1) / 2;
@@ -60,7 +76,7 @@ static int newest(struct partition *p, struct kafka_list_offsets_response_partit
         low = offset >= 0 ? found_ms : low;
         high = offset >= 0 ? high : middle - 1;
     }
-    return by_time(p, low, out);
+    return by_time(rq, p, low, out);
 }
 
 static int answer(struct request *rq, const struct control_topic *topic,
@@ -84,18 +100,20 @@ static int answer(struct request *rq, const struct control_topic *topic,
         }
         return 0;
     }
-    if (!replica_hw_known(&p->replica)) {
+    bool stable_known = p->replica.producers_at == p->replica.leo;
+    if (!replica_hw_known(&p->replica) || (reads_committed(rq) && !stable_known)) {
         return rq->version >= 5 ? TERN_ENOTAVAILABLE : TERN_ELEADERUNKNOWN;
     }
     if (in->timestamp == LATEST) {
-        out->offset = p->replica.leader_hw;
+        out->offset = visible_end(rq, p);
         out->leader_epoch = p->replica.spec.epoch;
         return 0;
     }
     if (in->timestamp == LATEST_TIERED || in->timestamp == EARLIEST_PENDING_UPLOAD) {
         return 0;
     }
-    return in->timestamp == MAX_TIMESTAMP ? newest(p, out) : by_time(p, in->timestamp, out);
+    return in->timestamp == MAX_TIMESTAMP ? newest(rq, p, out)
+                                          : by_time(rq, p, in->timestamp, out);
 }
 
 void api_list_offsets(struct request *rq)
