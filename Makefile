@@ -25,8 +25,8 @@ CFLAGS  := -std=c11 -D_GNU_SOURCE $(MODE_$(MODE)) $(EXTRA_CFLAGS)
 INC     := -Isrc -Iinclude -I. -I$(B)/gen $(PKG_CFLAGS)
 LDFLAGS := $(MODE_$(MODE))
 
-ROOMS := base kafka policy replica control group store net quorum agent link admin cli daemon
-PURE  := base kafka policy replica control group
+ROOMS := base kafka policy replica control group txn store net quorum agent link admin cli daemon
+PURE  := base kafka policy replica control group txn
 SRC   := $(wildcard $(addprefix src/,$(addsuffix /*.c,$(ROOMS)))) $(wildcard src/agent/api/*.c)
 PROTO := $(wildcard proto/*.proto)
 PROTO_O := $(PROTO:proto/%.proto=$(B)/gen/%.pb-c.o)

@@ -26,6 +26,10 @@
 #define MESH_REPORTS      44
 #define MESH_REPAIR       45
 #define MESH_REPAIRED     46
+#define MESH_TXN_END      47
+#define MESH_TXN_ENDED    48
+#define MESH_TXN_VERIFY   49
+#define MESH_TXN_VERIFIED 50
 
 #define NODE_NOTE_FOLLOWED 1 /* key of a note in the store: control index, le64 */
 
@@ -80,7 +84,8 @@ struct ship_read {
     struct link waiting; /* in node.catch_up: for its turn to read */
 };
 
-struct coordinator; /* group.h */
+struct coordinator; /* coordinator.h */
+struct node_txns;   /* txn.h */
 
 struct partition {
     struct partition_key key;
@@ -284,7 +289,8 @@ struct node {
     uint64_t waiting_since_us;
     struct producer_ids producer_ids;
     struct link group_loads; /* struct group_load, their reads under way */
-    bool making_groups_topic;
+    struct node_txns *txns;
+    bool making_topic[2]; /* of groups, of transactions */
 
     struct lease *lease;  /* lease.c */
     uint64_t lossy_index; /* of the control log: the newest lossy epoch that was applied */

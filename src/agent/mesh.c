@@ -6,6 +6,7 @@
 
 #include "agent/api.h"
 #include "agent/inner.h"
+#include "agent/txn.h"
 #include "base/error.h"
 #include "base/trace.h"
 #include "mesh.pb-c.h"
@@ -333,6 +334,18 @@ static void data_frame(struct node *node, uint32_t from, enum wire_channel chann
         break;
     case MESH_REPORTS:
         on_reports(node, from, head, arena);
+        break;
+    case MESH_TXN_END:
+        txn_end_asked(node, from, head, arena);
+        break;
+    case MESH_TXN_ENDED:
+        txn_end_told(node, from, head, arena);
+        break;
+    case MESH_TXN_VERIFY:
+        txn_verify_asked(node, from, head, arena);
+        break;
+    case MESH_TXN_VERIFIED:
+        txn_verify_told(node, from, head, arena);
         break;
     default:
         malformed(node, from, type);

@@ -9,6 +9,7 @@
 #include "agent/api.h"
 #include "agent/group.h"
 #include "agent/inner.h"
+#include "agent/txn.h"
 #include "base/error.h"
 #include "base/trace.h"
 
@@ -420,6 +421,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->control = control_new();
     node->lease = lease_new(node);
     node->repairs = repairs_new();
+    node->txns = node_txns_new(node);
     node->tick.fire = tick;
     node->flush.fire = flush;
     queue_init(&node->dirty);
@@ -467,6 +469,7 @@ void node_close(struct node *node)
         quorum_close(node->quorum);
     }
     conns_close(node);
+    node_txns_close(node);
     start_close(node);
     HASH_ITER (hh, node->partitions, p, next) {
         partition_free(p);

@@ -354,7 +354,7 @@ void partition_assign(struct partition *p)
     struct log_settings settings = topic_log_settings(topic);
     store_configure(p->log, &settings);
     if (control_topic_internal(topic->name)) {
-        coordinator_attach(p);
+        coordinator_attach(p, topic->name);
     }
     struct replica_out out = {0};
     if (spec.epoch > p->replica.spec.epoch) {
@@ -397,7 +397,9 @@ static void rebuilt(struct store_read *read)
     }
     if (p->replica.producers_at < p->replica.leo && !p->replica.truncating) {
         rebuild_producers(p);
+        return;
     }
+    partition_poke(p); /* the last stable offset is known */
 }
 
 /* Continues where the table stands; from a snapshot or the log start if it stands nowhere. */
@@ -417,7 +419,7 @@ static void rebuild_producers(struct partition *p)
             at = r->log_start;
         }
         buf_fini(&snapshot);
-        replica_producers_restart(r, at > r->log_start ? at : r->log_start);
+        replica_producers_restart(r, at);
     }
     if (r->producers_at >= r->leo) {
         return;

@@ -30,6 +30,7 @@
 /* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
  * matches it by a glob, and not the one called "default". */
 #define CONTROL_GROUPS_TOPIC POLICY_GROUPS_TOPIC
+#define CONTROL_TXNS_TOPIC   "__transaction_state"
 
 /* A set of node ids: bit n is node n. */
 typedef uint64_t node_set;
@@ -210,7 +211,7 @@ uint64_t control_hash(const struct control *control);
 /* Written by tern itself, and by nobody else. */
 static inline bool control_topic_internal(const char *name)
 {
-    return strcmp(name, CONTROL_GROUPS_TOPIC) == 0;
+    return strcmp(name, CONTROL_GROUPS_TOPIC) == 0 || strcmp(name, CONTROL_TXNS_TOPIC) == 0;
 }
 struct control_topic *control_topic_named(const struct control *control, const char *name);
 struct control_topic *control_topic_by_id(const struct control *control, struct uuid id);

@@ -258,7 +258,8 @@ void apply_delete_topic(struct apply *a, const char *name)
         return;
     }
     if (control_topic_internal(name)) {
-        (void)apply_refuse(a, TERN_EINVALIDTOPIC, "consumer groups are kept in %s", name);
+        (void)apply_refuse(a, TERN_EINVALIDTOPIC, "consumer groups or transactions are kept in %s",
+                           name);
         return;
     }
     apply_change(a, (struct control_change){

@@ -189,8 +189,9 @@ struct groups {
     struct groups_settings settings;
     struct group *all; /* uthash */
     struct timer_heap timers;
-    uint64_t bytes;       /* that clients made us keep, about */
-    uint64_t bad_records; /* committed ones that this build could not read */
+    struct pending_txn *pending; /* pending.h; uthash */
+    uint64_t bytes;              /* that clients made us keep, about */
+    uint64_t bad_records;        /* committed ones that this build could not read */
     struct link dead_groups;
     struct link dead_members;
     struct link dead_consumers;

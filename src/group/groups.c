@@ -4,6 +4,7 @@
 
 #include "group/consumer.h"
 #include "group/inner.h"
+#include "group/pending.h"
 
 #define GROUP_COST 1500 /* bytes that an empty group takes, about */
 
@@ -223,6 +224,7 @@ void groups_free(struct groups *groups)
         free_group(group);
     }
     groups_bury(groups);
+    groups_drop_pending(groups);
     CHECK(groups->bytes == 0);
     timer_heap_fini(&groups->timers);
     free(groups);

@@ -4,6 +4,7 @@
 
 #include "group/consumer.h"
 #include "group/inner.h"
+#include "group/pending.h"
 
 #define OFFSET_KEY_MAX (4 + INT16_MAX)
 
@@ -229,6 +230,9 @@ static void expire_group(struct groups *groups, struct group *group, int64_t wal
         } else {
             kept++;
         }
+    }
+    if (groups_has_pending(groups, buf_slice(&group->id))) {
+        return; /* its record's end would take the offsets with it that a transaction commits */
     }
     if (kept == 0 && group_is_empty(group) && (group->stored.len > 0 || group->records != NULL) &&
         group->stores == 0 && group->asked == group->done && group->pending == NULL) {

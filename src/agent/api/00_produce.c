@@ -4,8 +4,9 @@
  * something is wrong. */
 #include <string.h>
 
-#include "agent/api.h"
+#include "agent/txn.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "base/trace.h"
 
 /* A client that was throttled is asked to wait as long again, but not longer than this. */
@@ -25,6 +26,14 @@ struct produce_part {
     uint64_t held_us; /* since then only the RPO bound keeps the answer back; 0: it does not */
     struct kafka_produce_response_partition *out;
     const struct control_topic *topic; /* only while the request is being taken apart */
+    struct slice records;
+    int64_t stamp_ms; /* the log's own time; -1: the producer's stays */
+    /* The first batch of a transaction waits for its coordinator's word. */
+    bool verifying;
+    struct txn_verify verify;
+    struct uuid topic_id;
+    int64_t producer_id;
+    int64_t marker_at;
 };
 
 struct produce {
@@ -252,10 +261,10 @@ static int check_batch(const struct produce_part *part, struct slice records,
     if (info->bytes > store_batch_max(part->produce->rq->node->store)) {
         return TERN_ETOOBIG; /* whatever the policy says: it would not fit into a journal file */
     }
-    if ((info->attributes & BATCH_TRANSACTIONAL) != 0) {
-        return TERN_EINVALIDRECORD; /* not advertised: no transaction coordinator yet */
-    }
-    return 0;
+    const struct kafka_produce_request *m = part->produce->rq->message;
+    bool transactional = (info->attributes & BATCH_TRANSACTIONAL) != 0;
+    return transactional && (m->transactional_id.base == NULL || m->acks == 0) ? TERN_EINVALIDRECORD
+                                                                               : 0;
 }
 
 /* The greatest timestamp and that of the first record; those between are not looked at. */
@@ -269,13 +278,141 @@ static bool timestamps_allowed(const struct topic_settings *s, const struct batc
     return ahead <= s->timestamp_after_max_ms && !late;
 }
 
+static int append_batch(struct produce_part *part, struct partition *p, struct batch_info *info)
+{
+    struct request *rq = part->produce->rq;
+    struct node *node = rq->node;
+    struct replica_out out = {0};
+    bool duplicate = false;
+
+    if (part->stamp_ms >= 0) {
+        info->attributes |= BATCH_LOG_APPEND; /* as it will be stored */
+        info->max_timestamp = part->stamp_ms;
+    }
+    int status = replica_produce(&p->replica, node_now_ms(node), info, &duplicate, &out);
+    if (status == 0) {
+        size_t at = (size_t)(part->records.base - rq->frame->bytes);
+        struct chunk batch = {rq->frame, rq->frame->bytes + at, part->records.len};
+        if (!duplicate && part->stamp_ms >= 0) {
+            batch_log_append_time(batch.base, batch.len, part->stamp_ms);
+            part->out->log_append_time_ms = part->stamp_ms;
+        }
+        if (!duplicate) {
+            batch_patch(batch.base, info->base_offset, info->leader_epoch);
+            node->counters.produce_batches++;
+            node->counters.produce_bytes += info->bytes;
+        }
+        part->partition = p;
+        part->epoch = p->replica.spec.epoch;
+        part->end = info->last_offset + 1;
+        part->out->base_offset = info->base_offset;
+        part->out->log_start_offset = p->replica.log_start;
+        wait_for(part, p);
+        partition_run(p, &out, info, &batch);
+    }
+    replica_out_fini(&out);
+    return status;
+}
+
+/* ---- the first batch of a transaction --------------------------------------------------------- */
+
+static int judge(struct partition *p, int status);
+
+/* What becomes of the coordinator's word: what only asks for patience is told as what producers try
+ * again. */
+static int told_of(const struct produce_part *part, int status)
+{
+    switch (status) {
+    case TERN_ECONCURRENTTXN:
+    case TERN_ELOADING:
+    case TERN_ENOTCOORDINATOR:
+    case TERN_ENOCOORDINATOR:
+        return TERN_ENOQUORUM;
+    case TERN_ETXNFENCED:
+        return TERN_EPRODUCERFENCED;
+    case TERN_ETXNSTATE:
+        return part->produce->rq->version >= 11 ? TERN_ETXNABORTABLE : status;
+    default:
+        return status;
+    }
+}
+
+static void settle_verified(struct produce_part *part, int status, int32_t coordinator_epoch)
+{
+    struct node *node = part->produce->rq->node;
+    struct partition *p = partition_find(node, part->topic_id, part->out->index);
+    struct batch_info info;
+
+    part->verifying = false;
+    status = p == NULL || p->deleting
+                 ? TERN_ENOTLEADER
+                 : told_of(part, txn_verified(p, part->producer_id, part->marker_at, status,
+                                              coordinator_epoch));
+    if (status == 0) {
+        status = batch_peek(part->records, &info);
+        CHECK(status == 0); /* it was checked when it came */
+        status = store_writable(node->store) ? append_batch(part, p, &info) : TERN_ENOSPC;
+    }
+    if (status != 0) {
+        fail(part, judge(p, status));
+    }
+}
+
+static void verified(struct txn_verify *verify, int status, int32_t coordinator_epoch)
+{
+    struct produce_part *part = CONTAINER_OF(verify, struct produce_part, verify);
+    struct produce *pr = part->produce;
+
+    pr->taking = true;
+    settle_verified(part, status, coordinator_epoch);
+    pr->waiting--;
+    if (link_in_list(&part->in_partition)) {
+        produce_progress(part->partition);
+    }
+    pr->taking = false;
+    maybe_finish(pr);
+}
+
+static void begin_verify(struct produce_part *part, struct partition *p,
+                         const struct batch_info *info)
+{
+    const struct kafka_produce_request *m = part->produce->rq->message;
+    struct txn_who who = {m->transactional_id, info->producer_id, info->producer_epoch};
+    struct txn_place place = {slice_text(part->topic->name), part->out->index};
+    int32_t coordinator_epoch = -1;
+    int status = 0;
+
+    part->verifying = true;
+    part->verify.done = verified;
+    part->topic_id = part->topic->id;
+    part->producer_id = info->producer_id;
+    part->marker_at = txn_marker_at(p, info->producer_id);
+    if (txn_verify_begin(p->node, &part->verify, &who, &place, &status, &coordinator_epoch)) {
+        settle_verified(part, status, coordinator_epoch);
+    } else {
+        part->produce->waiting++;
+    }
+}
+
+static void unverify(struct produce_part *part)
+{
+    if (part->verifying) {
+        part->verifying = false;
+        part->produce->waiting--;
+        if (link_in_list(&part->verify.link)) {
+            link_remove(&part->verify.link);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ */
+
 static int append(struct produce_part *part, struct slice records)
 {
     struct request *rq = part->produce->rq;
     struct node *node = rq->node;
     struct partition *p;
     struct batch_info info;
-    bool duplicate = false;
 
     int status = leader_partition(node, part->topic, part->out->index, -1, &p);
     if (status != 0) {
@@ -296,56 +433,31 @@ static int append(struct produce_part *part, struct slice records)
     if (!settings->log_append_time && !timestamps_allowed(settings, &info, now_ms)) {
         return TERN_ETIMESTAMP;
     }
-    if (settings->log_append_time) {
-        info.attributes |= BATCH_LOG_APPEND; /* as it will be stored */
-        info.max_timestamp = now_ms;
-    }
+    part->stamp_ms = settings->log_append_time ? now_ms : -1;
     if (part->topic->policy.mode == POLICY_ASYNC &&
         part->topic->policy.on_breach == POLICY_BREACH_REFUSE &&
         replica_rpo_full(&p->replica, info.bytes, node_now_ms(node))) {
         return TERN_ENOQUORUM;
     }
-    struct replica_out out = {0};
-    status = replica_produce(&p->replica, node_now_ms(node), &info, &duplicate, &out);
-    if (status == 0) {
-        size_t at = (size_t)(records.base - rq->frame->bytes);
-        struct chunk batch = {rq->frame, rq->frame->bytes + at, records.len};
-        if (!duplicate && settings->log_append_time) {
-            batch_log_append_time(batch.base, batch.len, now_ms);
-            part->out->log_append_time_ms = now_ms;
-        }
-        if (!duplicate) {
-            batch_patch(batch.base, info.base_offset, info.leader_epoch);
-            node->counters.produce_batches++;
-            node->counters.produce_bytes += info.bytes;
-        }
-        part->partition = p;
-        part->epoch = p->replica.spec.epoch;
-        part->end = info.last_offset + 1;
-        part->out->base_offset = info.base_offset;
-        part->out->log_start_offset = p->replica.log_start;
-        wait_for(part, p);
-        partition_run(p, &out, &info, &batch);
+    part->records = records;
+    if (p->replica.producers_at == p->replica.leo &&
+        producers_begins(p->replica.producers, &info) && !MUTANT(unverified)) {
+        begin_verify(part, p, &info);
+        return 0;
     }
-    replica_out_fini(&out);
-    return status;
+    return append_batch(part, p, &info);
 }
 
 /* A producer with several batches under way sends again what was refused, but those behind it are here by
  * then. Told that they are out of order, librdkafka (before 2.11; its issue 4953) begins a new producer
  * epoch, and writes again under that what may be committed. So they are refused the same way, and come
  * again in order. Or it is we who miss the batches in between. */
-static int judge(struct produce_part *part, int status)
+static int judge(struct partition *p, int status)
 {
-    struct node *node = part->produce->rq->node;
-    struct partition *p = NULL;
-
-    if (status != 0 && part->topic != NULL) {
-        p = partition_find(node, part->topic->id, part->out->index);
-    }
-    if (p == NULL) {
+    if (status == 0 || p == NULL) {
         return status;
     }
+    struct node *node = p->node;
     uint64_t now_ms = node_now_ms(node);
     if (status == TERN_EOUTOFORDER) {
         bool lately = p->refused_ms != 0 && now_ms - p->refused_ms < REFUSED_MS;
@@ -364,7 +476,10 @@ static void timed_out(struct timer *timer)
 
     pr->taking = true;
     for (uint32_t i = 0; i < pr->count; i++) {
-        if (link_in_list(&pr->parts[i].in_partition)) {
+        if (pr->parts[i].verifying) {
+            fail(&pr->parts[i], TERN_ETIMEDOUT);
+            unverify(&pr->parts[i]);
+        } else if (link_in_list(&pr->parts[i].in_partition)) {
             /* Held by its regions, but beyond the RPO bound or without a lease: throttled. */
             bool throttled = pr->parts[i].end <= pr->parts[i].partition->replica.leader_hw;
             fail(&pr->parts[i], throttled ? TERN_ENOQUORUM : TERN_ETIMEDOUT);
@@ -380,6 +495,7 @@ static void canceled(struct request *rq)
     struct produce *pr = rq->state;
 
     for (uint32_t i = 0; i < pr->count; i++) {
+        unverify(&pr->parts[i]);
         if (link_in_list(&pr->parts[i].in_partition)) {
             link_remove(&pr->parts[i].in_partition);
         }
@@ -425,11 +541,12 @@ static void take_apart(struct produce *pr)
     for (uint32_t t = 0; t < m->topics_count; t++) {
         for (uint32_t i = 0; i < m->topics[t].partitions_count; i++, part++) {
             int status = bad_acks ? TERN_EACKS : 0;
-            if (status == 0 && m->transactional_id.base != NULL) {
-                status = TERN_EINVALIDRECORD;
-            }
             if (status == 0) {
-                status = judge(part, append(part, m->topics[t].partitions[i].records.bytes));
+                status = append(part, m->topics[t].partitions[i].records.bytes);
+            }
+            if (status != 0 && part->topic != NULL) {
+                status =
+                    judge(partition_find(pr->rq->node, part->topic->id, part->out->index), status);
             }
             if (status != 0) {
                 fail(part, status);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OffsetFetch: what is committed. Answered only after a record that was appended since the request
  * came has been committed, so that a coordinator that has been replaced unawares does not answer
- * with offsets that have moved on elsewhere. Pending transactional offsets do not exist yet, so
- * require_stable changes nothing. */
+ * with offsets that have moved on elsewhere. Who requires stable offsets is told to come again while a
+ * transaction is about to commit one. */
 #include <string.h>
 
 #include "agent/group.h"
 #include "base/error.h"
 #include "base/mutant.h"
+#include "group/pending.h"
 
 struct fetch_group {
     struct group_wait wait;
@@ -113,6 +114,22 @@ static void fill(struct fetch_offsets *f, const struct group_offset *o,
     }
 }
 
+/* 0, or EUNSTABLEOFFSET for who asked for stable ones (KIP-447). */
+static int stable(const struct fetch_group *g, struct slice topic, int32_t partition)
+{
+    const struct request *rq = g->fetch->rq;
+    const struct kafka_offset_fetch_request *m = rq->message;
+    struct coordinator *co = NULL;
+
+    if (rq->version < 7 || !m->require_stable) {
+        return 0;
+    }
+    (void)coordinator_of(rq->node, g->in->group_id, &co);
+    bool pending =
+        co != NULL && groups_is_pending(coordinator_groups(co), g->in->group_id, topic, partition);
+    return pending ? TERN_EUNSTABLEOFFSET : 0;
+}
+
 static void fill_wanted(struct fetch_group *g, const struct group *group, int error)
 {
     struct request *rq = g->fetch->rq;
@@ -139,9 +156,10 @@ static void fill_wanted(struct fetch_group *g, const struct group *group, int er
             const struct group_offset *o = group != NULL && missing == 0
                                                ? groups_offset(group, name, in->partitions[i])
                                                : NULL;
-            fill(g->fetch, o, &out->partitions[i]);
+            int unstable = missing == 0 ? stable(g, name, in->partitions[i]) : missing;
+            fill(g->fetch, unstable == 0 ? o : NULL, &out->partitions[i]);
             out->partitions[i].partition = in->partitions[i];
-            out->partitions[i].error = error_kafka(missing);
+            out->partitions[i].error = error_kafka(unstable);
         }
     }
 }
@@ -207,7 +225,9 @@ static void fill_all(struct fetch_group *g, const struct group *group)
         if (known != NULL) {
             topic->topic_id = known->id;
         }
-        fill(g->fetch, o, out);
+        int unstable = stable(g, name, group_offset_partition(o));
+        fill(g->fetch, unstable == 0 ? o : NULL, out);
+        out->error = error_kafka(unstable);
         out->partition = group_offset_partition(o);
     }
 }

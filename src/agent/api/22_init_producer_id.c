@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* InitProducerId: ids for idempotent producers, from blocks that the quorum hands out. */
-#include "agent/api.h"
+/* InitProducerId: ids for producers, from blocks that the quorum hands out; with a transactional id its
+ * coordinator says which one, and bumps the epoch. */
+#include <string.h>
+
+#include "agent/txn.h"
 #include "base/error.h"
 
 struct block {
@@ -8,11 +11,69 @@ struct block {
     struct node *node;
 };
 
+/* ---- with a transactional id ------------------------------------------------------------------- */
+
+struct init {
+    struct txn_waiter waiter;
+    struct request *rq;
+};
+
+static void told(struct txn_waiter *waiter, int status, int64_t producer_id, int16_t epoch)
+{
+    struct request *rq = CONTAINER_OF(waiter, struct init, waiter)->rq;
+    struct kafka_init_producer_id_response response;
+
+    kafka_init_producer_id_response_init(&response);
+    if (status == TERN_ETXNFENCED && rq->version < 4) {
+        status = TERN_EPRODUCERFENCED;
+    }
+    response.error = error_kafka(status);
+    response.producer_id = status == 0 ? producer_id : -1;
+    response.producer_epoch = status == 0 ? epoch : -1;
+    request_reply(rq, &response);
+}
+
+static void serve_transactional(struct request *rq, int64_t fresh_id)
+{
+    const struct kafka_init_producer_id_request *m = rq->message;
+    struct init *init = arena_take(&rq->arena, sizeof *init);
+    struct coordinator *co = NULL;
+    struct txn_out out = {0};
+
+    memset(init, 0, sizeof *init);
+    init->waiter.done = told;
+    init->rq = rq;
+    int status = m->transactional_id.len == 0
+                     ? TERN_EINVALIDREQUEST
+                     : txn_coordinator_of(rq->node, m->transactional_id, &co);
+    if (status != 0) {
+        told(&init->waiter, status, -1, -1);
+        return;
+    }
+    struct txn_init ask = {
+        .waiter = &init->waiter,
+        .id = m->transactional_id,
+        .timeout_ms = m->transaction_timeout_ms,
+        .producer_id = m->producer_id,
+        .epoch = m->producer_epoch,
+        .fresh_id = fresh_id,
+    };
+    txns_init(coordinator_txns(co), txn_coordinator_now(co), &ask, &out);
+    txn_coordinator_run(co, &out);
+}
+
+/* ---- ids --------------------------------------------------------------------------------------- */
+
 static void serve(struct request *rq)
 {
+    const struct kafka_init_producer_id_request *m = rq->message;
     struct producer_ids *ids = &rq->node->producer_ids;
     struct kafka_init_producer_id_response response;
 
+    if (m->transactional_id.base != NULL) {
+        serve_transactional(rq, ids->next < ids->end ? ids->next++ : -1);
+        return;
+    }
     kafka_init_producer_id_response_init(&response);
     if (ids->next < ids->end) {
         response.producer_id = ids->next++;
@@ -56,17 +117,8 @@ static void ask(struct node *node)
 
 void api_init_producer_id(struct request *rq)
 {
-    const struct kafka_init_producer_id_request *m = rq->message;
     struct producer_ids *ids = &rq->node->producer_ids;
-    struct kafka_init_producer_id_response response;
 
-    if (m->transactional_id.base != NULL) {
-        kafka_init_producer_id_response_init(&response);
-        response.error =
-            KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED; /* no transactions yet */
-        request_reply(rq, &response);
-        return;
-    }
     if (ids->next < ids->end || rq->node->quorum == NULL) {
         serve(rq);
         return;

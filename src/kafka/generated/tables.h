@@ -1331,6 +1331,327 @@ const struct kafka_shape kafka_offset_for_leader_epoch_response_shape = {
     .size = sizeof(struct kafka_offset_for_leader_epoch_response),
 };
 
+static const struct kafka_field kafka_add_partitions_to_txn_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_topic, partitions), .count_offset = offsetof(struct kafka_add_partitions_to_txn_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_request_topic_shape = {
+    .name = "add_partitions_to_txn_request_topic",
+    .fields = kafka_add_partitions_to_txn_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_partitions_to_txn_request_topic),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_request_transaction_fields[] = {
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_transaction, transactional_id)},
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_transaction, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_transaction, producer_epoch)},
+    {.name = "verify_only", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_transaction, verify_only)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_transaction, topics), .count_offset = offsetof(struct kafka_add_partitions_to_txn_request_transaction, topics_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_request_transaction_shape = {
+    .name = "add_partitions_to_txn_request_transaction",
+    .fields = kafka_add_partitions_to_txn_request_transaction_fields,
+    .field_count = 5,
+    .size = sizeof(struct kafka_add_partitions_to_txn_request_transaction),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_request_old_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_old_topic, name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request_old_topic, partitions), .count_offset = offsetof(struct kafka_add_partitions_to_txn_request_old_topic, partitions_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_request_old_topic_shape = {
+    .name = "add_partitions_to_txn_request_old_topic",
+    .fields = kafka_add_partitions_to_txn_request_old_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_partitions_to_txn_request_old_topic),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_request_fields[] = {
+    {.name = "transactions", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_request_transaction_shape, .flags = KAFKA_ARRAY, .since = 4, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request, transactions), .count_offset = offsetof(struct kafka_add_partitions_to_txn_request, transactions_count)},
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = 3, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request, transactional_id)},
+    {.name = "producer_id", .kind = KAFKA_I64, .until = 3, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .until = 3, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request, producer_epoch)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_request_old_topic_shape, .flags = KAFKA_ARRAY, .until = 3, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_request, topics), .count_offset = offsetof(struct kafka_add_partitions_to_txn_request, topics_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_request_shape = {
+    .name = "add_partitions_to_txn_request",
+    .fields = kafka_add_partitions_to_txn_request_fields,
+    .field_count = 5,
+    .size = sizeof(struct kafka_add_partitions_to_txn_request),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_response_partition_fields[] = {
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_partition, partition)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_partition, error)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_response_partition_shape = {
+    .name = "add_partitions_to_txn_response_partition",
+    .fields = kafka_add_partitions_to_txn_response_partition_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_partitions_to_txn_response_partition),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_topic, name)},
+    {.name = "partition_results", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_topic, partition_results), .count_offset = offsetof(struct kafka_add_partitions_to_txn_response_topic, partition_results_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_response_topic_shape = {
+    .name = "add_partitions_to_txn_response_topic",
+    .fields = kafka_add_partitions_to_txn_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_partitions_to_txn_response_topic),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_response_transaction_fields[] = {
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_transaction, transactional_id)},
+    {.name = "topic_results", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_transaction, topic_results), .count_offset = offsetof(struct kafka_add_partitions_to_txn_response_transaction, topic_results_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_response_transaction_shape = {
+    .name = "add_partitions_to_txn_response_transaction",
+    .fields = kafka_add_partitions_to_txn_response_transaction_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_partitions_to_txn_response_transaction),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_response_old_partition_fields[] = {
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_old_partition, partition)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_old_partition, error)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_response_old_partition_shape = {
+    .name = "add_partitions_to_txn_response_old_partition",
+    .fields = kafka_add_partitions_to_txn_response_old_partition_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_partitions_to_txn_response_old_partition),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_response_old_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_old_topic, name)},
+    {.name = "partition_results", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_response_old_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response_old_topic, partition_results), .count_offset = offsetof(struct kafka_add_partitions_to_txn_response_old_topic, partition_results_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_response_old_topic_shape = {
+    .name = "add_partitions_to_txn_response_old_topic",
+    .fields = kafka_add_partitions_to_txn_response_old_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_partitions_to_txn_response_old_topic),
+};
+
+static const struct kafka_field kafka_add_partitions_to_txn_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .flags = KAFKA_IGNORABLE, .since = 4, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response, error)},
+    {.name = "results_by_transaction", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_response_transaction_shape, .flags = KAFKA_ARRAY, .since = 4, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response, results_by_transaction), .count_offset = offsetof(struct kafka_add_partitions_to_txn_response, results_by_transaction_count)},
+    {.name = "results_by_topic", .kind = KAFKA_STRUCT, .shape = &kafka_add_partitions_to_txn_response_old_topic_shape, .flags = KAFKA_ARRAY, .until = 3, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_partitions_to_txn_response, results_by_topic), .count_offset = offsetof(struct kafka_add_partitions_to_txn_response, results_by_topic_count)},
+};
+const struct kafka_shape kafka_add_partitions_to_txn_response_shape = {
+    .name = "add_partitions_to_txn_response",
+    .fields = kafka_add_partitions_to_txn_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_add_partitions_to_txn_response),
+};
+
+static const struct kafka_field kafka_add_offsets_to_txn_request_fields[] = {
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_offsets_to_txn_request, transactional_id)},
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_offsets_to_txn_request, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_offsets_to_txn_request, producer_epoch)},
+    {.name = "group_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_offsets_to_txn_request, group_id)},
+};
+const struct kafka_shape kafka_add_offsets_to_txn_request_shape = {
+    .name = "add_offsets_to_txn_request",
+    .fields = kafka_add_offsets_to_txn_request_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_add_offsets_to_txn_request),
+};
+
+static const struct kafka_field kafka_add_offsets_to_txn_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_offsets_to_txn_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_add_offsets_to_txn_response, error)},
+};
+const struct kafka_shape kafka_add_offsets_to_txn_response_shape = {
+    .name = "add_offsets_to_txn_response",
+    .fields = kafka_add_offsets_to_txn_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_add_offsets_to_txn_response),
+};
+
+static const struct kafka_field kafka_end_txn_request_fields[] = {
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_request, transactional_id)},
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_request, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_request, producer_epoch)},
+    {.name = "committed", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_request, committed)},
+};
+const struct kafka_shape kafka_end_txn_request_shape = {
+    .name = "end_txn_request",
+    .fields = kafka_end_txn_request_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_end_txn_request),
+};
+
+static const struct kafka_field kafka_end_txn_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_response, error)},
+    {.name = "producer_id", .kind = KAFKA_I64, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 5, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_response, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 5, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_end_txn_response, producer_epoch)},
+};
+const struct kafka_shape kafka_end_txn_response_shape = {
+    .name = "end_txn_response",
+    .fields = kafka_end_txn_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_end_txn_response),
+};
+
+static const struct kafka_field kafka_write_txn_markers_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_topic, name)},
+    {.name = "partition_indexes", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_topic, partition_indexes), .count_offset = offsetof(struct kafka_write_txn_markers_request_topic, partition_indexes_count)},
+};
+const struct kafka_shape kafka_write_txn_markers_request_topic_shape = {
+    .name = "write_txn_markers_request_topic",
+    .fields = kafka_write_txn_markers_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_write_txn_markers_request_topic),
+};
+
+static const struct kafka_field kafka_write_txn_markers_request_marker_fields[] = {
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_marker, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_marker, producer_epoch)},
+    {.name = "transaction_result", .kind = KAFKA_BOOL, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_marker, transaction_result)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_write_txn_markers_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_marker, topics), .count_offset = offsetof(struct kafka_write_txn_markers_request_marker, topics_count)},
+    {.name = "coordinator_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_marker, coordinator_epoch)},
+    {.name = "transaction_version", .kind = KAFKA_I8, .flags = KAFKA_IGNORABLE, .since = 2, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request_marker, transaction_version)},
+};
+const struct kafka_shape kafka_write_txn_markers_request_marker_shape = {
+    .name = "write_txn_markers_request_marker",
+    .fields = kafka_write_txn_markers_request_marker_fields,
+    .field_count = 6,
+    .size = sizeof(struct kafka_write_txn_markers_request_marker),
+};
+
+static const struct kafka_field kafka_write_txn_markers_request_fields[] = {
+    {.name = "markers", .kind = KAFKA_STRUCT, .shape = &kafka_write_txn_markers_request_marker_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_request, markers), .count_offset = offsetof(struct kafka_write_txn_markers_request, markers_count)},
+};
+const struct kafka_shape kafka_write_txn_markers_request_shape = {
+    .name = "write_txn_markers_request",
+    .fields = kafka_write_txn_markers_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_write_txn_markers_request),
+};
+
+static const struct kafka_field kafka_write_txn_markers_response_partition_fields[] = {
+    {.name = "partition_index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_response_partition, partition_index)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_response_partition, error)},
+};
+const struct kafka_shape kafka_write_txn_markers_response_partition_shape = {
+    .name = "write_txn_markers_response_partition",
+    .fields = kafka_write_txn_markers_response_partition_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_write_txn_markers_response_partition),
+};
+
+static const struct kafka_field kafka_write_txn_markers_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_write_txn_markers_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_response_topic, partitions), .count_offset = offsetof(struct kafka_write_txn_markers_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_write_txn_markers_response_topic_shape = {
+    .name = "write_txn_markers_response_topic",
+    .fields = kafka_write_txn_markers_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_write_txn_markers_response_topic),
+};
+
+static const struct kafka_field kafka_write_txn_markers_response_marker_fields[] = {
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_response_marker, producer_id)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_write_txn_markers_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_response_marker, topics), .count_offset = offsetof(struct kafka_write_txn_markers_response_marker, topics_count)},
+};
+const struct kafka_shape kafka_write_txn_markers_response_marker_shape = {
+    .name = "write_txn_markers_response_marker",
+    .fields = kafka_write_txn_markers_response_marker_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_write_txn_markers_response_marker),
+};
+
+static const struct kafka_field kafka_write_txn_markers_response_fields[] = {
+    {.name = "markers", .kind = KAFKA_STRUCT, .shape = &kafka_write_txn_markers_response_marker_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_write_txn_markers_response, markers), .count_offset = offsetof(struct kafka_write_txn_markers_response, markers_count)},
+};
+const struct kafka_shape kafka_write_txn_markers_response_shape = {
+    .name = "write_txn_markers_response",
+    .fields = kafka_write_txn_markers_response_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_write_txn_markers_response),
+};
+
+static const struct kafka_field kafka_txn_offset_commit_request_partition_fields[] = {
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request_partition, partition)},
+    {.name = "offset", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request_partition, offset)},
+    {.name = "leader_epoch", .kind = KAFKA_I32, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .since = 2, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request_partition, leader_epoch)},
+    {.name = "metadata", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request_partition, metadata)},
+};
+const struct kafka_shape kafka_txn_offset_commit_request_partition_shape = {
+    .name = "txn_offset_commit_request_partition",
+    .fields = kafka_txn_offset_commit_request_partition_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_txn_offset_commit_request_partition),
+};
+
+static const struct kafka_field kafka_txn_offset_commit_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_txn_offset_commit_request_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request_topic, partitions), .count_offset = offsetof(struct kafka_txn_offset_commit_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_txn_offset_commit_request_topic_shape = {
+    .name = "txn_offset_commit_request_topic",
+    .fields = kafka_txn_offset_commit_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_txn_offset_commit_request_topic),
+};
+
+static const struct kafka_field kafka_txn_offset_commit_request_fields[] = {
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, transactional_id)},
+    {.name = "group_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, group_id)},
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, producer_epoch)},
+    {.name = "generation_id", .kind = KAFKA_I32, .fallback = INT64_C(-1), .since = 3, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, generation_id)},
+    {.name = "member_id", .kind = KAFKA_STRING, .since = 3, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, member_id)},
+    {.name = "group_instance_id", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .since = 3, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, group_instance_id)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_txn_offset_commit_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_request, topics), .count_offset = offsetof(struct kafka_txn_offset_commit_request, topics_count)},
+};
+const struct kafka_shape kafka_txn_offset_commit_request_shape = {
+    .name = "txn_offset_commit_request",
+    .fields = kafka_txn_offset_commit_request_fields,
+    .field_count = 8,
+    .size = sizeof(struct kafka_txn_offset_commit_request),
+};
+
+static const struct kafka_field kafka_txn_offset_commit_response_partition_fields[] = {
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_response_partition, partition)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_response_partition, error)},
+};
+const struct kafka_shape kafka_txn_offset_commit_response_partition_shape = {
+    .name = "txn_offset_commit_response_partition",
+    .fields = kafka_txn_offset_commit_response_partition_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_txn_offset_commit_response_partition),
+};
+
+static const struct kafka_field kafka_txn_offset_commit_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_txn_offset_commit_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_response_topic, partitions), .count_offset = offsetof(struct kafka_txn_offset_commit_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_txn_offset_commit_response_topic_shape = {
+    .name = "txn_offset_commit_response_topic",
+    .fields = kafka_txn_offset_commit_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_txn_offset_commit_response_topic),
+};
+
+static const struct kafka_field kafka_txn_offset_commit_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_response, throttle_ms)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_txn_offset_commit_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_txn_offset_commit_response, topics), .count_offset = offsetof(struct kafka_txn_offset_commit_response, topics_count)},
+};
+const struct kafka_shape kafka_txn_offset_commit_response_shape = {
+    .name = "txn_offset_commit_response",
+    .fields = kafka_txn_offset_commit_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_txn_offset_commit_response),
+};
+
 static const struct kafka_field kafka_describe_configs_request_resource_fields[] = {
     {.name = "type", .kind = KAFKA_I8, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_configs_request_resource, type)},
     {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_configs_request_resource, name)},
@@ -2327,6 +2648,77 @@ const struct kafka_shape kafka_describe_cluster_response_shape = {
     .size = sizeof(struct kafka_describe_cluster_response),
 };
 
+static const struct kafka_field kafka_describe_producers_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_request_topic, name)},
+    {.name = "partition_indexes", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_request_topic, partition_indexes), .count_offset = offsetof(struct kafka_describe_producers_request_topic, partition_indexes_count)},
+};
+const struct kafka_shape kafka_describe_producers_request_topic_shape = {
+    .name = "describe_producers_request_topic",
+    .fields = kafka_describe_producers_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_producers_request_topic),
+};
+
+static const struct kafka_field kafka_describe_producers_request_fields[] = {
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_producers_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_request, topics), .count_offset = offsetof(struct kafka_describe_producers_request, topics_count)},
+};
+const struct kafka_shape kafka_describe_producers_request_shape = {
+    .name = "describe_producers_request",
+    .fields = kafka_describe_producers_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_describe_producers_request),
+};
+
+static const struct kafka_field kafka_describe_producers_response_producer_fields[] = {
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_producer, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_producer, producer_epoch)},
+    {.name = "last_sequence", .kind = KAFKA_I32, .fallback = INT64_C(-1), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_producer, last_sequence)},
+    {.name = "last_timestamp", .kind = KAFKA_I64, .fallback = INT64_C(-1), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_producer, last_timestamp)},
+    {.name = "coordinator_epoch", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_producer, coordinator_epoch)},
+    {.name = "current_txn_start_offset", .kind = KAFKA_I64, .fallback = INT64_C(-1), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_producer, current_txn_start_offset)},
+};
+const struct kafka_shape kafka_describe_producers_response_producer_shape = {
+    .name = "describe_producers_response_producer",
+    .fields = kafka_describe_producers_response_producer_fields,
+    .field_count = 6,
+    .size = sizeof(struct kafka_describe_producers_response_producer),
+};
+
+static const struct kafka_field kafka_describe_producers_response_partition_fields[] = {
+    {.name = "partition_index", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_partition, partition_index)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_partition, error)},
+    {.name = "error_message", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_partition, error_message)},
+    {.name = "active_producers", .kind = KAFKA_STRUCT, .shape = &kafka_describe_producers_response_producer_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_partition, active_producers), .count_offset = offsetof(struct kafka_describe_producers_response_partition, active_producers_count)},
+};
+const struct kafka_shape kafka_describe_producers_response_partition_shape = {
+    .name = "describe_producers_response_partition",
+    .fields = kafka_describe_producers_response_partition_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_describe_producers_response_partition),
+};
+
+static const struct kafka_field kafka_describe_producers_response_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_topic, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_describe_producers_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response_topic, partitions), .count_offset = offsetof(struct kafka_describe_producers_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_describe_producers_response_topic_shape = {
+    .name = "describe_producers_response_topic",
+    .fields = kafka_describe_producers_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_producers_response_topic),
+};
+
+static const struct kafka_field kafka_describe_producers_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response, throttle_ms)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_producers_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_producers_response, topics), .count_offset = offsetof(struct kafka_describe_producers_response, topics_count)},
+};
+const struct kafka_shape kafka_describe_producers_response_shape = {
+    .name = "describe_producers_response",
+    .fields = kafka_describe_producers_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_producers_response),
+};
+
 static const struct kafka_field kafka_unregister_broker_request_fields[] = {
     {.name = "broker_id", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_unregister_broker_request, broker_id)},
 };
@@ -2347,6 +2739,93 @@ const struct kafka_shape kafka_unregister_broker_response_shape = {
     .fields = kafka_unregister_broker_response_fields,
     .field_count = 3,
     .size = sizeof(struct kafka_unregister_broker_response),
+};
+
+static const struct kafka_field kafka_describe_transactions_request_fields[] = {
+    {.name = "transactional_ids", .kind = KAFKA_STRING, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_request, transactional_ids), .count_offset = offsetof(struct kafka_describe_transactions_request, transactional_ids_count)},
+};
+const struct kafka_shape kafka_describe_transactions_request_shape = {
+    .name = "describe_transactions_request",
+    .fields = kafka_describe_transactions_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_describe_transactions_request),
+};
+
+static const struct kafka_field kafka_describe_transactions_response_topic_fields[] = {
+    {.name = "topic", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_topic, topic)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_topic, partitions), .count_offset = offsetof(struct kafka_describe_transactions_response_topic, partitions_count)},
+};
+const struct kafka_shape kafka_describe_transactions_response_topic_shape = {
+    .name = "describe_transactions_response_topic",
+    .fields = kafka_describe_transactions_response_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_transactions_response_topic),
+};
+
+static const struct kafka_field kafka_describe_transactions_response_transaction_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, error)},
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, transactional_id)},
+    {.name = "transaction_state", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, transaction_state)},
+    {.name = "transaction_timeout_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, transaction_timeout_ms)},
+    {.name = "transaction_start_time_ms", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, transaction_start_time_ms)},
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, producer_id)},
+    {.name = "producer_epoch", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, producer_epoch)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_transactions_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response_transaction, topics), .count_offset = offsetof(struct kafka_describe_transactions_response_transaction, topics_count)},
+};
+const struct kafka_shape kafka_describe_transactions_response_transaction_shape = {
+    .name = "describe_transactions_response_transaction",
+    .fields = kafka_describe_transactions_response_transaction_fields,
+    .field_count = 8,
+    .size = sizeof(struct kafka_describe_transactions_response_transaction),
+};
+
+static const struct kafka_field kafka_describe_transactions_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response, throttle_ms)},
+    {.name = "transaction_states", .kind = KAFKA_STRUCT, .shape = &kafka_describe_transactions_response_transaction_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_transactions_response, transaction_states), .count_offset = offsetof(struct kafka_describe_transactions_response, transaction_states_count)},
+};
+const struct kafka_shape kafka_describe_transactions_response_shape = {
+    .name = "describe_transactions_response",
+    .fields = kafka_describe_transactions_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_transactions_response),
+};
+
+static const struct kafka_field kafka_list_transactions_request_fields[] = {
+    {.name = "state_filters", .kind = KAFKA_STRING, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_request, state_filters), .count_offset = offsetof(struct kafka_list_transactions_request, state_filters_count)},
+    {.name = "producer_id_filters", .kind = KAFKA_I64, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_request, producer_id_filters), .count_offset = offsetof(struct kafka_list_transactions_request, producer_id_filters_count)},
+    {.name = "duration_filter", .kind = KAFKA_I64, .fallback = INT64_C(-1), .since = 1, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_request, duration_filter)},
+    {.name = "transactional_id_pattern", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .since = 2, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_list_transactions_request, transactional_id_pattern)},
+};
+const struct kafka_shape kafka_list_transactions_request_shape = {
+    .name = "list_transactions_request",
+    .fields = kafka_list_transactions_request_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_list_transactions_request),
+};
+
+static const struct kafka_field kafka_list_transactions_response_transaction_fields[] = {
+    {.name = "transactional_id", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_response_transaction, transactional_id)},
+    {.name = "producer_id", .kind = KAFKA_I64, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_response_transaction, producer_id)},
+    {.name = "transaction_state", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_response_transaction, transaction_state)},
+};
+const struct kafka_shape kafka_list_transactions_response_transaction_shape = {
+    .name = "list_transactions_response_transaction",
+    .fields = kafka_list_transactions_response_transaction_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_list_transactions_response_transaction),
+};
+
+static const struct kafka_field kafka_list_transactions_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_response, throttle_ms)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_response, error)},
+    {.name = "unknown_state_filters", .kind = KAFKA_STRING, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_response, unknown_state_filters), .count_offset = offsetof(struct kafka_list_transactions_response, unknown_state_filters_count)},
+    {.name = "transaction_states", .kind = KAFKA_STRUCT, .shape = &kafka_list_transactions_response_transaction_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_list_transactions_response, transaction_states), .count_offset = offsetof(struct kafka_list_transactions_response, transaction_states_count)},
+};
+const struct kafka_shape kafka_list_transactions_response_shape = {
+    .name = "list_transactions_response",
+    .fields = kafka_list_transactions_response_fields,
+    .field_count = 4,
+    .size = sizeof(struct kafka_list_transactions_response),
 };
 
 static const struct kafka_field kafka_consumer_group_heartbeat_request_owned_fields[] = {
@@ -2815,6 +3294,71 @@ static const struct kafka_api kafka_apis[] = {
         .operation = KAFKA_OPERATION_DESCRIBE,
     },
     {
+        .name = "add_partitions_to_txn",
+        .request = &kafka_add_partitions_to_txn_request_shape,
+        .response = &kafka_add_partitions_to_txn_response_shape,
+        .key = 24,
+        .min_version = 0,
+        .max_version = 5,
+        .advertised_min = 0,
+        .advertised_max = 3,
+        .flexible_since = 3,
+        .resource = KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        .operation = KAFKA_OPERATION_WRITE,
+    },
+    {
+        .name = "add_offsets_to_txn",
+        .request = &kafka_add_offsets_to_txn_request_shape,
+        .response = &kafka_add_offsets_to_txn_response_shape,
+        .key = 25,
+        .min_version = 0,
+        .max_version = 4,
+        .advertised_min = 0,
+        .advertised_max = 4,
+        .flexible_since = 3,
+        .resource = KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        .operation = KAFKA_OPERATION_WRITE,
+    },
+    {
+        .name = "end_txn",
+        .request = &kafka_end_txn_request_shape,
+        .response = &kafka_end_txn_response_shape,
+        .key = 26,
+        .min_version = 0,
+        .max_version = 5,
+        .advertised_min = 0,
+        .advertised_max = 4,
+        .flexible_since = 3,
+        .resource = KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        .operation = KAFKA_OPERATION_WRITE,
+    },
+    {
+        .name = "write_txn_markers",
+        .request = &kafka_write_txn_markers_request_shape,
+        .response = &kafka_write_txn_markers_response_shape,
+        .key = 27,
+        .min_version = 1,
+        .max_version = 2,
+        .advertised_min = 1,
+        .advertised_max = 1,
+        .flexible_since = 1,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
+        .name = "txn_offset_commit",
+        .request = &kafka_txn_offset_commit_request_shape,
+        .response = &kafka_txn_offset_commit_response_shape,
+        .key = 28,
+        .min_version = 0,
+        .max_version = 5,
+        .advertised_min = 0,
+        .advertised_max = 4,
+        .flexible_since = 3,
+        .resource = KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        .operation = KAFKA_OPERATION_WRITE,
+    },
+    {
         .name = "describe_configs",
         .request = &kafka_describe_configs_request_shape,
         .response = &kafka_describe_configs_response_shape,
@@ -3023,6 +3567,19 @@ static const struct kafka_api kafka_apis[] = {
         .operation = KAFKA_OPERATION_DESCRIBE,
     },
     {
+        .name = "describe_producers",
+        .request = &kafka_describe_producers_request_shape,
+        .response = &kafka_describe_producers_response_shape,
+        .key = 61,
+        .min_version = 0,
+        .max_version = 0,
+        .advertised_min = 0,
+        .advertised_max = 0,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_TOPIC,
+        .operation = KAFKA_OPERATION_READ,
+    },
+    {
         .name = "unregister_broker",
         .request = &kafka_unregister_broker_request_shape,
         .response = &kafka_unregister_broker_response_shape,
@@ -3034,6 +3591,32 @@ static const struct kafka_api kafka_apis[] = {
         .flexible_since = 0,
         .resource = KAFKA_RESOURCE_CLUSTER,
         .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
+        .name = "describe_transactions",
+        .request = &kafka_describe_transactions_request_shape,
+        .response = &kafka_describe_transactions_response_shape,
+        .key = 65,
+        .min_version = 0,
+        .max_version = 0,
+        .advertised_min = 0,
+        .advertised_max = 0,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        .operation = KAFKA_OPERATION_DESCRIBE,
+    },
+    {
+        .name = "list_transactions",
+        .request = &kafka_list_transactions_request_shape,
+        .response = &kafka_list_transactions_response_shape,
+        .key = 66,
+        .min_version = 0,
+        .max_version = 2,
+        .advertised_min = 0,
+        .advertised_max = 1,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_TRANSACTIONAL_ID,
+        .operation = KAFKA_OPERATION_DESCRIBE,
     },
     {
         .name = "consumer_group_heartbeat",

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/coordinator.h"
+
 #include <string.h>
 
-#include "agent/group.h"
 #include "base/error.h"
 #include "base/mutant.h"
 #include "base/trace.h"
+#include "group/group.h"
 
-#define SNAPSHOT_RETRY_MS 1000
+#define SNAPSHOT_RETRY_MS   1000
+#define COORDINATOR_BARRIER 0x7465 /* the key of a record that says nothing; see the formats */
 
 enum coordinator_state { COORDINATOR_IDLE, COORDINATOR_LOADING, COORDINATOR_ACTIVE };
 
@@ -16,6 +19,7 @@ struct group_batch {
     struct batch_builder builder;
     struct chunk bytes; /* as appended */
     int64_t end;
+    struct coordinator_producer producer;
     bool snapshot;       /* says what is known already */
     struct link waiters; /* struct group_wait */
 };
@@ -30,9 +34,10 @@ struct group_load {
 struct coordinator {
     struct partition *partition;
     struct node *node;
+    const struct coordinator_kind *kind;
     enum coordinator_state state;
     int32_t epoch;
-    struct groups *groups;
+    void *kept; /* of the kind; NULL while idle */
     struct group_load *load;
     int64_t load_end;
     uint64_t load_began_us;
@@ -59,12 +64,12 @@ static void flush_soon(struct coordinator *co)
     }
 }
 
-static void arm(struct coordinator *co)
+void coordinator_arm(struct coordinator *co)
 {
     if (co->state != COORDINATOR_ACTIVE) {
         return;
     }
-    uint64_t next_ms = groups_wake_ms(co->groups);
+    uint64_t next_ms = co->kind->wake_ms(co->kept);
     if (co->sweep_ms < next_ms && co->sweep_ms > node_now_ms(co->node)) {
         next_ms = co->sweep_ms; /* one that is due waits for quiet, not for time */
     }
@@ -75,27 +80,45 @@ static void arm(struct coordinator *co)
     }
 }
 
-struct groups *coordinator_groups(struct coordinator *co)
+struct node *coordinator_node(const struct coordinator *co)
 {
-    return co->groups;
+    return co->node;
 }
 
-static struct group_now now_of(const struct node *node)
+struct partition *coordinator_place(const struct coordinator *co)
 {
-    return (struct group_now){node_now_ms(node), clock_wall_ms(node->o.clock)};
+    return co->partition;
 }
 
-struct group_now coordinator_now(const struct coordinator *co)
+int32_t coordinator_epoch(const struct coordinator *co)
 {
-    return now_of(co->node);
+    return co->epoch;
+}
+
+void *coordinator_state(const struct coordinator *co, const struct coordinator_kind *kind)
+{
+    return co->kind == kind ? co->kept : NULL;
+}
+
+bool coordinator_is_active(const struct coordinator *co)
+{
+    return co->state == COORDINATOR_ACTIVE;
+}
+
+uint64_t coordinator_log_bytes(const struct coordinator *co)
+{
+    return co->log_bytes;
 }
 
 /* ---- batches --------------------------------------------------------------------------------- */
 
-static struct group_batch *batch_new(struct link *list)
+static const struct coordinator_producer nobody = {-1, -1};
+
+static struct group_batch *batch_new(struct link *list, struct coordinator_producer producer)
 {
     struct group_batch *batch = mem_new(sizeof *batch);
 
+    batch->producer = producer;
     batch_builder_init(&batch->builder);
     queue_init(&batch->waiters);
     queue_push(list, &batch->link);
@@ -110,7 +133,8 @@ static void batch_free(struct group_batch *batch)
 }
 
 /* The one that is being filled. */
-static struct group_batch *draft(struct coordinator *co, struct link *list)
+static struct group_batch *draft(struct coordinator *co, struct link *list,
+                                 struct coordinator_producer producer)
 {
     struct group_batch *last =
         queue_empty(list) ? NULL : CONTAINER_OF(list->prev, struct group_batch, link);
@@ -119,8 +143,9 @@ static struct group_batch *draft(struct coordinator *co, struct link *list)
     if (most > GROUPS_BATCH_BYTES) {
         most = GROUPS_BATCH_BYTES;
     }
-    if (last == NULL || last->builder.buf.len >= most) {
-        last = batch_new(list);
+    if (last == NULL || last->builder.buf.len >= most || last->producer.id != producer.id ||
+        last->producer.epoch != producer.epoch) {
+        last = batch_new(list, producer);
     }
     flush_soon(co);
     return last;
@@ -135,12 +160,38 @@ static void add_record(struct coordinator *co, struct group_batch *batch, struct
 
 void coordinator_append(struct coordinator *co, struct slice key, struct slice value)
 {
-    add_record(co, draft(co, &co->drafts), key, value);
+    coordinator_append_as(co, nobody, key, value);
+}
+
+void coordinator_append_as(struct coordinator *co, struct coordinator_producer producer,
+                           struct slice key, struct slice value)
+{
+    add_record(co, draft(co, &co->drafts, producer), key, value);
+}
+
+void coordinator_append_together(struct coordinator *co, const struct coordinator_record *records,
+                                 size_t count)
+{
+    uint64_t most = store_batch_max(co->node->store) / 4;
+    uint64_t bytes = 0;
+    struct group_batch *batch = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        bytes += records[i].key.len + records[i].value.len;
+    }
+    for (size_t i = 0; i < count; i++) {
+        batch = batch == NULL || bytes > most ? draft(co, &co->drafts, nobody) : batch;
+        add_record(co, batch, records[i].key, records[i].value);
+    }
 }
 
 void coordinator_wait(struct coordinator *co, struct group_wait *wait)
 {
-    queue_push(&draft(co, &co->drafts)->waiters, &wait->link);
+    if (queue_empty(&co->drafts)) {
+        (void)draft(co, &co->drafts, nobody);
+    }
+    struct group_batch *last = CONTAINER_OF(co->drafts.prev, struct group_batch, link);
+    queue_push(&last->waiters, &wait->link);
 }
 
 static void tell_waiters(struct group_batch *batch, int status)
@@ -160,81 +211,62 @@ static void recount(struct coordinator *co)
     }
 }
 
-/* ---- effects --------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
-/* All records of one event in one batch, so that a coordinator that is lost leaves all of them or
- * none; those of a very large event may be cut apart, and come in an order that stands that. */
-static void append_together(struct coordinator *co, const struct group_out *out)
+/* Gives a committed batch to the kind: records, records of an open transaction, or its end. */
+static void deliver(struct coordinator *co, struct slice batch)
 {
-    uint64_t most = store_batch_max(co->node->store) / 4;
-    uint64_t bytes = 0;
-    struct group_batch *batch = NULL;
+    struct record_iter iter;
+    struct record record;
+    struct batch_info info;
 
-    for (size_t i = 0; i < out->count; i++) {
-        bytes += out->effects[i].key.len + out->effects[i].value.len;
+    if (batch_peek(batch, &info) != 0) {
+        return;
     }
-    for (size_t i = 0; i < out->count; i++) {
-        const struct group_effect *effect = &out->effects[i];
-        if (effect->kind == GROUP_APPEND) {
-            struct slice value = buf_slice(&effect->value);
-            batch = batch == NULL || bytes > most ? draft(co, &co->drafts) : batch;
-            add_record(co, batch, buf_slice(&effect->key),
-                       effect->tombstone ? (struct slice){0} : value);
+    if ((info.attributes & BATCH_CONTROL) != 0) {
+        if (info.marker != BATCH_NO_MARKER && co->kind->ended != NULL) {
+            co->kind->ended(co, info.producer_id, info.marker == BATCH_COMMIT);
+        }
+        return;
+    }
+    if (record_iter_init(&iter, batch) != 0) {
+        trace_error("event=%s_not_read partition=%d offset=%lld", co->kind->what,
+                    co->partition->key.partition, (long long)info.base_offset);
+        return;
+    }
+    bool transactional = (info.attributes & BATCH_TRANSACTIONAL) != 0 && co->kind->pending != NULL;
+    while (record_next(&iter, &record) == 0) {
+        if (transactional) {
+            struct coordinator_producer producer = {info.producer_id, info.producer_epoch};
+            co->kind->pending(co, producer, record.key, record.value);
+        } else {
+            co->kind->committed(co, record.offset, record.key, record.value);
         }
     }
 }
 
-static void carry_out(struct coordinator *co, struct group_out *out)
+static void tell_refused(struct coordinator *co, struct slice batch, int error)
 {
-    append_together(co, out);
-    for (size_t i = 0; i < out->count; i++) {
-        const struct group_effect *effect = &out->effects[i];
-        if (effect->kind != GROUP_APPEND) {
-            co->node->counters.group_joins += effect->kind == GROUP_JOINED && effect->error == 0;
-            group_answer(effect);
-        }
-    }
-    group_out_fini(out);
-}
-
-void coordinator_run(struct coordinator *co, struct group_out *out)
-{
-    carry_out(co, out);
-    arm(co);
-}
-
-static void each_record(struct coordinator *co, struct slice batch,
-                        void (*give)(struct groups *groups, struct group_now now, struct slice key,
-                                     struct slice value, struct group_out *out))
-{
-    struct group_now now = now_of(co->node);
     struct record_iter iter;
     struct record record;
 
-    if (record_iter_init(&iter, batch) != 0) {
-        co->groups->bad_records++;
-        return;
+    if (record_iter_init(&iter, batch) == 0) {
+        while (record_next(&iter, &record) == 0) {
+            co->kind->refused(co, record.key, error);
+        }
     }
-    while (record_next(&iter, &record) == 0) {
-        struct group_out out = {0};
-        give(co->groups, now, record.key, record.value, &out);
-        carry_out(co, &out);
-    }
-}
-
-static void give_refused(struct groups *groups, struct group_now now, struct slice key,
-                         struct slice value, struct group_out *out)
-{
-    (void)value;
-    groups_refused(groups, now, key, out);
 }
 
 static void refuse(struct coordinator *co, struct group_batch *batch, int status)
 {
-    if (!batch->snapshot && co->groups != NULL) {
-        each_record(co, chunk_slice(batch->bytes), give_refused);
+    int error = status == TERN_ENOTLEADER                                    ? TERN_ENOTCOORDINATOR
+                : status == TERN_EPRODUCERFENCED || status == TERN_ETXNSTATE ? status
+                                                                             : TERN_ENOCOORDINATOR;
+
+    if (!batch->snapshot && co->kept != NULL && batch->producer.id < 0) {
+        tell_refused(co, chunk_slice(batch->bytes), error);
     }
-    tell_waiters(batch, status == TERN_ENOTLEADER ? TERN_ENOTCOORDINATOR : TERN_ENOCOORDINATOR);
+    tell_waiters(batch, error);
     batch_free(batch);
 }
 
@@ -245,11 +277,13 @@ static void seal(struct coordinator *co, struct group_batch *batch)
     struct buf key = {0};
 
     if (batch->builder.count == 0) {
-        group_barrier_key(&key); /* somebody waits; nothing else is to be said */
+        buf_be16(&key, COORDINATOR_BARRIER); /* somebody waits; nothing else is to be said */
         add_record(co, batch, buf_slice(&key), (struct slice){0});
         buf_fini(&key);
     }
-    batch->bytes = chunk_copy(batch_builder_finish(&batch->builder, -1, -1, -1));
+    batch->bytes = chunk_copy(
+        batch_builder_finish_as(&batch->builder, batch->producer.id >= 0 ? BATCH_TRANSACTIONAL : 0,
+                                batch->producer.id, batch->producer.epoch, -1));
     batch_builder_fini(&batch->builder);
     batch_builder_init(&batch->builder);
 }
@@ -328,10 +362,11 @@ struct snapshot {
     struct link batches;
 };
 
-static bool emit(void *ctx, struct slice key, struct slice value)
+static bool emit(void *ctx, struct coordinator_producer producer, struct slice key,
+                 struct slice value)
 {
     struct snapshot *s = ctx;
-    struct group_batch *batch = draft(s->co, &s->batches);
+    struct group_batch *batch = draft(s->co, &s->batches, producer);
 
     batch->snapshot = true;
     add_record(s->co, batch, key, value);
@@ -343,9 +378,9 @@ static void take_snapshot(struct coordinator *co)
     struct snapshot s = {.co = co};
 
     queue_init(&s.batches);
-    (void)groups_dump(co->groups, emit, &s);
+    (void)co->kind->dump(co->kept, emit, &s);
     if (queue_empty(&s.batches)) {
-        draft(co, &s.batches)->snapshot = true; /* nothing is what there is to know */
+        draft(co, &s.batches, nobody)->snapshot = true; /* nothing is what there is to know */
     }
     int64_t begin = co->partition->replica.leo;
     uint64_t log_bytes = co->log_bytes;
@@ -360,26 +395,20 @@ static void take_snapshot(struct coordinator *co)
     }
 }
 
-static bool topic_is_gone(void *ctx, struct slice topic)
-{
-    return topic_by_slice(ctx, topic) == NULL;
-}
-
 static void sweep(struct coordinator *co)
 {
-    struct group_out out = {0};
     uint64_t now_ms = node_now_ms(co->node);
 
     if (now_ms >= co->sweep_ms) {
-        groups_expire(co->groups, now_of(co->node), &out);
+        co->kind->expire(co);
         co->sweep_ms = now_ms + GROUPS_SWEEP_MS;
     }
-    carry_out(co, &out);
     if (co->sweep_topics && node_is_current(co->node)) {
         co->sweep_topics = false;
-        groups_forget_topics(co->groups, topic_is_gone, co->node, &out);
+        if (co->kind->forget_topics != NULL) {
+            co->kind->forget_topics(co);
+        }
     }
-    carry_out(co, &out);
 }
 
 /* What judges by the committed state comes into the log before what is being collected. */
@@ -404,12 +433,11 @@ static void quiet_work(struct coordinator *co)
 
 static void look_at_topics(struct coordinator *co)
 {
-    struct group_out out = {0};
-
     if (co->topics_changed && node_is_current(co->node)) {
         co->topics_changed = false;
-        groups_topics_changed(co->groups, &out);
-        carry_out(co, &out);
+        if (co->kind->topics_changed != NULL) {
+            co->kind->topics_changed(co);
+        }
     }
 }
 
@@ -435,24 +463,21 @@ static void flush(struct timer *timer)
     }
     (void)append_all(co, &now);
     recount(co);
-    arm(co);
+    coordinator_arm(co);
 }
 
 static void woken(struct timer *timer)
 {
     struct coordinator *co = CONTAINER_OF(timer, struct coordinator, wake);
-    struct group_out out = {0};
 
     if (co->node->dead || co->state != COORDINATOR_ACTIVE) {
         return;
     }
-    while (groups_tick(co->groups, now_of(co->node), &out)) {
-        carry_out(co, &out);
-    }
+    co->kind->tick(co);
     if (wants_quiet(co)) {
         flush_soon(co);
     }
-    arm(co);
+    coordinator_arm(co);
 }
 
 /* ---- committed ------------------------------------------------------------------------------- */
@@ -465,8 +490,9 @@ static void raise_log_start(struct coordinator *co, int64_t limit)
         return;
     }
     struct replica_out out = {0};
-    trace_debug("event=groups_snapshot partition=%d begin=%lld bytes=%llu", p->key.partition,
-                (long long)co->snapshot_begin, (unsigned long long)co->snapshot_bytes);
+    trace_debug("event=%s_snapshot partition=%d begin=%lld bytes=%llu", co->kind->what,
+                p->key.partition, (long long)co->snapshot_begin,
+                (unsigned long long)co->snapshot_bytes);
     replica_raise_log_start(&p->replica, co->snapshot_begin, &out);
     co->snapshot_begin = -1;
     partition_run(p, &out, NULL, NULL);
@@ -498,7 +524,7 @@ static void progress(struct coordinator *co)
         }
         link_remove(&batch->link);
         if (!batch->snapshot) {
-            each_record(co, chunk_slice(batch->bytes), groups_committed);
+            deliver(co, chunk_slice(batch->bytes));
         }
         tell_waiters(batch, 0);
         batch_free(batch);
@@ -508,7 +534,7 @@ static void progress(struct coordinator *co)
     if (queue_empty(&co->flight) && (wants_quiet(co) || !queue_empty(&co->drafts))) {
         flush_soon(co);
     }
-    arm(co);
+    coordinator_arm(co);
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -519,28 +545,37 @@ static void loaded(struct coordinator *co)
 {
     free(co->load);
     co->load = NULL;
-    groups_loaded(co->groups, now_of(co->node));
+    uint64_t bad_records = 0;
+    uint32_t count = co->kind->count(co->kept, &bad_records);
     co->state = COORDINATOR_ACTIVE;
     co->sweep_topics = true;
     co->topics_changed = true;
     co->sweep_ms = node_now_ms(co->node) + GROUPS_SWEEP_MS;
-    trace_info("event=groups_loaded partition=%d epoch=%d groups=%u bytes=%llu ms=%llu%s",
-               co->partition->key.partition, co->epoch, HASH_CNT(hh, co->groups->all),
+    trace_info("event=%s_loaded partition=%d epoch=%d %s=%u bytes=%llu ms=%llu%s", co->kind->what,
+               co->partition->key.partition, co->epoch, co->kind->what, count,
                (unsigned long long)co->log_bytes,
                (unsigned long long)((clock_now_us(co->node->o.clock) - co->load_began_us) / 1000),
-               co->groups->bad_records > 0 ? " records_not_understood=yes" : "");
+               bad_records > 0 ? " records_not_understood=yes" : "");
+    co->kind->loaded(co);
     flush_soon(co);
-    arm(co);
+    coordinator_arm(co);
+}
+
+static void drop_kept(struct coordinator *co)
+{
+    if (co->kept != NULL) {
+        co->kind->drop(co->kept);
+        co->kept = NULL;
+    }
 }
 
 static void load_failed(struct coordinator *co, int status)
 {
-    trace_error("event=groups_not_loaded partition=%d error=%s", co->partition->key.partition,
-                error_name(status));
+    trace_error("event=%s_not_loaded partition=%d error=%s", co->kind->what,
+                co->partition->key.partition, error_name(status));
     free(co->load);
     co->load = NULL;
-    groups_free(co->groups);
-    co->groups = NULL;
+    drop_kept(co);
     co->state = COORDINATOR_IDLE; /* the next change of the partition tries again */
 }
 
@@ -560,7 +595,7 @@ static void was_read(struct store_read *read)
             if (info.last_offset < next) {
                 continue;
             }
-            each_record(co, batch, groups_committed);
+            deliver(co, batch);
             co->log_bytes += info.bytes;
             next = info.last_offset + 1;
         }
@@ -575,8 +610,7 @@ static void was_read(struct store_read *read)
     }
     if (status == TERN_ECANCELED) {
         next = co->partition->replica.log_start; /* begun anew: by retention or by a cut */
-        groups_free(co->groups);
-        co->groups = NULL;
+        drop_kept(co);
         co->log_bytes = 0;
         load_more(co, next);
     } else if (status != 0) {
@@ -592,15 +626,8 @@ static void load_more(struct coordinator *co, int64_t from)
 {
     struct group_load *load = co->load;
 
-    if (co->groups == NULL) {
-        struct groups_settings settings = {
-            .initial_delay_ms = co->node->o.group_initial_delay_ms,
-            .retention_ms = co->node->o.group_retention_ms,
-            .consumer_session_ms = co->node->o.group_session_ms,
-            .consumer_interval_ms = co->node->o.group_interval_ms,
-            .topics = {co->node, group_topic_named, group_topic_by_id, group_topics_each},
-        };
-        co->groups = groups_new(&settings);
+    if (co->kept == NULL) {
+        co->kept = co->kind->make(co->node);
     }
     if (from >= co->load_end) {
         loaded(co);
@@ -654,8 +681,6 @@ static void drop_batches(struct link *list, bool tell)
 
 static void give_up(struct coordinator *co, bool tell)
 {
-    struct group_out out = {0};
-
     if (co->state == COORDINATOR_IDLE) {
         return;
     }
@@ -669,17 +694,15 @@ static void give_up(struct coordinator *co, bool tell)
     drop_batches(&co->flight, tell);
     drop_batches(&co->drafts, tell);
     co->waiting_bytes = 0;
-    if (tell && co->groups != NULL) {
-        groups_give_up(co->groups, TERN_ENOTCOORDINATOR, &out);
-        carry_out(co, &out);
+    if (tell && co->kept != NULL) {
+        co->kind->give_up(co, TERN_ENOTCOORDINATOR);
     }
-    groups_free(co->groups);
-    co->groups = NULL;
+    drop_kept(co);
 }
 
 /* ---- from the partition ---------------------------------------------------------------------- */
 
-void coordinator_attach(struct partition *p)
+void coordinator_attach(struct partition *p, const char *topic)
 {
     struct coordinator *co;
 
@@ -687,6 +710,8 @@ void coordinator_attach(struct partition *p)
         return;
     }
     co = mem_new(sizeof *co);
+    co->kind = strcmp(topic, coordinator_txns_kind.topic) == 0 ? &coordinator_txns_kind
+                                                               : &coordinator_groups_kind;
     co->partition = p;
     co->node = p->node;
     co->flush.fire = flush;
@@ -766,11 +791,12 @@ void coordinators_close(struct node *node)
 
 /* ---- for handlers ---------------------------------------------------------------------------- */
 
-int32_t coordinator_partition(const struct node *node, struct slice group_id)
+int32_t coordinator_index(const struct node *node, const struct coordinator_kind *kind,
+                          struct slice id)
 {
-    const struct control_topic *topic = control_topic_named(node->control, CONTROL_GROUPS_TOPIC);
+    const struct control_topic *topic = control_topic_named(node->control, kind->topic);
 
-    return topic != NULL ? (int32_t)(group_hash(group_id) % topic->partition_count) : -1;
+    return topic != NULL ? (int32_t)(group_hash(id) % topic->partition_count) : -1;
 }
 
 bool coordinator_full(const struct coordinator *co)
@@ -778,10 +804,11 @@ bool coordinator_full(const struct coordinator *co)
     return co->waiting_bytes > GROUPS_WAITING_BYTES;
 }
 
-int coordinator_of(struct node *node, struct slice group_id, struct coordinator **out)
+int coordinator_find(struct node *node, const struct coordinator_kind *kind, struct slice id,
+                     struct coordinator **out)
 {
-    const struct control_topic *topic = control_topic_named(node->control, CONTROL_GROUPS_TOPIC);
-    int32_t index = coordinator_partition(node, group_id);
+    const struct control_topic *topic = control_topic_named(node->control, kind->topic);
+    int32_t index = coordinator_index(node, kind, id);
 
     if (topic == NULL) {
         return TERN_ENOTCOORDINATOR;
@@ -796,38 +823,60 @@ int coordinator_of(struct node *node, struct slice group_id, struct coordinator 
                                                               : TERN_ENOTCOORDINATOR;
 }
 
-bool coordinators_each(struct node *node, void (*each)(void *ctx, const struct group *group),
-                       void *ctx)
+bool coordinators_of(struct node *node, const struct coordinator_kind *kind,
+                     void (*each)(void *ctx, struct coordinator *co), void *ctx)
 {
     bool loading = false;
 
     for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
-        const struct coordinator *co = p->coordinator;
-        if (co == NULL || !replica_serves(&p->replica)) {
+        struct coordinator *co = p->coordinator;
+        if (co == NULL || co->kind != kind || !replica_serves(&p->replica)) {
             continue;
         }
         loading = loading || co->state != COORDINATOR_ACTIVE;
         if (co->state == COORDINATOR_ACTIVE) {
-            for (const struct group *g = co->groups->all; g != NULL; g = g->hh.next) {
-                each(ctx, g);
-            }
+            each(ctx, co);
         }
     }
     return loading;
 }
 
-void coordinator_count(const struct partition *p, struct node_counters *counters)
-{
-    const struct coordinator *co = p->coordinator;
+/* ---- ends of transactions -------------------------------------------------------------------- */
 
-    if (co == NULL || co->state != COORDINATOR_ACTIVE) {
-        return;
+/* Goes through the queue like a batch of our own: what it ends is given to the kind in the order of
+ * the log, and a snapshot waits for it. */
+int coordinator_mark(struct coordinator *co, const struct chunk *bytes, int64_t number,
+                     int64_t *out_end)
+{
+    struct partition *p = co->partition;
+    struct replica_out out = {0};
+    struct batch_info info;
+    struct link drafts;
+    struct link *link;
+    bool duplicate = false;
+
+    if (co->state != COORDINATOR_ACTIVE) {
+        return TERN_ELOADING;
     }
-    for (const struct group *g = co->groups->all; g != NULL; g = g->hh.next) {
-        counters->groups++;
-        counters->group_members += g->member_count;
-        counters->group_members += g->consumer != NULL ? g->consumer->member_count : 0;
+    queue_init(&drafts);
+    while ((link = queue_pop(&co->drafts)) != NULL) {
+        queue_push(&drafts, link); /* what was let in before this end comes before it */
     }
-    counters->group_bytes += co->groups->bytes;
-    counters->groups_log_bytes += co->log_bytes;
+    (void)append_all(co, &drafts);
+    int status = batch_peek(chunk_slice(*bytes), &info);
+    CHECK(status == 0 && co->state == COORDINATOR_ACTIVE);
+    status = replica_mark(&p->replica, node_now_ms(co->node), &info, number, &duplicate, &out);
+    if (status == 0) {
+        *out_end = info.last_offset + 1;
+    }
+    if (status == 0 && !duplicate) {
+        struct group_batch *batch = batch_new(&co->flight, nobody);
+        batch_patch(bytes->base, info.base_offset, info.leader_epoch);
+        batch->bytes = chunk_copy(chunk_slice(*bytes));
+        batch->end = info.last_offset + 1;
+        co->log_bytes += info.bytes;
+        partition_run(p, &out, &info, bytes);
+    }
+    replica_out_fini(&out);
+    return status;
 }
