@@ -388,6 +388,32 @@ static int teardown(void **state)
     return 0;
 }
 
+static void a_control_batch_says_how_a_transaction_ended(void **state)
+{
+    struct buf bytes = {0};
+    struct batch_info info;
+
+    (void)state;
+    batch_marker_put(&bytes, BATCH_COMMIT, 4711, 3, 99, 1700);
+    assert_int_equal(batch_check(buf_slice(&bytes), &info), 0);
+    assert_int_equal(info.marker, BATCH_COMMIT);
+    assert_int_equal(info.coordinator_epoch, 99);
+    assert_int_equal(info.producer_id, 4711);
+    assert_int_equal(info.producer_epoch, 3);
+    assert_int_equal(info.base_sequence, -1);
+    assert_int_equal(info.attributes, BATCH_CONTROL | BATCH_TRANSACTIONAL);
+    assert_int_equal(batch_check_produce(buf_slice(&bytes), &info), TERN_EINVALIDRECORD);
+    for (size_t len = BATCH_HEADER; len < bytes.len; len++) {
+        assert_int_equal(batch_peek(slice_of(bytes.base, len), &info), 0);
+        assert_int_equal(info.marker, BATCH_NO_MARKER); /* it is not there whole */
+    }
+    buf_clear(&bytes);
+    batch_marker_put(&bytes, BATCH_ABORT, 4711, 3, 99, 1700);
+    assert_int_equal(batch_check(buf_slice(&bytes), &info), 0);
+    assert_int_equal(info.marker, BATCH_ABORT);
+    buf_fini(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_run_of_batches_is_walked_to_its_end),
         cmocka_unit_test(a_compressed_batch_has_no_record_iterator),
         cmocka_unit_test(record_headers_are_read_one_by_one),
+        cmocka_unit_test(a_control_batch_says_how_a_transaction_ended),
         cmocka_unit_test(random_records_never_lead_outside),
     };
 

@@ -289,6 +289,253 @@ static void a_damaged_snapshot_is_refused_and_leaves_the_table_empty(void **stat
     buf_fini(&bytes);
 }
 
+/* ---- transactions ---------------------------------------------------------------------------- */
+
+static struct batch_info txn_batch(int64_t id, int16_t epoch, int32_t seq, int64_t base)
+{
+    struct batch_info b = batch(id, epoch, seq, 1, base);
+
+    b.attributes = BATCH_TRANSACTIONAL;
+    return b;
+}
+
+static void write_txn(int64_t id, int16_t epoch, int32_t seq, int64_t base)
+{
+    struct batch_info b = txn_batch(id, epoch, seq, base);
+
+    producers_note(p, &b);
+}
+
+static struct batch_info marker(int64_t id, int16_t epoch, enum batch_marker kind, int64_t base)
+{
+    struct batch_info b = txn_batch(id, epoch, -1, base);
+
+    b.attributes |= BATCH_CONTROL;
+    b.marker = kind;
+    b.coordinator_epoch = 7;
+    return b;
+}
+
+static void end_txn(int64_t id, int16_t epoch, enum batch_marker kind, int64_t base)
+{
+    struct batch_info b = marker(id, epoch, kind, base);
+
+    producers_note(p, &b);
+}
+
+static int check_txn(struct batch_info b)
+{
+    int64_t base = -1;
+    int64_t last = -1;
+    int error = 0;
+
+    return producers_check(p, &b, -1, &base, &last, &error) == PRODUCERS_REFUSE ? error : 0;
+}
+
+static int check_marker(struct batch_info b, int64_t number)
+{
+    int64_t at = -1;
+    int error = 0;
+
+    switch (producers_check_marker(p, &b, number, &at, &error)) {
+    case PRODUCERS_APPEND:
+        return 0;
+    case PRODUCERS_DUPLICATE:
+        return 1;
+    case PRODUCERS_REFUSE:
+        break;
+    }
+    return error;
+}
+
+static void what_is_stable_ends_where_the_first_open_transaction_begins(void **state)
+{
+    (void)state;
+    note(9, 0, 0, 10, 0);
+    assert_int_equal(producers_stable(p, 10), 10);
+    write_txn(1, 0, 0, 10);
+    write_txn(2, 0, 0, 11);
+    assert_int_equal(producers_stable(p, 12), 10);
+    assert_int_equal(producers_stable(p, 5), 5);
+    end_txn(2, 0, BATCH_COMMIT, 12);
+    assert_int_equal(producers_stable(p, 13), 10);
+    end_txn(1, 0, BATCH_COMMIT, 13);
+    assert_int_equal(producers_stable(p, 13), 10); /* its end is not committed yet */
+    assert_int_equal(producers_stable(p, 14), 14);
+    producers_settle(p, 14, 0);
+    assert_int_equal(producers_stable(p, 14), 14);
+}
+
+static void aborted_transactions_are_told_until_the_log_has_deleted_them(void **state)
+{
+    const struct producers_aborted *a;
+    size_t count = 0;
+
+    (void)state;
+    write_txn(1, 0, 0, 0);
+    write_txn(2, 0, 0, 1);
+    end_txn(1, 0, BATCH_ABORT, 2);
+    write_txn(3, 0, 0, 3);
+    end_txn(3, 0, BATCH_COMMIT, 4);
+    end_txn(2, 0, BATCH_ABORT, 5);
+    a = producers_aborted(p, 0, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(a[0].producer_id, 1);
+    assert_int_equal(a[0].stable, 1); /* the one of producer 2 was open */
+    assert_int_equal(a[1].first, 1);
+    assert_int_equal(a[1].last, 5);
+    assert_int_equal(a[1].stable, 6);
+    (void)producers_aborted(p, 3, &count);
+    assert_int_equal(count, 1);
+    producers_settle(p, 6, 3);
+    (void)producers_aborted(p, 0, &count);
+    assert_int_equal(count, 1);
+    producers_settle(p, 6, 6);
+    (void)producers_aborted(p, 0, &count);
+    assert_int_equal(count, 0);
+}
+
+static void a_marker_fences_older_epochs_and_older_coordinators(void **state)
+{
+    struct batch_info old;
+
+    (void)state;
+    write_txn(1, 3, 0, 0);
+    assert_int_equal(check_marker(marker(1, 2, BATCH_ABORT, 1), 0), TERN_EPRODUCERFENCED);
+    end_txn(1, 4, BATCH_ABORT, 1); /* a fenced one is ended under the next epoch */
+    assert_int_equal(check_txn(txn_batch(1, 3, 1, 2)), TERN_EPRODUCERFENCED);
+    assert_int_equal(check_txn(txn_batch(1, 4, 1, 2)), TERN_EOUTOFORDER);
+    assert_int_equal(check_txn(txn_batch(1, 4, 0, 2)), 0);
+    old = marker(1, 4, BATCH_ABORT, 2);
+    old.coordinator_epoch = 6;
+    assert_int_equal(check_marker(old, 0), TERN_ETXNCOORDINATORFENCED);
+    assert_int_equal(check_marker(marker(1, 4, BATCH_ABORT, 2), 0), 0);
+}
+
+static void a_copy_of_a_marker_does_not_end_the_next_transaction(void **state)
+{
+    (void)state;
+    write_txn(1, 0, 0, 0);
+    assert_int_equal(check_marker(marker(1, 0, BATCH_COMMIT, 1), 40), 0);
+    end_txn(1, 0, BATCH_COMMIT, 1);
+    producers_number_marker(p, 1, 40);
+    write_txn(1, 0, 1, 2);
+    assert_int_equal(check_marker(marker(1, 0, BATCH_COMMIT, 3), 40), 1);
+    assert_int_equal(check_marker(marker(1, 0, BATCH_COMMIT, 3), 39), 1);
+    assert_int_equal(check_marker(marker(1, 0, BATCH_ABORT, 3), 55), 0);
+}
+
+static void a_transaction_is_asked_for_at_its_first_batch_only(void **state)
+{
+    struct batch_info first = txn_batch(1, 0, 0, 0);
+    struct batch_info second = txn_batch(1, 0, 1, 1);
+    struct batch_info plain = batch(1, 0, 1, 1, 1);
+
+    (void)state;
+    assert_true(producers_begins(p, &first));
+    producers_note(p, &first);
+    assert_false(producers_begins(p, &second));
+    assert_int_equal(check_txn(plain), TERN_ETXNSTATE);
+    end_txn(1, 0, BATCH_COMMIT, 1);
+    assert_true(producers_begins(p, &second));
+    assert_false(producers_begins(p, &first)); /* sent again: it is there already */
+    plain.base_offset = plain.last_offset = 2;
+    assert_int_equal(check_txn(plain), 0);
+}
+
+static void who_has_an_open_transaction_is_not_forgotten(void **state)
+{
+    struct producer_view view;
+
+    (void)state;
+    write_txn(1, 0, 0, 0);
+    note(2, 0, 0, 1, 1);
+    for (int hour = 0; hour < 100; hour++) {
+        producers_age(p, PRODUCER_HOURS);
+    }
+    assert_true(producers_view(p, 1, &view));
+    assert_int_equal(view.open_since, 0);
+    assert_false(producers_knows(p, 2));
+    end_txn(1, 0, BATCH_ABORT, 2);
+    for (int hour = 0; hour < 100; hour++) {
+        producers_age(p, PRODUCER_HOURS);
+    }
+    assert_false(producers_knows(p, 1));
+}
+
+/* Any cut into snapshot and rest gives the same answers as the whole log. */
+static void a_snapshot_keeps_open_and_aborted_transactions(void **state)
+{
+    struct batch_info log[LOG];
+    struct prng random;
+
+    (void)state;
+    prng_init(&random, SEED);
+    for (int round = 0; round < ROUNDS; round++) {
+        int32_t seq[4] = {0};
+        bool open[4] = {false};
+        for (int i = 0; i < LOG; i++) {
+            int64_t id = (int64_t)prng_below(&random, 4);
+            bool ends = open[id] && prng_chance(&random, 1, 3);
+            enum batch_marker kind = prng_chance(&random, 1, 2) ? BATCH_COMMIT : BATCH_ABORT;
+            log[i] = ends ? marker(id, 0, kind, i) : txn_batch(id, 0, seq[id]++, i);
+            open[id] = !ends;
+        }
+        int cut = (int)prng_below(&random, LOG);
+        int64_t hw = (int64_t)prng_below(&random, LOG + 1);
+        struct producers *whole = producers_new();
+        struct producers *parts = producers_new();
+        struct buf bytes = {0};
+        for (int i = 0; i < LOG; i++) {
+            producers_note(whole, &log[i]);
+        }
+        for (int i = 0; i < cut; i++) {
+            producers_note(parts, &log[i]);
+        }
+        producers_pack(parts, &bytes);
+        assert_int_equal(producers_unpack(parts, buf_slice(&bytes)), 0);
+        for (int i = cut; i < LOG; i++) {
+            producers_note(parts, &log[i]);
+        }
+        assert_int_equal(producers_stable(whole, hw), producers_stable(parts, hw));
+        size_t n = 0;
+        size_t m = 0;
+        const struct producers_aborted *a = producers_aborted(whole, hw, &n);
+        const struct producers_aborted *b = producers_aborted(parts, hw, &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(a, b, n * sizeof *a);
+        buf_fini(&bytes);
+        producers_free(whole);
+        producers_free(parts);
+    }
+}
+
+/* What an earlier build wrote is read, for ever. */
+static void a_snapshot_without_transactions_is_read(void **state)
+{
+    struct buf b = {0};
+
+    (void)state;
+    buf_le32(&b, 2);
+    buf_le64(&b, UINT64_MAX);
+    buf_le32(&b, 1);
+    buf_le64(&b, 5);
+    buf_le16(&b, 3);
+    buf_u8(&b, 1);
+    buf_le64(&b, 1700);
+    buf_le32(&b, 10);
+    buf_le32(&b, 12);
+    buf_le64(&b, 100);
+    buf_le64(&b, 102);
+    assert_int_equal(producers_unpack(p, buf_slice(&b)), 0);
+    struct producer_view view;
+    assert_true(producers_view(p, 5, &view));
+    assert_int_equal(view.last_sequence, 12);
+    assert_int_equal(view.open_since, -1);
+    assert_int_equal(view.coordinator_epoch, -1);
+    buf_fini(&b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -305,6 +552,14 @@ int main(void)
         TEST(the_longest_silent_producer_makes_room_when_there_are_too_many),
         TEST(a_snapshot_and_the_rest_of_the_log_give_the_same_table),
         TEST(a_damaged_snapshot_is_refused_and_leaves_the_table_empty),
+        TEST(what_is_stable_ends_where_the_first_open_transaction_begins),
+        TEST(aborted_transactions_are_told_until_the_log_has_deleted_them),
+        TEST(a_marker_fences_older_epochs_and_older_coordinators),
+        TEST(a_copy_of_a_marker_does_not_end_the_next_transaction),
+        TEST(a_transaction_is_asked_for_at_its_first_batch_only),
+        TEST(who_has_an_open_transaction_is_not_forgotten),
+        TEST(a_snapshot_keeps_open_and_aborted_transactions),
+        TEST(a_snapshot_without_transactions_is_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
