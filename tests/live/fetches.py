@@ -178,11 +178,15 @@ def offsets_of_places(c, topic, at):
         expect(f'nonsense {version}', place(version, -7)[0], UNSUPPORTED)
 
 
-def fetched_bytes(c, region):
+def metric(c, region, name):
     for line in c.tern('metrics', str(REGIONS.index(region) + 1), check=False).stdout.splitlines():
-        if line.startswith('tern_fetch_bytes_total '):
+        if line.startswith(name + ' '):
             return int(float(line.split()[1]))
-    raise Failure(f'no metrics of {region}')
+    raise Failure(f'no {name} of {region}')
+
+
+def fetched_bytes(c, region):
+    return metric(c, region, 'tern_fetch_bytes_total')
 
 
 def a_consumer_with_a_rack_reads_nothing_from_other_regions_through_a_leader_kill():

@@ -140,13 +140,18 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
     }
     if (in->preferred_read_replica >= 0) {
         uint32_t to = (uint32_t)in->preferred_read_replica;
-        if (!consumer->by_rack || to == source(consumer, partition) || to > sim->node_count ||
-            sim->nodes[to].region != sim->nodes[consumer->client.place].region) {
+        if (!consumer->by_rack) {
+            return false; /* it stays: this copy will get on again, or have another leader */
+        }
+        bool near = to <= sim->node_count &&
+                    sim->nodes[to].region == sim->nodes[consumer->client.place].region;
+        bool sent_back = consumer->preferred[partition] != 0 && to <= sim->node_count;
+        if (to == source(consumer, partition) || (!near && !sent_back)) {
             sim_fail(sim, "consumer %u, partition %d: sent to node %u, which is not nearer",
                      consumer->number, partition, to);
             return false;
         }
-        consumer->preferred[partition] = to;
+        consumer->preferred[partition] = to == consumer->client.known[partition].leader ? 0 : to;
         sim_tell(sim, "consumer %u is sent to node %u in partition %d", consumer->number, to,
                  partition);
         soon(&consumer->loops[to], 0);

@@ -230,8 +230,14 @@ static bool diverged(struct fetch_part *part, const struct partition *p)
     return true;
 }
 
-/* A consumer of another region's rack reads from the copy that is near to it. True: nothing is to be
- * read here. */
+static void send_to(struct fetch_part *part, uint32_t node)
+{
+    part->out->preferred_read_replica = (int32_t)node;
+    part->fetch->failed = true; /* answer at once */
+}
+
+/* A consumer of another region reads from the copy that is near to it. True: nothing is to be read
+ * here. */
 static bool sent_elsewhere(struct fetch_part *part, const struct partition *p)
 {
     const struct kafka_fetch_request *m = part->fetch->rq->message;
@@ -246,12 +252,13 @@ static bool sent_elsewhere(struct fetch_part *part, const struct partition *p)
         break;
     }
     p->node->counters.fetch_sent_elsewhere++;
-    part->out->preferred_read_replica = (int32_t)node;
-    part->fetch->failed = true; /* answer at once */
+    send_to(part, node);
     return true;
 }
 
-/* Here is no more to read: has this follower, whom the consumer was sent to, fallen out of touch? */
+/* Here is no more to read: has this follower, to which the consumer was sent, fallen out of touch?
+ * All clients go where an answer without an error sends them; after errors of a follower, librdkafka
+ * 2.0 stays for five minutes. */
 static bool sent_back(struct fetch_part *part, struct partition *p)
 {
     const struct control_partition *cp =
@@ -261,7 +268,7 @@ static bool sent_back(struct fetch_part *part, struct partition *p)
         return false;
     }
     p->node->counters.fetch_sent_back++;
-    fail_with_leader(part, cp, TERN_ENOTLEADER);
+    send_to(part, cp->leader);
     return true;
 }
 
