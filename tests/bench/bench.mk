@@ -8,3 +8,11 @@ bench-smoke: $(B)/ternd $(B)/tern $(B)/tests/bench/fdatasync_probe
 
 $(B)/tests/bench/fdatasync_probe: $(B)/tests/bench/fdatasync_probe.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# What consumer groups cost (QUICK=1: a small one).
+.PHONY: bench-groups
+bench-groups: $(B)/ternd $(B)/tern $(B)/tests/bench/group_load
+	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/groups $(if $(QUICK),--quick)
+
+$(B)/tests/bench/group_load: $(B)/tests/bench/group_load.o $(B)/libtern-all.a
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
