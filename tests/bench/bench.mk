@@ -9,10 +9,10 @@ bench-smoke: $(B)/ternd $(B)/tern $(B)/tests/bench/fdatasync_probe
 $(B)/tests/bench/fdatasync_probe: $(B)/tests/bench/fdatasync_probe.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# What consumer groups cost (QUICK=1: a small one).
+# What consumer groups cost (QUICK=1: a small one; REALTIME=1 as above).
 .PHONY: bench-groups
 bench-groups: $(B)/ternd $(B)/tern $(B)/tests/bench/group_load
-	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/groups $(if $(QUICK),--quick)
+	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/groups $(if $(QUICK),--quick) $(if $(REALTIME),--realtime) $(ROWS)
 
 $(B)/tests/bench/group_load: $(B)/tests/bench/group_load.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -14,8 +14,8 @@
 #define FETCH_TOPIC_IDS 13
 #define FETCH_ENDPOINTS 16
 
-#define SURE_LOOK_MS    25
-#define SURE_MS         UINT64_C(1000) /* a heartbeat and a round trip, also on slow ways */
+#define SURE_LOOK_MS 25
+#define SURE_MS      UINT64_C(1000) /* a heartbeat and a round trip, also on slow ways */
 
 struct fetch;
 
