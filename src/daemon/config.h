@@ -32,6 +32,8 @@ struct config {
     uint32_t lease_ms;
     uint32_t group_initial_delay_ms;
     uint64_t group_retention_ms; /* 0: 7 days */
+    uint32_t group_session_ms;   /* 0: 45 s */
+    uint32_t group_interval_ms;  /* 0: 5 s */
     enum trace_level log_level;
     bool log_json;
     int argc; /* what it was read from: to read it again */

@@ -211,6 +211,8 @@ static int open_node(struct running *running, char why[256])
         .lease_ms = config->lease_ms,
         .group_initial_delay_ms = config->group_initial_delay_ms,
         .group_retention_ms = config->group_retention_ms,
+        .group_session_ms = config->group_session_ms,
+        .group_interval_ms = config->group_interval_ms,
         .fatal = on_fatal,
         .ctx = running,
     };
