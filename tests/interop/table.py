@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/COMPATIBILITY.md, made from what runs of the suite found: docs/results/interop.json keeps each cell with its run."""
+import json
+import os
+import subprocess
+import time
+
+import clients
+from toolchain import ROOT, WORK
+
+TITLES = {'produce': 'produces', 'group': 'group, commits', 'kill': 'leader region killed', 'rolling': 'rolling restart',
+          'transactions': 'transactions', 'exactly-once': 'exactly-once copy', 'kip848': 'KIP-848'}
+
+
+def write(cells, quick, partial):
+    """A quick run leaves the docs alone; a partial one renews its own rows."""
+    folder = os.path.join(WORK, 'quick') if quick else os.path.join(ROOT, 'docs')
+    path = os.path.join(folder, 'results', 'interop.json')
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    known = {}
+    if partial and not quick and os.path.exists(path):
+        with open(path) as f:
+            known = json.load(f)
+    at = subprocess.run(['git', 'rev-parse', '--short=10', 'HEAD'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    for (row, column), (state, remark) in cells.items():
+        known.setdefault(row, {})[column] = {'state': state, 'remark': remark, 'commit': at, 'day': time.strftime('%Y-%m-%d')}
+    with open(path, 'w') as f:
+        json.dump(known, f, indent=1, sort_keys=True)
+        f.write('\n')
+    with open(os.path.join(folder, 'COMPATIBILITY.md'), 'w') as f:
+        f.write(page(known))
+
+
+def cell(known, row, column, can):
+    if not can:
+        return '-'
+    got = known.get(row, {}).get(column)
+    if got is None:
+        return 'not run'
+    return {'ok': 'yes', 'FAIL': '**FAILS**', 'skip': 'skipped'}[got['state']]
+
+
+def plain(text):
+    """For one line of a page."""
+    return ' '.join(text.split()).replace('|', '/').replace('<', '(').replace('>', ')')[:300]
+
+
+def page(known):
+    out = ['# Compatibility', '',
+           'Made by `make interop`; do not edit. Unmodified clients and tools, three real regions on one machine. *yes*: passed in the run',
+           'that is named; *FAILS*, *skipped* (no toolchain or registry there) and *not run* say so; *-*: the client has no such thing.', '',
+           '## Clients', '',
+           'Each client writes (idempotent, `acks=all`), reads in a group with a second member that joins under way, and commits, while the region',
+           'that leads its topic is killed and each region is restarted once; those that have transactions also write some (every fourth is',
+           'aborted) and copy the topic exactly once. One checker judges all of them by what they logged: nothing lost, duplicated, reordered or read',
+           'again after its commit, and the kill lies between acks.', '',
+           '| client | version | ' + ' | '.join(TITLES[f] for f in clients.FEATURES) + ' | run |',
+           '|---|---|' + '---|' * (len(clients.FEATURES) + 1)]
+    for c in clients.ALL:
+        runs = {f'{v["day"]} {v["commit"]}' for v in known.get(c.name, {}).values()}
+        out.append(f'| {c.name} | {c.version} | ' + ' | '.join(cell(known, c.name, f, c.can(f)) for f in clients.FEATURES) +
+                   f' | {", ".join(sorted(runs))} |')
+    notes = [f'- {c.name}: {c.why}.' for c in clients.ALL if c.why]
+    if notes:
+        out += ['', *notes]
+    wrong = [(row, column, v) for row, columns in sorted(known.items()) for column, v in sorted(columns.items()) if v['state'] != 'ok']
+    if wrong:
+        out += ['', '## What fails or was skipped', '']
+        out += [f'- {row}, {column}: {v["state"]}: {plain(v["remark"])}' for row, column, v in wrong]
+    return '\n'.join(out) + '\n'
