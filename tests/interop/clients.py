@@ -50,6 +50,7 @@ ALL = [
     Client('sarama', '1.61.1', lambda: [toolchain.go('sarama')], TRANSACTIONAL),
     Client('kafka-go', '0.4.51 (segmentio)', lambda: [toolchain.go('segmentio')], PLAIN, idempotent=False,
            why='its writer is not idempotent, so duplicates are counted and allowed; it has no transactions'),
+    Client('krafka', '0.28.1 (Rust)', lambda: [toolchain.rust()], (*TRANSACTIONAL, 'kip848'), kip848=['set.group.protocol=consumer']),
     Client('java-4', 'kafka-clients 4.4.0', java_client('4.4.0'), (*TRANSACTIONAL, 'kip848'), heavy=True,
            kip848=['set.group.protocol=consumer']),
     Client('java-2', 'kafka-clients 2.8.2', java_client('2.8.2'), TRANSACTIONAL, heavy=True),

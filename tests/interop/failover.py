@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One story for every client: it writes, reads in a group, commits, copies; the region that leads dies, comes back, and then each
 region is restarted once. The programs only write down what they see; tests/interop/checker.py judges."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -252,10 +253,21 @@ def judge(part):
     return out
 
 
+def started(say):
+    """A cluster on a machine that may be too busy for it at first."""
+    try:
+        return Cluster().__enter__()
+    except (Failure, subprocess.SubprocessError) as f:
+        say(f'once more, the cluster did not come up: {str(f).splitlines()[-1]}')
+        return Cluster().__enter__()
+
+
 def run(clients, say, features=None):
     """{client: {feature: (violations, remark)}} for clients that share a cluster; features: instead of all that each has."""
     results = {}
-    with Cluster() as cluster:
+    cluster = started(say)
+    with contextlib.ExitStack() as stack:
+        stack.push(cluster)
         cluster.apply(POLICY)
         cluster.healthy()
         folder = os.path.join(cluster.dir, 'clients')
