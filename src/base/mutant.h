@@ -63,6 +63,11 @@
     X(quarantine_unsynced, "the log is cut before its bytes are safe")                             \
     X(torn_believed, "a group counts as whole when its first sector is")                           \
     X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")                    \
+    X(compact_unsynced, "a compacted file takes the place of segments before it is synced")        \
+    X(compact_unnamed, "and before its name is durable")                                           \
+    X(compact_beyond, "compaction looks at records that are not committed")                        \
+    X(tombstone_early, "a tombstone goes before its time")                                         \
+    X(compact_newest, "compaction takes out the newest record of a key, too")                      \
     X(cut_undone, "replay does not repeat a truncation")                                           \
     X(cut_unkept, "what is cut is not kept in quarantine")
 

@@ -86,11 +86,9 @@ static void mark_new_name(struct store_log *log)
 
 static void remove_index(struct segment *segment)
 {
-    char dir[STORE_PATH_MAX];
-    char path[STORE_PATH_MAX + 32];
+    char path[STORE_PATH_MAX];
 
-    log_dir(segment->log, dir);
-    (void)snprintf(path, sizeof path, "%s/%020lld.index", dir, (long long)segment->base);
+    segment_path(segment, "index", path);
     (void)segment->store->disk->ops->remove(segment->store->disk, path);
 }
 
@@ -145,7 +143,7 @@ int apply_removals(struct store *store, struct entry *entry)
         segment_remove(entry->doomed[i]);
     }
     entry->doomed_count = 0;
-    if (entry->kind == ENTRY_LOG_START || status != 0) {
+    if (entry->kind == ENTRY_LOG_START || entry->kind == ENTRY_COMPACT || status != 0) {
         return status;
     }
     if (entry->kind == ENTRY_TRUNCATE) {

@@ -11,7 +11,8 @@
 #include "base/trace.h"
 #include "store/store_impl.h"
 
-#define CHECKPOINT_FORMAT 2 /* 1: one copy, without damage; still read */
+/* Still read: 1, one copy, without damage; 2, without what compaction needs. */
+#define CHECKPOINT_FORMAT 3
 #define CHECKPOINT_FILE   "checkpoint"
 #define CHECKPOINT_NEW    "checkpoint.new"
 #define HEADER_BYTES      24
@@ -51,6 +52,7 @@ static void put_log(struct buf *out, const struct store_log *log)
     buf_le32(out, (uint32_t)state->synced);
     buf_le64(out, (uint64_t)state->log_start);
     buf_le64(out, (uint64_t)state->leo);
+    buf_le64(out, (uint64_t)log->cleaned_to);
     buf_le32(out, (uint32_t)state->history_count);
     buf_le32(out, log->segment_count);
     for (size_t i = 0; i < state->history_count; i++) {
@@ -63,6 +65,8 @@ static void put_log(struct buf *out, const struct store_log *log)
         buf_le64(out, (uint64_t)segment->end);
         buf_le64(out, segment->bytes);
         buf_le64(out, (uint64_t)segment->max_timestamp_ms);
+        buf_le32(out, segment->generation);
+        buf_le64(out, (uint64_t)segment->horizon_ms);
         put_damage(out, segment);
     }
 }
@@ -504,6 +508,8 @@ static bool get_segments(struct reader *in, struct store_log *log, uint32_t coun
         int64_t end = (int64_t)reader_le64(in);
         uint64_t bytes = reader_le64(in);
         int64_t max_timestamp_ms = (int64_t)reader_le64(in);
+        uint32_t generation = format > 2 ? reader_le32(in) : 0;
+        int64_t horizon_ms = format > 2 ? (int64_t)reader_le64(in) : INT64_MAX;
         if (in->failed || base < 0 || end < base || (at >= 0 && base != at) ||
             bytes < SEGMENT_HEADER || bytes > UINT32_MAX) {
             return false;
@@ -512,6 +518,8 @@ static bool get_segments(struct reader *in, struct store_log *log, uint32_t coun
         segment->end = end;
         segment->bytes = bytes;
         segment->max_timestamp_ms = max_timestamp_ms;
+        segment->generation = generation;
+        segment->horizon_ms = horizon_ms;
         log->state.bytes += bytes - SEGMENT_HEADER;
         if (format > 1 && !get_damage(in, segment)) {
             return false;
@@ -542,6 +550,7 @@ static bool get_log(struct reader *in, struct store *store, uint32_t format)
     log->state.log_start = (int64_t)reader_le64(in);
     log->state.leo = (int64_t)reader_le64(in);
     log->state.durable_leo = log->state.leo;
+    log->cleaned_to = format > 2 ? (int64_t)reader_le64(in) : 0;
     uint32_t history = reader_le32(in);
     uint32_t segments = reader_le32(in);
     for (uint32_t i = 0; i < history && !in->failed; i++) {

@@ -45,27 +45,33 @@ static bool parse_dir(const char *name, struct uuid *out_id, int32_t *out_partit
     return *end == '\0' && partition >= 0 && partition <= INT32_MAX && uuid_parse(id, out_id);
 }
 
-static bool has_segment(const struct store_log *log, int64_t base)
+static bool has_segment(const struct store_log *log, int64_t base, uint32_t generation)
 {
     for (uint32_t i = 0; log != NULL && i < log->segment_count; i++) {
-        if (log->segments[i]->base == base) {
+        if (log->segments[i]->base == base && log->segments[i]->generation == generation) {
             return true;
         }
     }
     return false;
 }
 
-/* "<offset>.log", ".index" or ".producers" that belongs to nothing. */
+/* "<offset>.log", ".index", "<offset>-<generation>.log", ".index" or "<offset>.producers" that belongs
+ * to nothing. */
 static bool is_leftover(const struct store_log *log, const char *name)
 {
     char *suffix = NULL;
     long long offset = strtoll(name, &suffix, 10);
 
+    unsigned long generation = 0;
+
     if (suffix == name || offset < 0) {
         return false;
     }
+    if (*suffix == '-') {
+        generation = strtoul(suffix + 1, &suffix, 10);
+    }
     if (strcmp(suffix, ".log") == 0 || strcmp(suffix, ".index") == 0) {
-        return !has_segment(log, offset);
+        return !has_segment(log, offset, (uint32_t)generation);
     }
     return strcmp(suffix, ".producers") == 0 && (log == NULL || offset > log->state.leo);
 }

@@ -305,6 +305,12 @@ int segment_damaged(struct segment *segment, uint64_t pos, int64_t base, int64_t
     struct anchor anchor = next_anchor(segment, pos);
     struct batch_peek batch;
 
+    *out_end = base;
+    *out_pos = pos;
+    uint32_t index = log_segment_of(log, base);
+    if (index == log->segment_count || log->segments[index] != segment) {
+        return TERN_ECANCELED; /* another file has taken its place, or it is deleted */
+    }
     CHECK(base < segment->end); /* INVARIANTS 24: a range lies inside its segment */
     CHECK(pos < anchor.pos || anchor.pos == segment->bytes);
     size_t len = (size_t)(anchor.pos - pos);

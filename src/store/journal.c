@@ -431,6 +431,10 @@ static void put_entry(struct group_writer *w, const struct entry *entry, struct 
         frame.type = FRAME_REPAIR;
         frame.body = chunk_slice(entry->bytes);
         break;
+    case ENTRY_COMPACT:
+        frame.type = FRAME_COMPACT;
+        frame.body = chunk_slice(entry->bytes);
+        break;
     }
     frame_header_put(head, &frame);
     group_put(w, slice_of(head, sizeof head));
@@ -442,7 +446,7 @@ static bool touches_segments(enum entry_kind kind)
 {
     return kind == ENTRY_APPEND || kind == ENTRY_REPAIR || kind == ENTRY_TRUNCATE ||
            kind == ENTRY_RESTART || kind == ENTRY_LOG_START || kind == ENTRY_DELETE ||
-           kind == ENTRY_MARKER;
+           kind == ENTRY_COMPACT || kind == ENTRY_MARKER;
 }
 
 /* While a cut is under way the log may end before the entry, or begin after it. */
@@ -488,6 +492,7 @@ static void complete(struct store *store, struct entry *entry)
     case ENTRY_DELETE:
     case ENTRY_NOTE:
     case ENTRY_DAMAGE:
+    case ENTRY_COMPACT:
         break;
     }
     if (MUTANT(checkpoint_unapplied) && entry->kind == ENTRY_MARKER) {

@@ -228,7 +228,7 @@ int frame_next(struct reader *in, struct frame *out)
     if (in->failed) {
         return TERN_EMALFORMED;
     }
-    if (type < FRAME_CREATE || type > FRAME_REPAIR) {
+    if (type < FRAME_CREATE || type > FRAME_COMPACT) {
         return TERN_EFORMAT;
     }
     out->type = (enum frame_type)type;

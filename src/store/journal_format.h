@@ -104,8 +104,9 @@ enum frame_type {
     FRAME_LOG_START = 7,
     FRAME_DELETE = 8,
     FRAME_NOTE = 9,
-    FRAME_DAMAGE = 10, /* a range of a segment is not readable */
-    FRAME_REPAIR = 11, /* a batch that fills such a range from its front */
+    FRAME_DAMAGE = 10,  /* a range of a segment is not readable */
+    FRAME_REPAIR = 11,  /* a batch that fills such a range from its front */
+    FRAME_COMPACT = 12, /* a cleaned file takes the place of segments */
 };
 #define FRAME_FLAG_ROLL 1u /* append: begins a new segment */
 

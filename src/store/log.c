@@ -47,6 +47,7 @@ struct store_log *log_new(struct store *store, struct uuid topic_id, int32_t par
 void log_unlist(struct store_log *log)
 {
     CHECK(!log->deleted);
+    compact_forget(log);
     log->deleted = true;
     HASH_DELETE(hh, log->store->logs, log);
     HASH_DELETE(by_number, log->store->logs_by_number, log);
@@ -242,11 +243,42 @@ bool log_cut_keeps(const struct segment *segment, int64_t offset, uint64_t pos)
     return pos > SEGMENT_HEADER || offset > segment->base;
 }
 
+/* Nothing at or above `offset` is what a cleaner may have seen there. */
+static void cut_cleaned(struct store_log *log, int64_t offset)
+{
+    log->cuts++;
+    log->cleaned_to = log->cleaned_to < offset ? log->cleaned_to : offset;
+    log->clean_limit = log->clean_limit < offset ? log->clean_limit : offset;
+    log->tombstone_limit = log->tombstone_limit < offset ? log->tombstone_limit : offset;
+}
+
+void log_replace(struct store_log *log, uint32_t index, uint32_t count, struct segment *segment,
+                 struct entry *entry)
+{
+    CHECK(count > 0);
+    CHECK(index + count < log->segment_count); /* never the one that is written to */
+    CHECK(log->segments[index]->base == segment->base);
+    CHECK(log->segments[index + count - 1]->end == segment->end);
+    doom(entry, log->segments + index, count);
+    log->segments[index] = segment;
+    memmove(log->segments + index + 1, log->segments + index + count,
+            (log->segment_count - index - count) * sizeof(struct segment *));
+    log->segment_count -= count - 1;
+    /* What is in memory says where in the old files it is. */
+    while (log->ring_count > 0 && ring_at(log, 0)->offset < segment->end) {
+        ring_pop_front(log);
+    }
+    count_bytes(log);
+    log_damage_changed(log);
+}
+
 void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos,
              struct entry *entry)
 {
     struct store_log_state *state = &log->state;
     uint32_t keep = index;
+
+    cut_cleaned(log, offset);
 
     /* Of a segment that is cut inside a damaged range the front of that range stays. */
     if (index < log->segment_count && log_cut_keeps(log->segments[index], offset, pos)) {
@@ -275,6 +307,7 @@ void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos
 
 void log_drop_all(struct store_log *log, struct entry *entry)
 {
+    cut_cleaned(log, 0);
     doom(entry, log->segments, log->segment_count);
     log->segment_count = 0;
     ring_cut(log, INT64_MIN);

@@ -146,6 +146,7 @@ static void release_held(struct store_log *log, struct link *held)
         case ENTRY_NOTE:
         case ENTRY_DAMAGE:
         case ENTRY_REPAIR:
+        case ENTRY_COMPACT:
         case ENTRY_MARKER:
             CHECK(false);
         }

@@ -506,6 +506,9 @@ static int replay_frame(struct store *store, const struct frame *frame, bool who
     if (frame->type == FRAME_REPAIR) {
         return repair_replay(log, frame->body, whole);
     }
+    if (frame->type == FRAME_COMPACT) {
+        return compact_replay(log, frame->body);
+    }
     if (frame->type == FRAME_PROMISE || frame->type == FRAME_SYNCED) {
         return replay_number(log, frame);
     }

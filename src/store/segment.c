@@ -36,15 +36,19 @@ int log_make_dir(struct store_log *log)
     return status;
 }
 
-static void segment_path(const struct segment *segment, const char *suffix,
-                         char out[STORE_PATH_MAX])
+void segment_path(const struct segment *segment, const char *suffix, char out[STORE_PATH_MAX])
 {
     char dir[STORE_PATH_MAX - 64];
     char id[UUID_TEXT_SIZE];
 
     uuid_text(segment->log->key.topic_id, id);
     (void)snprintf(dir, sizeof dir, "topics/%s-%d", id, (int)segment->log->key.partition);
-    (void)snprintf(out, STORE_PATH_MAX, "%s/%020lld.%s", dir, (long long)segment->base, suffix);
+    if (segment->generation == 0) {
+        (void)snprintf(out, STORE_PATH_MAX, "%s/%020lld.%s", dir, (long long)segment->base, suffix);
+    } else {
+        (void)snprintf(out, STORE_PATH_MAX, "%s/%020lld-%u.%s", dir, (long long)segment->base,
+                       segment->generation, suffix);
+    }
 }
 
 struct segment *segment_new(struct store_log *log, int64_t base)
@@ -60,6 +64,7 @@ struct segment *segment_new(struct store_log *log, int64_t base)
     segment->covered_end = base;
     segment->covered_max_ms = INT64_MIN;
     segment->max_timestamp_ms = INT64_MIN;
+    segment->horizon_ms = INT64_MAX;
     return segment;
 }
 

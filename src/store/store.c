@@ -22,6 +22,9 @@ struct store_options store_defaults(void)
         .checkpoint_ms = 10000,
         .scrub_bytes_per_s = 4u << 20,
         .scrub_pass_ms = 86400000,
+        .compact_every_ms = 15000,
+        .compact_bytes_per_s = 16u << 20,
+        .compact_map_bytes = 16u << 20,
     };
 }
 
@@ -72,6 +75,7 @@ size_t entry_frame_bytes(const struct entry *entry)
     case ENTRY_APPEND:
     case ENTRY_NOTE:
     case ENTRY_REPAIR:
+    case ENTRY_COMPACT:
         return JOURNAL_FRAME_HEADER + entry->bytes.len;
     case ENTRY_DAMAGE:
         return JOURNAL_FRAME_HEADER + 8 + 8 + 8 + 8;
@@ -281,6 +285,7 @@ int store_open(struct disk *disk, struct clock *clock, const struct store_option
     }
     apply_kick(store);
     scrub_start(store);
+    compact_start(store);
     *out_store = store;
     return 0;
 }
@@ -317,6 +322,7 @@ void store_close(struct store *store)
     timer_stop(store->clock, &store->apply_timer);
     timer_stop(store->clock, &store->checkpoint_timer);
     scrub_stop(store);
+    compact_stop(store);
     quarantine_fini(store);
     checkpoint_fini(store);
     drain(store, &store->applying);

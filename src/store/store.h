@@ -21,15 +21,18 @@ struct store;
 struct store_log; /* one partition's log; valid until its delete is done or the store is closed */
 
 struct store_options {
-    uint64_t journal_file_bytes; /* each preallocated and recycled; default 32 MiB */
-    uint32_t journal_files_max;  /* at least 2; when all are in use appends wait; default 8 */
-    uint64_t segment_bytes;      /* a segment is rolled at this size; default 64 MiB */
-    uint64_t reserve_bytes;      /* below this much free space appends are refused */
-    uint64_t cache_bytes;        /* recent batches kept in memory for readers; default 16 MiB */
-    uint32_t idle_marker_ms;     /* how soon an idle journal records its last sync; default 100 */
-    uint32_t checkpoint_ms;      /* at most so long between checkpoints; default 10000 */
-    uint64_t scrub_bytes_per_s;  /* how fast stored segments are read through; default 4 MiB */
-    uint64_t scrub_pass_ms;      /* at most one pass in so long; default a day; 0: never */
+    uint64_t journal_file_bytes;  /* each preallocated and recycled; default 32 MiB */
+    uint32_t journal_files_max;   /* at least 2; when all are in use appends wait; default 8 */
+    uint64_t segment_bytes;       /* a segment is rolled at this size; default 64 MiB */
+    uint64_t reserve_bytes;       /* below this much free space appends are refused */
+    uint64_t cache_bytes;         /* recent batches kept in memory for readers; default 16 MiB */
+    uint32_t idle_marker_ms;      /* how soon an idle journal records its last sync; default 100 */
+    uint32_t checkpoint_ms;       /* at most so long between checkpoints; default 10000 */
+    uint64_t scrub_bytes_per_s;   /* how fast stored segments are read through; default 4 MiB */
+    uint64_t scrub_pass_ms;       /* at most one pass in so long; default a day; 0: never */
+    uint64_t compact_every_ms;    /* how often logs to be compacted are looked for; 0: never */
+    uint64_t compact_bytes_per_s; /* how fast compaction reads */
+    uint64_t compact_map_bytes;   /* memory for the newest offset of each key */
     /* Damage was found in a log that is open: state.damaged_from has changed. May be NULL. */
     void (*damage)(void *ctx, struct store_log *log);
     void *damage_ctx;
@@ -221,6 +224,15 @@ int64_t store_newest_time(const struct store_log *log);
 int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t retention_ms,
                               int64_t retention_bytes, int64_t limit);
 
+/* How far compaction (settings: LOG_COMPACT) may look, known to whoever knows what is committed: a
+ * record below `limit` may make older ones of its key go, and a tombstone below `tombstones` may go
+ * itself once its time has passed. Neither is ever above what every later leader holds. Only ever
+ * raised, until a cut; forgotten with the process. Sealed segments are rewritten in the background;
+ * offsets stay, batches keep their headers, the last record of each key stays. */
+void store_compactable(struct store_log *log, int64_t limit, int64_t tombstones);
+/* Everything below was compacted. */
+int64_t store_compacted_to(const struct store_log *log);
+
 /* Producer state, opaque here: saved now and then beside the segments, so that it need not be
  * rebuilt from the log's start. A truncation removes snapshots above the cut. Unsynced: a missing
  * or damaged one is just not found. */
@@ -244,6 +256,10 @@ struct store_counters {
     uint64_t damage_repaired; /* batches written anew */
     uint64_t scrubbed_bytes;
     uint64_t scrub_passes;
+    uint64_t compactions; /* passes over a log */
+    uint64_t compact_read_bytes;
+    uint64_t compact_freed_bytes;
+    uint64_t compact_dropped; /* records taken out */
 };
 void store_counters(const struct store *store, struct store_counters *out);
 

@@ -69,7 +69,10 @@ struct segment {
     bool index_tried;       /* its index file need not be looked for (again) */
     struct damage *damage;  /* ascending, apart from each other */
     uint32_t damage_count;
-    bool doomed; /* removed; freed with the last pin */
+    bool doomed;         /* removed; freed with the last pin */
+    uint32_t generation; /* of the file that a cleaner wrote, part of its name; 0: none did */
+    int64_t horizon_ms;  /* from then on a tombstone of it may go; INT64_MAX: none is known */
+    uint64_t opened_ms;  /* wall clock of its first append in this process; 0: none yet */
 };
 
 enum entry_kind {
@@ -85,6 +88,7 @@ enum entry_kind {
     ENTRY_NOTE,
     ENTRY_DAMAGE,
     ENTRY_REPAIR,
+    ENTRY_COMPACT,
     ENTRY_MARKER,
 };
 
@@ -96,7 +100,7 @@ struct entry {
     struct link cache_link; /* store->cache while in its log's ring */
     struct store_log *log;
     struct store_req *req;
-    struct chunk bytes; /* append, repair: the batch; note: the value */
+    struct chunk bytes; /* append, repair: the batch; note: the value; compact: the frame's body */
     int64_t offset;     /* append, repair: base offset; else the argument */
     int64_t end;        /* append, repair: next offset */
     struct segment *segment;
@@ -142,6 +146,11 @@ struct store_log {
     uint32_t damage_count; /* ranges in all segments */
     bool dir_made;
     bool deleted;
+    /* compact.c */
+    int64_t cleaned_to;  /* below it no two records of a key are left; dirty from there on */
+    int64_t clean_limit; /* as the caller told last; nothing from there on is looked at */
+    int64_t tombstone_limit;
+    uint32_t cuts; /* counts what takes batches away at the end: a cleaner begins anew */
 };
 
 struct tombstone {
@@ -285,6 +294,7 @@ struct store {
     uint32_t cuts_running;
     bool cuts_full; /* ENOSPC: retried by the space timer */
     struct scrub *scrub;
+    struct compactor *compactor;
     bool opening;
     bool forgotten; /* the journal has lost what tells what was promised */
     bool failed;
@@ -331,6 +341,9 @@ void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos
 void log_restart(struct store_log *log, int64_t offset, struct entry *entry);
 void log_raise_start(struct store_log *log, int64_t offset, struct entry *entry);
 void log_drop_all(struct store_log *log, struct entry *entry);
+/* `count` segments from `index` on give way to one that holds the same offsets. */
+void log_replace(struct store_log *log, uint32_t index, uint32_t count, struct segment *segment,
+                 struct entry *entry);
 void ring_push(struct store_log *log, struct entry *entry);
 /* Index in the ring of the first entry whose end is above offset; ring_count if none. */
 uint32_t ring_find(const struct store_log *log, int64_t offset);
@@ -382,6 +395,13 @@ void repair_keep(const struct entry *entry);
 void scrub_start(struct store *store);
 void scrub_stop(struct store *store);
 
+/* ---- compact.c -------------------------------------------------------------------------------- */
+void compact_start(struct store *store);
+void compact_stop(struct store *store);
+/* The log goes away; its cleaner lets go of it. */
+void compact_forget(struct store_log *log);
+int compact_replay(struct store_log *log, struct slice body) TERN_MUST_USE;
+
 /* ---- salvage.c -------------------------------------------------------------------------------- */
 /* Segments that the state names and that are not there, or too short, are damaged. */
 int salvage_segments(struct store *store, char why[STORE_WHY_MAX]) TERN_MUST_USE;
@@ -400,6 +420,8 @@ int salvage_look(struct store *store) TERN_MUST_USE;
 void log_dir(const struct store_log *log, char out[STORE_PATH_MAX]);
 int log_make_dir(struct store_log *log) TERN_MUST_USE;
 struct segment *segment_new(struct store_log *log, int64_t base);
+/* Path of one of its files: "log" or "index". */
+void segment_path(const struct segment *segment, const char *suffix, char out[STORE_PATH_MAX]);
 void segment_header(const struct segment *segment, uint8_t out[SEGMENT_HEADER]);
 /* Opens if needed and makes it the most recently used. */
 int segment_open(struct segment *segment, bool create) TERN_MUST_USE;

@@ -15,9 +15,10 @@ crash: $(CRASH_BIN) $(B)/tests/crash/flips/store_bitflips
 
 # Only what the store needs is built again for each fault.
 CRASH_SRC := $(filter-out src/store/disk_real.c src/store/raft_log%,$(wildcard src/base/*.c src/store/*.c)) \
+             $(addprefix src/kafka/,rewrite.c compress.c batch.c) \
              $(addprefix tests/lib/,mem_disk.c fake_clock.c) $(wildcard tests/crash/*.c)
 CRASH_PLANTS := ack_unsynced checkpoint_unsynced checkpoint_unapplied names_unsynced names_trusted \
-                quarantine_unsynced torn_believed
+                quarantine_unsynced torn_believed compact_unsynced compact_unnamed
 CRASH_MUTANTS := $(CRASH_PLANTS:%=$(B)/tests/crash/mutant-%)
 
 $(B)/tests/crash/mutant-%: $(CRASH_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)
@@ -27,7 +28,12 @@ FLIPS_SRC     := $(filter-out tests/crash/store_crash.c,$(CRASH_SRC)) tests/cras
 FLIPS_MUTANTS := $(B)/tests/crash/flips-epoch_unread
 $(B)/tests/crash/flips-%: $(FLIPS_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)
 	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(FLIPS_SRC) $(LIBS)
-crash-mutants: $(CRASH_MUTANTS) $(FLIPS_MUTANTS)
+# What the unit test of compaction finds.
+COMPACT_SRC     := $(filter-out tests/crash/%,$(CRASH_SRC)) tests/unit/store_compact_test.c
+COMPACT_MUTANTS := $(addprefix $(B)/tests/crash/compact-,compact_beyond compact_newest tombstone_early)
+$(B)/tests/crash/compact-%: $(COMPACT_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h)
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(COMPACT_SRC) $(LIBS) -lcmocka
+crash-mutants: $(CRASH_MUTANTS) $(FLIPS_MUTANTS) $(COMPACT_MUTANTS)
 	$(Q)tests/crash/run-mutants $(CRASH_WORKLOADS) $^
 
 # make bitflips: FLIPS bits flip in stores at rest and in open ones, from workload SEED on.

@@ -90,6 +90,9 @@ static struct store_options options_of(struct run *run)
     options.cache_bytes = 0; /* written to segments at once; what is compared comes from there */
     options.idle_marker_ms = 20;
     options.checkpoint_ms = 50;
+    options.compact_every_ms = 20;
+    options.compact_bytes_per_s = 0;
+    options.compact_map_bytes = 0;
     options.fatal = died;
     options.fatal_ctx = run;
     return options;
@@ -507,6 +510,19 @@ static int64_t synced_called(const struct run *run, unsigned index)
     return synced;
 }
 
+/* Segments are joined from now on. What is in these batches nobody can read, so every byte stays. */
+static void call_compact(struct run *run, unsigned index)
+{
+    struct store_log *log = stored(run, index);
+    struct log_settings settings = {.cleanup_policy = LOG_COMPACT,
+                                    .retention_ms = -1,
+                                    .retention_bytes = -1,
+                                    .segment_bytes = prng_between(&run->prng, 2000, 30000)};
+
+    store_configure(log, &settings);
+    store_compactable(log, store_state(log)->leo, store_state(log)->leo);
+}
+
 static void call_one(struct run *run)
 {
     struct prng *prng = &run->prng;
@@ -559,6 +575,8 @@ static void call_one(struct run *run)
         carry_out(run, &op);
     } else if (dice < 95) {
         store_flush(run->store, NULL);
+    } else if (dice < 96) {
+        call_compact(run, index);
     } else {
         store_producers_save(stored(run, index), log->leo, slice_text("producers"));
     }
