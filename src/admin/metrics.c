@@ -109,6 +109,14 @@ static void store_metrics(struct buf *out, struct store *store)
            (double)c.damage_open);
     metric(out, COUNTER, "tern_scrubbed_bytes_total",
            "Stored bytes read through in search of damage.", (double)c.scrubbed_bytes);
+    metric(out, COUNTER, "tern_compactions_total", "Passes of compaction over one log.",
+           (double)c.compactions);
+    metric(out, COUNTER, "tern_compaction_read_bytes_total", "Bytes read by them.",
+           (double)c.compact_read_bytes);
+    metric(out, COUNTER, "tern_compaction_freed_bytes_total", "Bytes of segments that went.",
+           (double)c.compact_freed_bytes);
+    metric(out, COUNTER, "tern_compaction_dropped_records_total", "Records taken out.",
+           (double)c.compact_dropped);
     metric(out, COUNTER, "tern_scrub_passes_total", "Times that everything was read through.",
            (double)c.scrub_passes);
     metric(out, GAUGE, "tern_disk_writable", "1 while the disk is above its reserve.",

@@ -127,6 +127,7 @@ struct partition {
     uint64_t shown_asked_ms;
     int64_t shown_wanted;
     struct repair *repair; /* repair.c; NULL: nothing is damaged */
+    int64_t all_hold;      /* cleaning.c: every replica has had what is below, durably */
     int64_t log_start_durable;
     struct log_starts *log_starts; /* 21_delete_records.c: the followers'; NULL: none was told */
 };
@@ -169,6 +170,14 @@ bool partition_leads_since(const struct partition *p, uint64_t since_us);
 /* It is assigned to lead and can't, for t: the controller must hear that (rule 12). */
 void partition_watch_role(struct partition *p, uint64_t now_ms);
 void partition_tick(struct partition *p, uint64_t now_ms);
+
+/* ---- how far compaction may look (cleaning.c) ------------------------------------------------- */
+
+/* Leader: below this every replica of its config is durable; 0: not known. */
+int64_t cleaning_all_hold(const struct partition *p);
+/* Follower: its leader of this epoch said so. */
+void cleaning_told(struct partition *p, uint32_t from, int32_t epoch, int64_t all_hold);
+void cleaning_tick(struct node *node, uint64_t now_us);
 
 /* ---- peers (liveness.c) ---------------------------------------------------------------------- */
 
@@ -263,6 +272,7 @@ struct node {
     uint32_t disk_hangs_ms; /* for so long a write has not returned, if that is 2 D; else 0 */
     uint64_t replica_tick_us;
     uint64_t retained_us;
+    uint64_t cleaned_us;
     uint64_t aged_us;  /* when producers last became an hour older */
     uint64_t alive_us; /* last tick or heartbeat */
     uint64_t awake_us; /* when it came back from having been away; 0: never was */

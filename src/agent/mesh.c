@@ -169,6 +169,7 @@ static void on_push(struct node *node, uint32_t from, enum wire_channel channel,
         };
         struct replica_out out = {0};
         replica_on_push(&p->replica, node_now_ms(node), from, &push, &out);
+        cleaning_told(p, from, m->epoch, m->all_hold);
         partition_run(p, &out, run.infos, run.chunks);
         replica_out_fini(&out);
     }
@@ -266,6 +267,7 @@ static void on_marks(struct node *node, uint32_t from, struct slice head, struct
             struct replica_out out = {0};
             replica_on_mark(&p->replica, from, m->marks[i]->epoch, m->marks[i]->hw,
                             m->marks[i]->log_start, &out);
+            cleaning_told(p, from, m->marks[i]->epoch, m->marks[i]->all_hold);
             partition_run(p, &out, NULL, NULL);
             replica_out_fini(&out);
         }

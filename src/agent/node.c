@@ -351,6 +351,7 @@ static void tick(struct timer *timer)
         }
         repeat_reports(node, now_us);
         retain(node, now_us);
+        cleaning_tick(node, now_us);
         age_producers(node, now_us);
     }
     ship_tick(node);

@@ -168,6 +168,7 @@ static void gather_mark(struct gather *g, struct partition *p, uint32_t to)
     mark.epoch = head.epoch;
     mark.hw = head.hw;
     mark.log_start = head.log_start;
+    mark.all_hold = cleaning_all_hold(p);
     marks.marks = list;
     marks.n_marks = 1;
     pack(&g->bytes[to], &marks.base);
@@ -202,6 +203,7 @@ static bool send_push(struct partition *p, const struct ship_read *r,
     push.prev_epoch = head->prev_epoch;
     push.from_offset = head->base;
     push.initial_end = head->initial_end;
+    push.all_hold = cleaning_all_hold(p);
     push.hw_plus_one = head->hw + 1;
     push.log_start = head->log_start;
     push.truncate = head->truncate;

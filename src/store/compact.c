@@ -246,8 +246,7 @@ static bool map_batch(struct compactor *c, struct slice bytes, const struct rewr
 struct keeping {
     struct compactor *c;
     const struct rewrite_batch *batch;
-    uint64_t dropped;
-    bool tombstones; /* some stay */
+    bool tombstones; /* some stay that may go one day */
 };
 
 static bool keep(void *ctx, const struct rewrite_record *record)
@@ -261,12 +260,10 @@ static bool keep(void *ctx, const struct rewrite_record *record)
     }
     int64_t newest = key_map_get(&c->map, record->key);
     if (record->offset < newest || (MUTANT(compact_newest) && record->offset == newest)) {
-        k->dropped++;
         return false;
     }
     if (record->tombstone && past && record->offset < c->map_end &&
         record->offset < c->tombstones && !k->batch->transactional && !c->opaque) {
-        k->dropped++;
         return false;
     }
     k->tombstones = k->tombstones || (record->tombstone && !k->batch->transactional);
@@ -306,9 +303,11 @@ static void rewrite_batch(struct compactor *c, struct slice bytes, const struct 
         c->opaque = c->opaque || !above; /* what is in it, nobody knows */
         buf_put(&c->out, bytes);
     } else if (changed) {
+        struct rewrite_batch left;
+        rewrite_peek(slice_of(c->out.base + begin, c->out.len - begin), &left);
         c->changed = true;
-        c->dropped += k.dropped / 2; /* every batch is looked at twice */
-        c->store->counters.compact_dropped += k.dropped / 2;
+        c->dropped += (uint64_t)(head->records - left.records);
+        c->store->counters.compact_dropped += (uint64_t)(head->records - left.records);
     }
     note_written(c, begin, k.tombstones);
 }

@@ -195,8 +195,14 @@ bool log_wants_roll(struct store_log *log, size_t batch_len)
 
     most = most == 0 ? log->store->options.segment_bytes : most;
     most = most < SEGMENT_BYTES_MAX ? most : SEGMENT_BYTES_MAX;
-    return active == NULL || segment_is_open_ended(active) ||
-           (active->bytes > SEGMENT_HEADER && active->bytes + batch_len > most);
+    if (active == NULL || segment_is_open_ended(active)) {
+        return true;
+    }
+    uint64_t age_max = log->settings.segment_ms;
+    uint64_t now_ms = (uint64_t)clock_wall_ms(log->store->clock);
+    bool old = age_max > 0 && active->opened_ms > 0 && now_ms >= active->opened_ms &&
+               now_ms - active->opened_ms >= age_max;
+    return active->bytes > SEGMENT_HEADER && (old || active->bytes + batch_len > most);
 }
 
 void log_extend(struct store_log *log, const struct batch_peek *batch, bool roll,
@@ -209,6 +215,9 @@ void log_extend(struct store_log *log, const struct batch_peek *batch, bool roll
     CHECK(batch->base == state->leo);
     if (state->history_count == 0 || log->history[state->history_count - 1].epoch < batch->epoch) {
         log_history_push(log, batch->epoch, batch->base);
+    }
+    if (segment->opened_ms == 0 && !log->store->opening) {
+        segment->opened_ms = (uint64_t)clock_wall_ms(log->store->clock);
     }
     *out_segment = segment;
     *out_pos = segment->bytes;

@@ -587,11 +587,12 @@ int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t re
     uint64_t left = log->state.bytes;
     int64_t start = log->state.log_start;
 
-    for (uint32_t i = 0; i + 1 < log->segment_count; i++) {
+    for (uint32_t i = 0; i < log->segment_count; i++) {
         const struct segment *segment = log->segments[i];
+        bool active = i + 1 == log->segment_count;
         uint64_t size = segment->bytes - SEGMENT_HEADER;
         bool old = retention_ms >= 0 && segment->max_timestamp_ms < wall_ms - retention_ms;
-        bool much = retention_bytes >= 0 && left - size >= (uint64_t)retention_bytes;
+        bool much = !active && retention_bytes >= 0 && left - size >= (uint64_t)retention_bytes;
         if (segment->end > limit || !(old || much)) {
             break;
         }

@@ -220,7 +220,7 @@ int store_find_time(struct store_log *log, int64_t timestamp_ms, int64_t *out_of
 int64_t store_newest_time(const struct store_log *log);
 
 /* The log start that retention by time and size asks for; never above `limit` (the HW), only at
- * segment boundaries. -1 disables a rule. */
+ * segment boundaries, by time also at the end of the one that is written to. -1 disables a rule. */
 int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t retention_ms,
                               int64_t retention_bytes, int64_t limit);
 

@@ -107,8 +107,8 @@ struct sim_txns {
     bool made;
     uint32_t deal_count; /* the first is number 1 */
     struct deal deals[TXNS];
-    uint64_t newest[TELLERS_MAX];  /* epoch + 1 that was told last, per id */
-    int64_t acked[TELLERS_MAX];    /* the newest with offsets that was told to be committed */
+    uint64_t newest[TELLERS_MAX]; /* epoch + 1 that was told last, per id */
+    int64_t acked[TELLERS_MAX];   /* the newest with offsets that was told to be committed */
     struct teller tellers[TELLERS_MAX];
     uint32_t teller_count;
     struct clerk readers[READERS];
@@ -450,8 +450,7 @@ static void inited(struct teller *t, const struct kafka_init_producer_id_respons
     }
     sim_whisper(all->sim, "%s has producer %lld, epoch %d", t->name, (long long)m->producer_id,
                 m->producer_epoch);
-    all->newest[t->id_number] = told > all->newest[t->id_number] ? told
-                                                                   : all->newest[t->id_number];
+    all->newest[t->id_number] = told > all->newest[t->id_number] ? told : all->newest[t->id_number];
     t->producer_id = m->producer_id;
     t->epoch = m->producer_epoch;
     memset(t->sequence, 0, sizeof t->sequence);
@@ -480,11 +479,11 @@ static void ended(struct teller *t, int16_t error)
     deal->committed = t->commits;
     deal->aborted = !t->commits;
     if (t->commits && deal->offsets) {
-        all->acked[t->id_number] = t->deal > all->acked[t->id_number] ? t->deal
-                                                                       : all->acked[t->id_number];
+        all->acked[t->id_number] =
+            t->deal > all->acked[t->id_number] ? t->deal : all->acked[t->id_number];
     }
-    sim_whisper(all->sim, "%s has %s transaction %u", t->name,
-                t->commits ? "committed" : "aborted", t->deal);
+    sim_whisper(all->sim, "%s has %s transaction %u", t->name, t->commits ? "committed" : "aborted",
+                t->deal);
     t->deal = 0;
     if (prng_chance(&all->chance, 1, 25)) {
         lose(t, 1000, 9000); /* it ends, and begins anew */

@@ -410,7 +410,7 @@ static void unknown_formats_are_refused_with_both_versions(void **state)
         }
         assert_int_equal(world_restart(world, false), TERN_EFORMAT);
         assert_non_null(strstr(world->why, "format 9"));
-        assert_non_null(strstr(world->why, i == 0 ? "knows 2" : "knows 1"));
+        assert_non_null(strstr(world->why, i == 0 ? "knows 3" : "knows 1"));
         world_free(world);
     }
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mutant.h"
 #include "base/trace.h"
+#include "kafka/rewrite.h"
 
 /* A client that was throttled is asked to wait as long again, but not longer than this. */
 #define THROTTLE_MS_MAX 1000
@@ -407,6 +408,22 @@ static void unverify(struct produce_part *part)
 
 /* ------------------------------------------------------------------------------------------------ */
 
+static void look_for_key(void *ctx, const struct rewrite_record *record)
+{
+    bool *missing = ctx;
+
+    *missing = *missing || record->key.base == NULL;
+}
+
+/* Of a log that is compacted every record must tell its key, and every batch must be readable. */
+static int check_keys(struct slice records)
+{
+    bool missing = false;
+    int status = rewrite_each(records, look_for_key, &missing);
+
+    return status != 0 || missing ? TERN_EINVALIDRECORD : 0;
+}
+
 static int append(struct produce_part *part, struct slice records)
 {
     struct request *rq = part->produce->rq;
@@ -424,6 +441,12 @@ static int append(struct produce_part *part, struct slice records)
     status = check_batch(part, records, &info);
     if (status != 0) {
         return status;
+    }
+    if ((store_settings(p->log)->cleanup_policy & LOG_COMPACT) != 0) {
+        status = check_keys(records);
+        if (status != 0) {
+            return status;
+        }
     }
     if (!store_writable(node->store)) {
         return TERN_ENOSPC;

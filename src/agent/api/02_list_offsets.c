@@ -112,8 +112,7 @@ static int answer(struct request *rq, const struct control_topic *topic,
     if (in->timestamp == LATEST_TIERED || in->timestamp == EARLIEST_PENDING_UPLOAD) {
         return 0;
     }
-    return in->timestamp == MAX_TIMESTAMP ? newest(rq, p, out)
-                                          : by_time(rq, p, in->timestamp, out);
+    return in->timestamp == MAX_TIMESTAMP ? newest(rq, p, out) : by_time(rq, p, in->timestamp, out);
 }
 
 void api_list_offsets(struct request *rq)

@@ -138,8 +138,9 @@ static int begin(struct deletion_part *part, const struct control_topic *topic,
     if (status != 0) {
         return status;
     }
-    if (control_topic_internal(topic->name)) {
-        return TERN_EPOLICY; /* its coordinator knows what it needs no more (INVARIANTS 30) */
+    if (control_topic_internal(topic->name) ||
+        (store_settings(p->log)->cleanup_policy & LOG_DELETE) == 0) {
+        return TERN_EPOLICY; /* the groups' coordinator knows itself what it needs no more */
     }
     if (!replica_hw_known(&p->replica)) {
         return TERN_ENOTLEADER; /* not yet: the client asks again */
