@@ -112,6 +112,13 @@ static void ring_pop_front(struct store_log *log)
     }
 }
 
+void ring_drop_below(struct store_log *log, int64_t offset)
+{
+    while (log->ring_count > 0 && ring_at(log, 0)->offset < offset) {
+        ring_pop_front(log);
+    }
+}
+
 static void ring_cut(struct store_log *log, int64_t offset)
 {
     while (log->ring_count > 0) {
@@ -239,7 +246,7 @@ static void doom(struct entry *entry, struct segment **from, uint32_t count)
     }
 }
 
-static void count_bytes(struct store_log *log)
+void log_count_bytes(struct store_log *log)
 {
     log->state.bytes = 0;
     for (uint32_t i = 0; i < log->segment_count; i++) {
@@ -274,10 +281,8 @@ void log_replace(struct store_log *log, uint32_t index, uint32_t count, struct s
             (log->segment_count - index - count) * sizeof(struct segment *));
     log->segment_count -= count - 1;
     /* What is in memory says where in the old files it is. */
-    while (log->ring_count > 0 && ring_at(log, 0)->offset < segment->end) {
-        ring_pop_front(log);
-    }
-    count_bytes(log);
+    ring_drop_below(log, segment->end);
+    log_count_bytes(log);
     log_damage_changed(log);
 }
 
@@ -310,7 +315,7 @@ void log_cut(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos
     }
     state->leo = offset;
     state->durable_leo = state->durable_leo < offset ? state->durable_leo : offset;
-    count_bytes(log);
+    log_count_bytes(log);
     log_damage_changed(log);
 }
 
@@ -361,7 +366,7 @@ void log_raise_start(struct store_log *log, int64_t offset, struct entry *entry)
     while (log->ring_count > 0 && ring_at(log, 0)->end <= offset) {
         ring_pop_front(log);
     }
-    count_bytes(log);
+    log_count_bytes(log);
     log_damage_changed(log);
 }
 

@@ -56,6 +56,66 @@ static struct damage *range_for(struct store_log *log, const struct batch_peek *
     return batch->len <= left && (batch->end == d->end) == (batch->len == left) ? d : NULL;
 }
 
+void repair_reopen(struct segment *segment, int64_t offset, uint64_t pos)
+{
+    struct damage damage = {.offset = offset,
+                            .end = segment->end,
+                            .pos = pos,
+                            .len = DAMAGE_OPEN,
+                            .filled = offset,
+                            .filled_pos = pos};
+
+    while (segment->damage_count > 0 &&
+           segment->damage[segment->damage_count - 1].offset >= offset) {
+        segment->damage_count--;
+    }
+    segment->bytes = pos;
+    segment_index_cut(segment, pos);
+    segment_damage_add(segment, &damage);
+    log_damage_changed(segment->log);
+}
+
+/* Other replicas have compacted what was here differently: their batches are of other lengths. Then
+ * what follows in the segment has to be written anew behind them, so all of it is fetched. Not while
+ * anything of the segment is still on its way to its file. */
+static struct damage *reopen(struct store_log *log, const struct batch_peek *batch,
+                             struct segment **out_segment)
+{
+    uint32_t index = log->damage_count > 0 ? log_segment_of(log, batch->base) : log->segment_count;
+
+    if ((log->settings.cleanup_policy & LOG_COMPACT) == 0 || index + 1 >= log->segment_count) {
+        return NULL; /* of the one that is written to only when it is sealed */
+    }
+    struct segment *segment = log->segments[index];
+    const struct damage *d = segment_damage_at(segment, batch->base);
+    if (d == NULL || d->offset != batch->base || d->filled != batch->base || batch->end > d->end ||
+        d->len == DAMAGE_OPEN) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < segment->damage_count; i++) {
+        if (segment->damage[i].filled != segment->damage[i].offset) {
+            return NULL;
+        }
+    }
+    for (uint32_t i = 0; i < log->ring_count; i++) {
+        if (ring_at(log, i)->offset < segment->end && ring_at(log, i)->in_pipeline) {
+            return NULL;
+        }
+    }
+    ring_drop_below(log, segment->end);
+    struct entry *entry = entry_new(log->store, ENTRY_DAMAGE, log, NULL);
+    entry->offset = d->offset;
+    entry->end = segment->end;
+    entry->pos = d->pos;
+    entry->len = DAMAGE_OPEN;
+    trace_info("event=repair_reopens log=%u partition=%d offset=%lld end=%lld", log->number,
+               (int)log->key.partition, (long long)entry->offset, (long long)entry->end);
+    repair_reopen(segment, d->offset, d->pos);
+    log_count_bytes(log);
+    pending_push(log->store, entry);
+    return range_for(log, batch, out_segment);
+}
+
 static void advance(struct segment *segment, struct damage *d, const struct batch_peek *batch)
 {
     struct store_log *log = segment->log;
@@ -121,6 +181,9 @@ int store_repair(struct store_log *log, struct chunk batch, struct store_req *re
         return TERN_EREFUSED;
     }
     struct damage *d = range_for(log, &peek, &segment);
+    if (d == NULL) {
+        d = reopen(log, &peek, &segment);
+    }
     if (d == NULL) {
         return TERN_EREFUSED;
     }

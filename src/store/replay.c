@@ -395,9 +395,16 @@ static int replay_damage(struct store_log *log, const struct frame *frame)
         return TERN_EDAMAGED;
     }
     struct segment *segment = log->segments[index];
+    bool open = d.len == DAMAGE_OPEN && d.end == segment->end;
     if (d.offset < segment->base || d.end > segment->end || d.pos < SEGMENT_HEADER ||
-        d.pos > segment->bytes || d.len > segment->bytes - d.pos) {
+        d.pos > segment->bytes || (!open && d.len > segment->bytes - d.pos)) {
         return TERN_EDAMAGED;
+    }
+    if (open && d.pos < segment->bytes) {
+        ring_drop_below(log, segment->end);
+        repair_reopen(segment, d.offset, d.pos);
+        log_count_bytes(log);
+        return 0;
     }
     segment_damage_add(segment, &d);
     log_damage_changed(log);

@@ -344,6 +344,8 @@ void log_drop_all(struct store_log *log, struct entry *entry);
 /* `count` segments from `index` on give way to one that holds the same offsets. */
 void log_replace(struct store_log *log, uint32_t index, uint32_t count, struct segment *segment,
                  struct entry *entry);
+void ring_drop_below(struct store_log *log, int64_t offset);
+void log_count_bytes(struct store_log *log);
 void ring_push(struct store_log *log, struct entry *entry);
 /* Index in the ring of the first entry whose end is above offset; ring_count if none. */
 uint32_t ring_find(const struct store_log *log, int64_t offset);
@@ -388,6 +390,8 @@ void segment_floor(const struct segment *segment, int64_t offset, uint64_t *out_
 void repair_applied(struct store_log *log, struct entry *entry);
 /* A repair of the journal that is replayed; not `whole`: only the batch's header is as it was. */
 int repair_replay(struct store_log *log, struct slice bytes, bool whole) TERN_MUST_USE;
+/* Of the segment everything from this batch on is to be fetched and written anew. */
+void repair_reopen(struct segment *segment, int64_t offset, uint64_t pos);
 /* Keeps what a repair is about to overwrite. */
 void repair_keep(const struct entry *entry);
 

@@ -405,6 +405,96 @@ static void whatever_happens_to_the_log_meanwhile_its_records_are_right(void **s
     }
 }
 
+/* Reads the batch of `from` at `offset` and repairs the log with it, as the agent does. */
+static bool fill_from(struct compacted *c, struct store_log *from)
+{
+    struct store_damage damage;
+    bool filled = false;
+
+    while (store_damage_at(c->log, 0, &damage)) {
+        struct store_read read = {.log = from,
+                                  .offset = damage.offset,
+                                  .limit = damage.offset + 1,
+                                  .max_bytes = 1,
+                                  .done = read_done};
+        read_finished = false;
+        if (!store_read(&read)) {
+            run_ms(c->world, 20);
+            assert_true(read_finished);
+        }
+        assert_int_equal(read.status, 0);
+        int status = store_repair(c->log, read.chunks[0], NULL);
+        store_read_fini(&read);
+        if (status != 0) {
+            return filled;
+        }
+        filled = true;
+        run_ms(c->world, 20);
+    }
+    return filled;
+}
+
+static void damage_is_filled_by_a_replica_that_is_compacted_further(void **state)
+{
+    (void)state;
+    for (int restart = 0; restart < 2; restart++) {
+        struct compacted c;
+        struct view view;
+        char id[UUID_TEXT_SIZE];
+        char path[128];
+        begin(&c);
+        struct store_log *other = store_create(c.world->store, topic, 1, NULL);
+        store_configure(other, &c.settings);
+        struct log_settings idle = c.settings;
+        idle.min_cleanable_ratio = 2; /* ours waits */
+        store_configure(c.log, &idle);
+        fill(&c, 300, false);
+        int64_t leo = store_state(c.log)->leo;
+        for (int64_t at = 0; at < leo;) {
+            struct store_read read = {
+                .log = c.log, .offset = at, .limit = at + 1, .max_bytes = 1, .done = read_done};
+            read_finished = false;
+            if (!store_read(&read)) {
+                run_ms(c.world, 20);
+            }
+            store_append(other, read.chunks[0], NULL);
+            at = store_state(other)->leo;
+            store_read_fini(&read);
+        }
+        run_ms(c.world, 500);
+        store_compactable(other, leo, leo);
+        run_ms(c.world, 5000);
+        uuid_text(topic, id);
+        (void)snprintf(path, sizeof path, "topics/%s-0/%020d.log", id, 0);
+        for (uint64_t pos = 3000; pos < 3000 + 8; pos++) {
+            assert_true(mem_disk_flip(c.world->disk, path, pos, 2));
+        }
+        assert_int_equal(world_restart(c.world, false), 0); /* nothing is in memory */
+        c.log = store_find(c.world->store, topic, 0);
+        other = store_find(c.world->store, topic, 1);
+        store_configure(c.log, &idle);
+        struct store_read read = {
+            .log = c.log, .offset = 0, .limit = leo, .max_bytes = 10000, .done = read_done};
+        for (read.offset = 0; store_damaged(c.world->store) == 0; read.offset++) {
+            read_finished = false;
+            if (!store_read(&read)) {
+                run_ms(c.world, 20);
+            }
+            store_read_fini(&read);
+        }
+        assert_true(fill_from(&c, other));
+        if (restart == 1) {
+            run_ms(c.world, 10);
+            assert_int_equal(world_restart(c.world, true), 0);
+            c.log = store_find(c.world->store, topic, 0);
+        }
+        assert_int_equal(store_damaged(c.world->store), 0);
+        assert_int_equal(store_state(c.log)->leo, leo);
+        check(&c, &view);
+        end(&c);
+    }
+}
+
 static void keys_are_told_apart_by_their_hashes(void **state)
 {
     static const uint8_t key[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -442,6 +532,7 @@ int main(void)
         cmocka_unit_test(small_memory_takes_several_passes),
         cmocka_unit_test(only_logs_that_ask_for_it_are_compacted),
         cmocka_unit_test(whatever_happens_to_the_log_meanwhile_its_records_are_right),
+        cmocka_unit_test(damage_is_filled_by_a_replica_that_is_compacted_further),
         cmocka_unit_test(keys_are_told_apart_by_their_hashes),
     };
 
