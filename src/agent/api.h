@@ -17,7 +17,8 @@ struct conn {
     uint32_t request_count;
     bool paused;
     bool closing;
-    struct link link; /* in node.conns */
+    uint64_t muted_until_us; /* over its quota: not read before then; 0: it is */
+    struct link link;        /* in node.conns */
 };
 
 /* One request under way. It ends with request_reply or request_end, once; before that it stays
@@ -104,6 +105,15 @@ void api_incremental_alter_configs(struct request *rq);
 void api_describe_cluster(struct request *rq);
 void api_consumer_group_heartbeat(struct request *rq);
 void api_consumer_group_describe(struct request *rq);
+void api_describe_log_dirs(struct request *rq);
+void api_elect_leaders(struct request *rq);
+void api_alter_partition_reassignments(struct request *rq);
+void api_list_partition_reassignments(struct request *rq);
+void api_describe_client_quotas(struct request *rq);
+void api_alter_client_quotas(struct request *rq);
+void api_describe_quorum(struct request *rq);
+void api_unregister_broker(struct request *rq);
+void api_list_config_resources(struct request *rq);
 
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);
@@ -141,6 +151,17 @@ void proposals_add(struct request *rq, struct buf *command, int32_t timeout_ms,
 void proposals_check(struct request *rq, struct buf *command, proposal_applied applied, void *ctx);
 void proposals_end(struct request *rq);
 struct slice proposal_why(struct request *rq, const struct command_result *result);
+
+/* ---- quotas (quota.c), auto-creation (auto_create.c) ----------------------------------------- */
+
+/* KIP-219: the client has used so much (bytes, microseconds of the loop) of its quota. Its
+ * connection is not read for as long as is returned, in ms, for throttle_time_ms. 0: within it. */
+int32_t quota_charge(struct node *node, struct conn *conn, struct slice client_id,
+                     enum control_quota_key key, double amount);
+void quotas_free(struct node *node);
+const char *quota_key_name(enum control_quota_key key); /* api/49_alter_client_quotas.c */
+/* A client asked for a topic that is not there. True: it is being made, if the policies allow it. */
+bool auto_create(struct request *rq, struct slice name);
 
 /* ---- configs (config_views.c, api/config_changes.c) ------------------------------------------ */
 

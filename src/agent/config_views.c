@@ -163,7 +163,8 @@ uint32_t broker_config_views(struct node *node, struct arena *arena, struct conf
 
     broker(v, &n, "advertised.listeners", TOPIC_CONFIG_STRING,
            print(arena, "PLAINTEXT://%s:%u", o->kafka_host, o->kafka_port), true);
-    broker(v, &n, "auto.create.topics.enable", TOPIC_CONFIG_BOOLEAN, slice_text("false"), false);
+    broker(v, &n, "auto.create.topics.enable", TOPIC_CONFIG_BOOLEAN,
+           slice_text(o->auto_create_topics ? "true" : "false"), true);
     broker(v, &n, "broker.id", TOPIC_CONFIG_INT, print(arena, "%u", o->node_id), true);
     broker(v, &n, "broker.rack", TOPIC_CONFIG_STRING, arena_text(arena, o->region), true);
     broker(v, &n, "compression.type", TOPIC_CONFIG_STRING, slice_text("producer"), false);

@@ -38,16 +38,25 @@ static const struct handler handlers[] = {
     {28, api_txn_offset_commit},
     {32, api_describe_configs},
     {33, api_alter_configs},
+    {35, api_describe_log_dirs},
     {37, api_create_partitions},
     {42, api_delete_groups},
+    {43, api_elect_leaders},
     {44, api_incremental_alter_configs},
+    {45, api_alter_partition_reassignments},
+    {46, api_list_partition_reassignments},
     {47, api_offset_delete},
+    {48, api_describe_client_quotas},
+    {49, api_alter_client_quotas},
+    {55, api_describe_quorum},
     {60, api_describe_cluster},
     {61, api_describe_producers},
+    {64, api_unregister_broker},
     {65, api_describe_transactions},
     {66, api_list_transactions},
     {68, api_consumer_group_heartbeat},
     {69, api_consumer_group_describe},
+    {74, api_list_config_resources},
 };
 
 static const struct handler *handler_of(int16_t key)
@@ -98,7 +107,8 @@ static void pause_or_resume(struct conn *conn)
     bool full =
         conn->request_count >= CONN_REQUESTS_MAX ||
         wire_of(conn)->client_queued_bytes(conn->node->o.wire, conn->client) > CONN_OUTPUT_MAX ||
-        conn->node->waiting_bytes > conn->node->o.max_request_bytes_waiting;
+        conn->node->waiting_bytes > conn->node->o.max_request_bytes_waiting ||
+        conn->muted_until_us > clock_now_us(conn->node->o.clock);
     if (full != conn->paused) {
         conn->paused = full;
         wire_of(conn)->client_pause(conn->node->o.wire, conn->client, full);
@@ -284,6 +294,23 @@ static void unsupported_api_versions(struct request *rq)
     request_reply(rq, &response);
 }
 
+/* The request may be gone when its handler returns; its time on the loop is its client's. */
+static void handle(struct request *rq, const struct handler *handler)
+{
+    struct node *node = rq->node;
+    struct wire_client *client = rq->conn->client;
+    struct blob *frame = node->control->quota_count > 0 ? blob_ref(rq->frame) : NULL;
+    struct slice client_id = rq->client_id;
+    uint64_t begun_us = clock_now_us(node->o.clock);
+
+    handler->handle(rq);
+    if (frame != NULL) {
+        (void)quota_charge(node, node->o.wire->ops->client_data(node->o.wire, client), client_id,
+                           QUOTA_REQUEST, (double)(clock_now_us(node->o.clock) - begun_us));
+        blob_unref(frame);
+    }
+}
+
 static void dispatch(struct request *rq, struct slice body, int header_status)
 {
     struct kafka_fault fault = {"", 0};
@@ -311,7 +338,7 @@ static void dispatch(struct request *rq, struct slice body, int header_status)
         request_end(rq, "not authorized");
         return;
     }
-    handler->handle(rq);
+    handle(rq, handler);
 }
 
 void conn_frame(void *ctx, struct wire_client *client, struct blob *frame)

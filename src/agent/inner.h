@@ -300,7 +300,9 @@ struct node {
     struct producer_ids producer_ids;
     struct link group_loads; /* struct group_load, their reads under way */
     struct node_txns *txns;
-    bool making_topic[2]; /* of groups, of transactions */
+    bool making_topic[2];   /* of groups, of transactions */
+    uint32_t auto_creating; /* topics */
+    struct quota_client *quota_clients;
 
     struct lease *lease;  /* lease.c */
     uint64_t lossy_index; /* of the control log: the newest lossy epoch that was applied */

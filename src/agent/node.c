@@ -481,6 +481,7 @@ void node_close(struct node *node)
     ship_reads_drop(node);
     store_close(node->store);
     repairs_free(node->repairs);
+    quotas_free(node);
     control_free(node->control);
     lease_free(node->lease);
     ledger_free(node->ledger);

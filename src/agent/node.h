@@ -36,6 +36,7 @@ struct node_options {
     uint16_t kafka_port;
     char mesh_address[WIRE_ADDRESS_MAX]; /* advertised */
     char admin_address[WIRE_ADDRESS_MAX];
+    char data_dir[256];  /* to be shown */
     uint32_t seed_count; /* peers to dial before the control state tells */
     struct node_seed seeds[NODE_SEEDS_MAX];
     struct store_options store;         /* its fatal is replaced by the node's */
@@ -44,6 +45,7 @@ struct node_options {
     uint32_t suspicion_ms;              /* 0: measured, 500..3000 */
     uint32_t lease_ms;                  /* 0: 2000 */
     uint64_t max_request_bytes_waiting; /* produce bytes not yet answered; 0: 256 MiB */
+    bool auto_create_topics;            /* when a client asks for one that is not there */
     uint32_t group_initial_delay_ms;    /* an empty group waits so long for more members */
     uint64_t group_retention_ms;        /* of offsets of a group without members; 0: 7 days */
     uint64_t group_snapshot_bytes;      /* of a groups' log before it is rewritten; 0: 4 MiB */

@@ -81,6 +81,8 @@ struct disk_ops {
     /* Bytes that can still be written to the file system. */
     uint64_t (*free_bytes)(struct disk *disk);
     void (*submit)(struct disk *disk, struct disk_op *op);
+    /* The size of the file system; NULL: not known. */
+    uint64_t (*total_bytes)(struct disk *disk);
 };
 
 struct disk {

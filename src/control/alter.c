@@ -55,6 +55,50 @@ void apply_alter_topic(struct apply *a, const struct command *command)
     topic_configs_fini(&next);
 }
 
+/* ---- replicas -------------------------------------------------------------------------------- */
+
+void reassigned(struct control_partition *p)
+{
+    if (p->activated && p->config.voters == p->target) {
+        p->target = 0;
+    }
+}
+
+void apply_reassign(struct apply *a, const struct command *command)
+{
+    const struct control_topic *topic =
+        control_topic_by_id(a->control, command->as.reassign.topic_id);
+    struct control_partition *p = control_partition(a->control, command->as.reassign.topic_id,
+                                                    command->as.reassign.partition);
+    node_set target = command->as.reassign.target;
+    struct control_config config;
+    char why[256] = "";
+
+    if (p == NULL) {
+        (void)apply_refuse(a, TERN_ENOENT, "there is no such partition");
+        return;
+    }
+    if (target == 0 && p->target == 0) {
+        (void)apply_refuse(a, TERN_ENOREASSIGNMENT, "%s", error_sentence(TERN_ENOREASSIGNMENT));
+        return;
+    }
+    if (target != 0) {
+        int error = control_place_as(a->control, &topic->policy, target, &config, why);
+        node_set all = target | control_members(&p->config) | control_members(&p->recover);
+        if (error == 0 && node_set_count(all) > CONTROL_REPLICAS_MAX) {
+            (void)snprintf(why, sizeof why, "old and new replicas would be more than %d together",
+                           CONTROL_REPLICAS_MAX);
+            error = TERN_EINVALIDASSIGNMENT;
+        }
+        if (error != 0) {
+            (void)apply_refuse(a, error, "%s", why);
+            return;
+        }
+    }
+    p->target = target; /* the controller shapes the config to it */
+    reassigned(p);
+}
+
 /* ---- partitions ------------------------------------------------------------------------------ */
 
 /* No partition of the topic, and none of an earlier topic of its name, has had a higher one. */

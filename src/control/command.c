@@ -66,6 +66,25 @@ bool control_ledger_take(const Tern__Control__LedgerEntry *m, struct control_led
            PROTO_TAKE(out->decided_by, m->decided_by) && PROTO_TAKE(out->note, m->note);
 }
 
+bool control_quota_take(const Tern__Control__SetQuota *m, struct control_quota *out,
+                        bool remove[QUOTA_KEYS])
+{
+    bool ok = m->n_values <= QUOTA_KEYS && PROTO_TAKE(out->client_id, m->client_id);
+
+    out->everybody = m->everybody;
+    for (size_t i = 0; ok && i < m->n_values; i++) {
+        uint32_t key = m->values[i]->key;
+        double value = m->values[i]->value;
+        ok = key < QUOTA_KEYS && (m->values[i]->remove || (value > 0 && value < 1e18));
+        if (ok) {
+            out->has[key] = true;
+            out->values[key] = value;
+            remove[key] = m->values[i]->remove;
+        }
+    }
+    return ok;
+}
+
 /* ---- building ------------------------------------------------------------------------------ */
 
 static void put(struct buf *out, struct command_key *key, Tern__Control__Command *m,
@@ -273,6 +292,41 @@ void command_add_partitions(struct buf *out, struct command_key key, const char 
     m.placed = (uint64_t *)(uintptr_t)placed;
     m.n_placed = placed_count;
     PUT(add_partitions, ADD_PARTITIONS);
+}
+
+void command_reassign(struct buf *out, struct command_key key, struct uuid topic_id,
+                      int32_t partition, node_set target)
+{
+    Tern__Control__Reassign m;
+
+    tern__control__reassign__init(&m);
+    m.topic_id = proto_uuid(&topic_id);
+    m.partition = partition;
+    m.target = target;
+    PUT(reassign, REASSIGN);
+}
+
+void command_set_quota(struct buf *out, struct command_key key, const char *client_id,
+                       const struct command_quota *values, size_t count)
+{
+    Tern__Control__SetQuota m;
+    Tern__Control__QuotaValue items[QUOTA_KEYS];
+    Tern__Control__QuotaValue *pointers[QUOTA_KEYS];
+
+    CHECK(count <= QUOTA_KEYS);
+    tern__control__set_quota__init(&m);
+    for (size_t i = 0; i < count; i++) {
+        tern__control__quota_value__init(&items[i]);
+        items[i].key = (uint32_t)values[i].key;
+        items[i].value = values[i].value;
+        items[i].remove = values[i].remove;
+        pointers[i] = &items[i];
+    }
+    m.everybody = client_id == NULL;
+    m.client_id = proto_text(client_id != NULL ? client_id : "");
+    m.values = pointers;
+    m.n_values = count;
+    PUT(set_quota, SET_QUOTA);
 }
 
 void command_delete_topic(struct buf *out, struct command_key key, const char *name)
@@ -667,6 +721,14 @@ static bool take_what(const Tern__Control__Command *m, struct command *out)
     case TERN__CONTROL__COMMAND__WHAT_ADD_PARTITIONS:
         out->kind = COMMAND_ADD_PARTITIONS;
         return take_add(m->add_partitions, out);
+    case TERN__CONTROL__COMMAND__WHAT_REASSIGN:
+        out->kind = COMMAND_REASSIGN;
+        out->as.reassign.partition = m->reassign->partition;
+        out->as.reassign.target = m->reassign->target;
+        return proto_take_uuid(m->reassign->topic_id, &out->as.reassign.topic_id);
+    case TERN__CONTROL__COMMAND__WHAT_SET_QUOTA:
+        out->kind = COMMAND_SET_QUOTA;
+        return control_quota_take(m->set_quota, &out->as.quota.changes, out->as.quota.remove);
     case TERN__CONTROL__COMMAND__WHAT__NOT_SET:
     case _TERN__CONTROL__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;
@@ -751,6 +813,8 @@ static const char *const names[COMMAND_KINDS] = {
     [COMMAND_PUT_POLICIES] = "put_policies",
     [COMMAND_ALTER_TOPIC] = "alter_topic",
     [COMMAND_ADD_PARTITIONS] = "add_partitions",
+    [COMMAND_REASSIGN] = "reassign",
+    [COMMAND_SET_QUOTA] = "set_quota",
 };
 
 const char *command_name(struct slice bytes)

@@ -91,6 +91,17 @@ void command_alter_topic(struct buf *out, struct command_key key, const char *na
 /* The topic has `count` partitions from then on. placed: of the new ones; NULL: by the policy. */
 void command_add_partitions(struct buf *out, struct command_key key, const char *name,
                             int32_t count, const node_set *placed, size_t placed_count);
+/* EINVALIDASSIGNMENT: not where the policy wants replicas; ENOREASSIGNMENT: nothing to give up. */
+void command_reassign(struct buf *out, struct command_key key, struct uuid topic_id,
+                      int32_t partition, node_set target /* 0: give up */);
+struct command_quota {
+    enum control_quota_key key;
+    double value;
+    bool remove;
+};
+/* client_id NULL: of everybody who has none of its own. */
+void command_set_quota(struct buf *out, struct command_key key, const char *client_id,
+                       const struct command_quota *values, size_t count);
 void command_delete_topic(struct buf *out, struct command_key key, const char *name);
 void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,
                         const char *author, int64_t wall_ms, bool weaken_confirmed);

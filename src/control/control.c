@@ -51,6 +51,9 @@ void control_clear(struct control *control)
     dedup_free(state);
     free(control->policies);
     free(control->ledger);
+    free(control->quotas);
+    control->quotas = NULL;
+    control->quota_count = 0;
     control->policies = NULL;
     control->ledger = NULL;
     control->policy_count = 0;
@@ -204,6 +207,12 @@ static void apply_command(struct apply *a, const struct command *command)
         break;
     case COMMAND_ADD_PARTITIONS:
         apply_add_partitions(a, command);
+        break;
+    case COMMAND_REASSIGN:
+        apply_reassign(a, command);
+        break;
+    case COMMAND_SET_QUOTA:
+        apply_set_quota(a, command);
         break;
     case COMMAND_KINDS:
         CHECK(false);

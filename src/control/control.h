@@ -24,8 +24,9 @@
 #define CONTROL_POLICIES_MAX         256
 #define CONTROL_LEDGER_PER_TOPIC     1000
 #define CONTROL_LEDGER_MAX           50000 /* of all topics, deleted ones as well */
-#define CONTROL_PRODUCER_BLOCK       1000  /* ids handed out at once */
-#define CONTROL_FORMAT_VERSION       2     /* of snapshots; 1 is read, too */
+#define CONTROL_QUOTAS_MAX           1000
+#define CONTROL_PRODUCER_BLOCK       1000 /* ids handed out at once */
+#define CONTROL_FORMAT_VERSION       2    /* of snapshots; 1 is read, too */
 
 /* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
  * matches it by a glob, and not the one called "default". */
@@ -90,6 +91,7 @@ struct control_partition {
     int32_t lossy_epoch;     /* newest activated lossy epoch of this partition; 0: none */
     int64_t lossy_start;     /* its first offset; -1 */
     uint64_t assigned_index; /* log index of the assignment */
+    node_set target;         /* a reassignment is under way to these voters; 0: none is */
     uint32_t replica_count;  /* members of config and recover */
     struct control_replica replicas[CONTROL_REPLICAS_MAX];
 };
@@ -137,6 +139,21 @@ struct control_policy {
     int64_t wall_ms;
 };
 
+/* Kafka's client quotas, by client id: there are no users yet. */
+enum control_quota_key {
+    QUOTA_PRODUCE,  /* producer_byte_rate: bytes a second */
+    QUOTA_CONSUME,  /* consumer_byte_rate */
+    QUOTA_REQUEST,  /* request_percentage: of one thread */
+    QUOTA_MUTATION, /* controller_mutation_rate: kept, not acted on */
+    QUOTA_KEYS
+};
+struct control_quota {
+    bool everybody; /* of each client id that has none of its own */
+    char client_id[CONTROL_TOPIC_NAME_MAX];
+    bool has[QUOTA_KEYS];
+    double values[QUOTA_KEYS];
+};
+
 struct control {
     struct uuid cluster_id; /* zero: not founded */
     char cluster_name[WIRE_NAME_MAX];
@@ -154,6 +171,8 @@ struct control {
     uint32_t policy_count;
     struct control_ledger_entry *ledger; /* oldest first */
     uint32_t ledger_count;
+    struct control_quota *quotas;
+    uint32_t quota_count;
     void *private_state; /* dedup table, epochs of deleted names */
 };
 
@@ -236,6 +255,12 @@ bool control_lost(const struct control *control, const struct control_partition 
  * activated config first, in the order of the policy, then learners; 0: nobody is left. */
 uint32_t control_choose_survivor(const struct control *control, const struct control_topic *topic,
                                  const struct control_partition *partition, node_set alive);
+/* The quota of a client id, key by key, its own before that of everybody; false: none. */
+bool control_quota(const struct control *control, struct slice client_id,
+                   enum control_quota_key key, double *out_value);
+/* Who should lead the partition by its policy, of the nodes in `alive`; 0: nobody can. */
+uint32_t control_preferred_leader(const struct control *control, const struct control_topic *topic,
+                                  const struct control_partition *partition, node_set alive);
 /* Can the partition's next epoch recover by the rule, with these nodes? */
 bool control_recovers(const struct control *control, const struct control_partition *partition,
                       node_set alive);

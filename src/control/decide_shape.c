@@ -245,6 +245,20 @@ static node_set take_some(node_set set, node_set first, uint32_t want)
     return taken;
 }
 
+/* A region in which replicas are reassigned: those that are to go count until the others do. */
+static void reassign_region(struct round *r, const struct subject *s, node_set voters,
+                            node_set target, struct control_config *next)
+{
+    node_set ready = s->p->config.learners & ready_nodes(r, s);
+    node_set there = (voters | ready) & target;
+    uint32_t copies = s->topic->policy.copies;
+    uint32_t counted = node_set_count(there);
+    uint32_t still = copies > counted ? copies - counted : 0;
+
+    next->voters |= there | take_some(voters & ~target, NODE_BIT(s->p->leader), still);
+    next->learners |= target & ~there & (r->usable | s->p->config.learners);
+}
+
 /* What the replicas should become now: voters that are there and wanted, learners that are ready
  * become voters, learners are added where copies are missing. */
 static struct control_config wanted_members(struct round *r, const struct subject *s)
@@ -263,6 +277,11 @@ static struct control_config wanted_members(struct round *r, const struct subjec
         unwanted |= gone;
         if (!region_wanted(r, policy, i)) {
             unwanted |= voters;
+            continue;
+        }
+        node_set target = s->p->target & r->region_nodes[i] & ~r->removed;
+        if (target != 0 && target != voters) {
+            reassign_region(r, s, voters, target, &next);
             continue;
         }
         node_set keep = take_some(voters, NODE_BIT(s->p->leader), policy->copies);

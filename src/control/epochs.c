@@ -97,6 +97,7 @@ void apply_epoch(struct apply *a, struct control_topic *topic, int32_t partition
     if (p->activated) {
         p->recover = config; /* learners may differ */
     }
+    reassigned(p);
     p->assigned_index = a->index;
     pin_replicas(a->control, p);
     if (lost) {
@@ -365,6 +366,7 @@ void apply_activated(struct apply *a, const struct command *command)
     }
     p->activated = true;
     p->recover = p->config;
+    reassigned(p);
     if (p->lossy) {
         p->lossy_epoch = p->epoch;
         p->lossy_start = command->as.activated.start_offset;

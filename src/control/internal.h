@@ -23,6 +23,8 @@ enum command_kind {
     COMMAND_PUT_POLICIES,
     COMMAND_ALTER_TOPIC,
     COMMAND_ADD_PARTITIONS,
+    COMMAND_REASSIGN,
+    COMMAND_SET_QUOTA,
     COMMAND_KINDS
 };
 
@@ -83,6 +85,15 @@ struct command {
             int32_t count;
             struct placements placed;
         } add;
+        struct {
+            struct uuid topic_id;
+            int32_t partition;
+            node_set target;
+        } reassign;
+        struct {
+            struct control_quota changes; /* `has`: the values that are named */
+            bool remove[QUOTA_KEYS];
+        } quota;
         char name[CONTROL_TOPIC_NAME_MAX]; /* delete_topic, remove_policy */
         struct put_policy put_policy;
         struct {
@@ -250,6 +261,11 @@ void topic_first_epoch(struct apply *a, struct control_topic *topic, int32_t par
 /* alter.c */
 void apply_alter_topic(struct apply *a, const struct command *command);
 void apply_add_partitions(struct apply *a, const struct command *command);
+void apply_reassign(struct apply *a, const struct command *command);
+/* Ends a reassignment that has come to its end. */
+void reassigned(struct control_partition *p);
+/* quotas.c */
+void apply_set_quota(struct apply *a, const struct command *command);
 /* policies.c */
 /* The policy of a topic of this name with these configs; false: there is none that they name. */
 bool policy_effective(const struct control *control, const char *topic,

@@ -64,6 +64,22 @@ uint32_t control_choose_survivor(const struct control *control, const struct con
     return best;
 }
 
+uint32_t control_preferred_leader(const struct control *control, const struct control_topic *topic,
+                                  const struct control_partition *partition, node_set alive)
+{
+    alive &= control_alive(control);
+    uint32_t now = partition->leader;
+    uint32_t best =
+        control_choose_leader(control, topic, partition, &partition->config, alive, alive, NULL);
+    bool good = best != 0 && now != 0 && (alive & NODE_BIT(now)) != 0;
+
+    if (good && control_preference(control, topic, control->nodes[now].region) <=
+                    control_preference(control, topic, control->nodes[best].region)) {
+        return now; /* leaders are spread over nodes and regions that are wanted alike */
+    }
+    return best;
+}
+
 bool control_lost(const struct control *control, const struct control_partition *partition)
 {
     return !control_can_recover(control, &partition->recover,

@@ -315,6 +315,13 @@ void apply_remove_node(struct apply *a, uint32_t id)
     node->removed = true;
     node->fenced = true;
     node_changed(a, id);
+    for (struct control_topic *t = a->control->by_name; t != NULL; t = t->by_name.next) {
+        for (uint32_t i = 0; i < t->partition_count; i++) {
+            /* It would wait for the node for ever. */
+            bool waits = (t->partitions[i].target & NODE_BIT(id)) != 0;
+            t->partitions[i].target = waits ? 0 : t->partitions[i].target;
+        }
+    }
     apply_move_leaders(a, id, false);
 }
 

@@ -54,5 +54,7 @@ static inline bool proto_take_uuid(ProtobufCBinaryData bytes, struct uuid *out)
 /* command.c; the messages that commands and snapshots share. */
 void control_config_fill(const struct control_config *config, Tern__Control__Config *m);
 bool control_config_take(const Tern__Control__Config *m, struct control_config *out);
+bool control_quota_take(const Tern__Control__SetQuota *m, struct control_quota *out,
+                        bool remove[QUOTA_KEYS]);
 void control_ledger_fill(const struct control_ledger_entry *e, Tern__Control__LedgerEntry *m);
 bool control_ledger_take(const Tern__Control__LedgerEntry *m, struct control_ledger_entry *out);

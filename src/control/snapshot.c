@@ -107,6 +107,7 @@ static void fill_partition(const struct control_partition *p, struct partition_r
     m->lossy_start = p->lossy_start;
     m->lossy_epoch = p->lossy_epoch;
     m->assigned_index = p->assigned_index;
+    m->target = p->target;
     m->n_replicas = p->replica_count;
     m->replicas = room->pointers;
     for (uint32_t i = 0; i < p->replica_count; i++) {
@@ -248,6 +249,31 @@ static void fill_clients(const struct control *c, struct arena *arena, Tern__Con
     }
 }
 
+static void fill_quotas(const struct control *c, struct arena *arena, Tern__Control__Snapshot *m)
+{
+    Tern__Control__SetQuota *items = arena_new(arena, c->quota_count, sizeof *items);
+
+    m->n_quotas = c->quota_count;
+    m->quotas = arena_new(arena, c->quota_count, sizeof *m->quotas);
+    for (uint32_t i = 0; i < c->quota_count; i++) {
+        const struct control_quota *q = &c->quotas[i];
+        Tern__Control__QuotaValue *values = arena_new(arena, QUOTA_KEYS, sizeof *values);
+        tern__control__set_quota__init(&items[i]);
+        items[i].everybody = q->everybody;
+        items[i].client_id = proto_text(q->client_id);
+        items[i].values = arena_new(arena, QUOTA_KEYS, sizeof *items[i].values);
+        for (uint32_t key = 0; key < QUOTA_KEYS; key++) {
+            if (q->has[key]) {
+                tern__control__quota_value__init(&values[key]);
+                values[key].key = key;
+                values[key].value = q->values[key];
+                items[i].values[items[i].n_values++] = &values[key];
+            }
+        }
+        m->quotas[i] = &items[i];
+    }
+}
+
 void control_snapshot(const struct control *c, struct buf *out)
 {
     Tern__Control__Snapshot m;
@@ -269,6 +295,7 @@ void control_snapshot(const struct control *c, struct buf *out)
     fill_ledger(c, &arena, &m);
     fill_deleted(c, &arena, &m);
     fill_clients(c, &arena, &m);
+    fill_quotas(c, &arena, &m);
     buf_le32(out, CONTROL_FORMAT_VERSION);
     (void)tern__control__snapshot__pack(
         &m, buf_extend(out, tern__control__snapshot__get_packed_size(&m)));
@@ -366,6 +393,7 @@ static bool take_partition(const Tern__Control__Partition *m, const struct contr
     p->lossy_start = m->lossy_start;
     p->lossy_epoch = m->lossy_epoch;
     p->assigned_index = m->assigned_index;
+    p->target = m->target;
     return take_replicas(m, c, p);
 }
 
@@ -516,6 +544,22 @@ static bool take_client(const Tern__Control__DedupClient *m, struct control_priv
     return true;
 }
 
+static bool take_quotas(const Tern__Control__Snapshot *m, struct control *c)
+{
+    bool remove[QUOTA_KEYS] = {false};
+    bool ok = m->n_quotas <= CONTROL_QUOTAS_MAX;
+
+    if (!ok) {
+        return false;
+    }
+    c->quotas = mem_new((m->n_quotas + 1) * sizeof *c->quotas);
+    c->quota_count = (uint32_t)m->n_quotas;
+    for (size_t i = 0; ok && i < m->n_quotas; i++) {
+        ok = control_quota_take(m->quotas[i], &c->quotas[i], remove);
+    }
+    return ok;
+}
+
 static bool take_all(const Tern__Control__Snapshot *m, uint32_t version, struct control *c)
 {
     struct control_private *state = control_private(c);
@@ -527,7 +571,7 @@ static bool take_all(const Tern__Control__Snapshot *m, uint32_t version, struct 
         ok = take_node(m->nodes[i], c);
     }
     ok = ok && take_topics(m, version, c) && take_policies(m, c) && take_ledger(m, c) &&
-         take_deleted(m, state);
+         take_deleted(m, state) && take_quotas(m, c);
     for (size_t i = 0; ok && i < m->n_clients; i++) {
         ok = take_client(m->clients[i], state);
     }

@@ -209,6 +209,7 @@ static int open_node(struct running *running, char why[256])
         .election_ms = config->election_ms,
         .suspicion_ms = config->suspicion_ms,
         .lease_ms = config->lease_ms,
+        .auto_create_topics = config->auto_create_topics,
         .group_initial_delay_ms = config->group_initial_delay_ms,
         .group_retention_ms = config->group_retention_ms,
         .group_session_ms = config->group_session_ms,
@@ -224,6 +225,7 @@ static int open_node(struct running *running, char why[256])
     advertise(running, NET_ADMIN, config->advertise_admin, options.admin_address);
     advertise(running, NET_KAFKA, config->advertise_kafka, kafka);
     split_address(kafka, options.kafka_host, &options.kafka_port);
+    (void)snprintf(options.data_dir, sizeof options.data_dir, "%.255s", config->data);
     memcpy(options.seeds, config->seeds, sizeof options.seeds);
     return node_open(&options, &running->node, why);
 }

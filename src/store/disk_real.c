@@ -506,6 +506,13 @@ static uint64_t real_free_bytes(struct disk *disk)
     return (uint64_t)stat.f_bavail * stat.f_frsize;
 }
 
+static uint64_t real_total_bytes(struct disk *disk)
+{
+    struct statvfs stat;
+
+    return fstatvfs(real_of(disk)->root, &stat) == 0 ? (uint64_t)stat.f_blocks * stat.f_frsize : 0;
+}
+
 static const struct disk_ops real_ops = {
     .open = real_open,
     .close = real_close,
@@ -523,6 +530,7 @@ static const struct disk_ops real_ops = {
     .list = real_list,
     .free_bytes = real_free_bytes,
     .submit = real_submit,
+    .total_bytes = real_total_bytes,
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */

@@ -299,6 +299,73 @@ static void a_check_tells_what_would_happen_and_changes_nothing(void **state)
     assert_true(control_hash(f->control) == before);
 }
 
+static void quotas_are_kept_by_client_id_and_for_everybody(void **state)
+{
+    struct control_fixture *f = *state;
+    struct command_quota values[] = {{QUOTA_PRODUCE, 1000.5, false}, {QUOTA_REQUEST, 25, false}};
+    struct buf snapshot = {0};
+    double rate = 0;
+
+    assert_false(control_quota(f->control, slice_text("app"), QUOTA_PRODUCE, &rate));
+    command_set_quota(&f->command, control_fixture_key(f), NULL, values, 2);
+    assert_int_equal(control_fixture_apply(f), 0);
+    values[0].value = 7;
+    command_set_quota(&f->command, control_fixture_key(f), "app", values, 1);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_true(control_quota(f->control, slice_text("app"), QUOTA_PRODUCE, &rate));
+    assert_true(rate == 7);
+    assert_true(control_quota(f->control, slice_text("app"), QUOTA_REQUEST, &rate));
+    assert_true(rate == 25);
+    assert_true(control_quota(f->control, slice_text("ap"), QUOTA_PRODUCE, &rate));
+    assert_true(rate == 1000.5);
+    assert_false(control_quota(f->control, slice_text("app"), QUOTA_CONSUME, &rate));
+    control_snapshot(f->control, &snapshot);
+    uint64_t hash = control_hash(f->control);
+    assert_int_equal(control_restore(f->control, buf_slice(&snapshot)), 0);
+    buf_fini(&snapshot);
+    assert_true(control_hash(f->control) == hash);
+    assert_int_equal(f->control->quota_count, 2);
+    values[0].remove = true;
+    command_set_quota(&f->command, control_fixture_key(f), "app", values, 1);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->quota_count, 1);
+    values[0] = (struct command_quota){QUOTA_PRODUCE, 0, false};
+    command_set_quota(&f->command, control_fixture_key(f), "app", values, 1);
+    assert_int_equal(control_fixture_apply(f), TERN_EMALFORMED);
+    values[0].value = 1;
+    for (int i = 0; i < CONTROL_QUOTAS_MAX; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "c%d", i);
+        command_set_quota(&f->command, control_fixture_key(f), id, values, 1);
+        assert_int_equal(control_fixture_apply(f),
+                         i < CONTROL_QUOTAS_MAX - 1 ? 0 : TERN_EINVALIDREQUEST);
+    }
+}
+
+static void leaders_in_regions_that_are_wanted_alike_stay(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = policy_default();
+    struct control_topic *plain = control_fixture_topic(f, "plain", &policy, 3);
+    policy = control_fixture_sync();
+    struct control_topic *west = control_fixture_topic(f, "west", &policy, 1);
+    node_set all = NODE_BIT(1) | NODE_BIT(2) | NODE_BIT(3);
+
+    plain = control_topic_named(f->control, "plain");
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct control_partition *p = &plain->partitions[i];
+        assert_int_equal(control_preferred_leader(f->control, plain, p, all), p->leader);
+    }
+    assert_int_equal(west->partitions[0].leader, 1);
+    assert_int_equal(control_fixture_fence(f, 1, true), 0);
+    assert_int_equal(west->partitions[0].leader, 2);
+    assert_int_equal(control_preferred_leader(f->control, west, &west->partitions[0], all), 2);
+    assert_int_equal(control_fixture_fence(f, 1, false), 0);
+    assert_int_equal(control_preferred_leader(f->control, west, &west->partitions[0], all), 1);
+    assert_int_equal(control_preferred_leader(f->control, west, &west->partitions[0], NODE_BIT(2)),
+                     0);
+}
+
 static void configs_are_in_a_snapshot(void **state)
 {
     struct control_fixture *f = *state;
@@ -382,6 +449,8 @@ int main(void)
         WITH_CLUSTER(partitions_are_added_behind_those_that_are_there),
         WITH_CLUSTER(replicas_assigned_by_hand_lie_where_the_policy_wants_them),
         WITH_CLUSTER(a_check_tells_what_would_happen_and_changes_nothing),
+        WITH_CLUSTER(quotas_are_kept_by_client_id_and_for_everybody),
+        WITH_CLUSTER(leaders_in_regions_that_are_wanted_alike_stay),
         WITH_CLUSTER(configs_are_in_a_snapshot),
         WITH_CLUSTER(old_bytes_are_read_the_same),
     };

@@ -802,6 +802,70 @@ static void more_copies_are_made_by_learners(void **state)
     assert_int_equal(__builtin_popcountll(p->config.voters), 2);
 }
 
+/* kafka-reassign-partitions: the new replica comes as a learner, the old one goes when it counts. */
+static void replicas_are_reassigned_one_after_the_other_counts(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+    node_set target = NODE_BIT(4) | NODE_BIT(2) | NODE_BIT(3);
+
+    assert_int_equal(control_fixture_start(&s->f, 4, "eu-west", 1), 0);
+    comes_back(s, 4);
+    assert_string_equal(round_of(s), "");
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, 0);
+    assert_int_equal(control_fixture_apply(&s->f), TERN_ENOREASSIGNMENT);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0,
+                     NODE_BIT(2) | NODE_BIT(3));
+    assert_int_equal(control_fixture_apply(&s->f), TERN_EINVALIDASSIGNMENT);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, ALL);
+    assert_int_equal(control_fixture_apply(&s->f), 0); /* so it is already */
+    assert_int_equal(p->target, 0);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target);
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    assert_true(p->target == target);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, ALL);
+    assert_int_equal(p->config.learners, NODE_BIT(4));
+    assert_string_equal(round_of(s), ""); /* it waits */
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(4), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_true(p->config.voters == target);
+    assert_true(p->target == target);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_int_equal(p->target, 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "");
+    assert_true(p->config.voters == target);
+}
+
+static void a_reassignment_can_be_given_up(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+    node_set target = NODE_BIT(4) | NODE_BIT(2) | NODE_BIT(3);
+
+    assert_int_equal(control_fixture_start(&s->f, 4, "eu-west", 1), 0);
+    comes_back(s, 4);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target);
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    assert_string_equal(round_of(s), "assign");
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, 0);
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, ALL);
+    assert_int_equal(p->config.learners, 0);
+    /* One that waits for a node that is removed is given up, too. */
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target);
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    command_remove_node(&s->f.command, control_fixture_key(&s->f), 4, "operator alice");
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    assert_int_equal(p->target, 0);
+}
+
 /* A dead node is removed, and another one of its region is there. */
 static void the_replicas_of_a_removed_node_move_to_another_of_its_region(void **state)
 {
@@ -1018,6 +1082,8 @@ int main(void)
         SCENE(a_region_that_joins_later_gets_replicas),
         SCENE(replicas_follow_a_changed_policy),
         SCENE(more_copies_are_made_by_learners),
+        SCENE(replicas_are_reassigned_one_after_the_other_counts),
+        SCENE(a_reassignment_can_be_given_up),
         SCENE(a_removed_node_counts_until_its_replacement_does),
         SCENE(the_replicas_of_a_removed_node_move_to_another_of_its_region),
         SCENE(leaders_are_spread_over_the_replicas_of_a_region),

@@ -107,6 +107,11 @@ static void finish(struct produce *pr)
     if (hints) {
         fill_endpoints(pr);
     }
+    int32_t throttle_ms =
+        quota_charge(node, rq->conn, rq->client_id, QUOTA_PRODUCE, (double)pr->bytes);
+    if (throttle_ms > pr->response.throttle_ms) {
+        pr->response.throttle_ms = throttle_ms;
+    }
     if (m->acks == 0) {
         request_end(rq, pr->failed ? "a produce request with acks=0 failed" : NULL);
     } else {

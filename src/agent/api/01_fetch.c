@@ -110,6 +110,8 @@ static void answer(struct fetch *f)
     for (uint32_t i = 0; i < copy.count; i++) {
         reads[i] = copy.parts[i].read;
     }
+    copy.response.throttle_ms =
+        quota_charge(rq->node, rq->conn, rq->client_id, QUOTA_CONSUME, (double)copy.bytes);
     request_reply(rq, &copy.response);
     for (uint32_t i = 0; i < copy.count; i++) {
         store_read_fini(&reads[i]);

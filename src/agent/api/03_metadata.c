@@ -100,7 +100,12 @@ static void fill_wanted(struct request *rq, const struct kafka_metadata_request_
         out->error = error_kafka(TERN_ELEADERUNKNOWN);
         return;
     }
-    out->error = error_kafka(by_id ? TERN_EUNKNOWNTOPICID : TERN_ENOENT);
+    const struct kafka_metadata_request *m = rq->message;
+    bool made = !by_id && (rq->version < 4 || m->allow_auto_topic_creation) &&
+                auto_create(rq, wanted->name);
+    out->error = error_kafka(by_id  ? TERN_EUNKNOWNTOPICID
+                             : made ? TERN_ELEADERUNKNOWN
+                                    : TERN_ENOENT);
 }
 
 static void fill_all(struct request *rq, struct kafka_metadata_response *response)
