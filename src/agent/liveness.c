@@ -267,7 +267,11 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
         }
     }
     if (h->echo_us != 0 && now_us > h->echo_us + h->echo_held_us) {
-        samples_add(&peer->rtt_us, (uint32_t)(now_us - h->echo_us - h->echo_held_us));
+        uint64_t rtt = now_us - h->echo_us - h->echo_held_us;
+        /* What waited behind a cut tells how long that was, and there is a whole queue of it. */
+        if (rtt < SUSPICION_MAX_MS * UINT64_C(1000)) {
+            samples_add(&peer->rtt_us, (uint32_t)rtt);
+        }
     }
     peer->echoed_us = h->echo_us > peer->echoed_us ? h->echo_us : peer->echoed_us;
     peer->heard_sent_us = h->sent_us;

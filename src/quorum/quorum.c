@@ -404,6 +404,21 @@ static void io_failed(void *ctx, int error, const char *what)
     quorum_fatal(ctx, error, what);
 }
 
+/* The core draws how long it waits for a leader only when it becomes follower or candidate. One that was
+ * drawn from a longer time-out would be waited out all the same: by the only node, perhaps, that can
+ * be elected. */
+static void draw_wait_anew(struct raft *raft)
+{
+    unsigned least = raft->election_timeout;
+    unsigned drawn = (unsigned)raft->io->random(raft->io, (int)least, 2 * (int)least);
+
+    if (raft->state == RAFT_FOLLOWER) {
+        raft->follower_state.randomized_election_timeout = drawn;
+    } else if (raft->state == RAFT_CANDIDATE) {
+        raft->candidate_state.randomized_election_timeout = drawn;
+    }
+}
+
 static void set_times(struct quorum *quorum, uint32_t election_ms)
 {
     uint32_t heartbeat_ms = quorum->options.heartbeat_ms;
@@ -417,6 +432,7 @@ static void set_times(struct quorum *quorum, uint32_t election_ms)
     quorum->tick_ms = heartbeat_ms / 4 > QUORUM_TICK_MS_MIN ? heartbeat_ms / 4 : QUORUM_TICK_MS_MIN;
     quorum->tick_ms = quorum->tick_ms < heartbeat_ms ? quorum->tick_ms : heartbeat_ms;
     raft_set_election_timeout(&quorum->raft, election_ms);
+    draw_wait_anew(&quorum->raft);
     raft_set_heartbeat_timeout(&quorum->raft, heartbeat_ms);
 }
 

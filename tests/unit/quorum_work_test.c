@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "quorum/messages.h"
+#include "quorum/quorum_impl.h"
 #include "tests/lib/mem_disk.h"
 #include "tests/lib/quorum_world.h"
 #include "tests/lib/test.h"
@@ -476,6 +477,29 @@ static void a_controller_that_was_replaced_unknowingly_cannot_read(void **state)
     world_free(world);
 }
 
+/* Found with real nodes: after a cut the time-out had been long for a while, and the only voter that could
+ * be elected slept through the next cut. */
+static void a_wait_that_was_long_is_short_again_with_the_time_out(void **state)
+{
+    struct world *world = founded(34, 3, 3);
+    uint32_t old = world_controller(world);
+
+    (void)state;
+    submit_many(world, 1, 10);
+    for (uint32_t id = 1; id <= 3; id++) {
+        struct quorum *quorum = world->nodes[id].quorum;
+        if (id != old) { /* as drawn while the time-out was ten seconds */
+            quorum->raft.follower_state.randomized_election_timeout = 19000;
+        }
+        quorum_set_election_ms(quorum, 500);
+    }
+    world_isolate(world, old, true);
+    (void)world_run(world, 6000, NULL);
+    assert_int_not_equal(world_controller(world), old);
+    assert_int_not_equal(world_controller(world), 0);
+    world_free(world);
+}
+
 /* ---- hand-over, proposals ------------------------------------------------------------------- */
 
 static void controllership_can_be_handed_to_a_named_voter(void **state)
@@ -812,6 +836,7 @@ int main(void)
         cmocka_unit_test(a_read_is_confirmed_by_a_majority_without_a_write),
         cmocka_unit_test(a_follower_refuses_a_read),
         cmocka_unit_test(a_controller_that_was_replaced_unknowingly_cannot_read),
+        cmocka_unit_test(a_wait_that_was_long_is_short_again_with_the_time_out),
         cmocka_unit_test(controllership_can_be_handed_to_a_named_voter),
         cmocka_unit_test(proposals_end_in_time_without_a_quorum),
         cmocka_unit_test(a_cancelled_proposal_is_never_answered),
