@@ -249,6 +249,16 @@ struct producer_ids {
     struct link waiters; /* struct request by its link */
 };
 
+/* What peers know of this node's registrations (recall.c). */
+struct recall {
+    uint64_t asked_us;
+    uint64_t seq;
+    node_set answered;
+    node_set founded; /* peers that have control state */
+    uint64_t highest; /* start number that a peer has registered for us */
+    bool foreign;     /* ... by another disk than this */
+};
+
 struct node {
     struct node_options o;
     struct store *store;
@@ -309,6 +319,7 @@ struct node {
     struct repairs *repairs;
     struct ledger *ledger; /* ledger.c */
     /* start.c */
+    struct recall recall;
     struct start *start;
     /* controller.c */
     struct controller *controller;
@@ -341,8 +352,6 @@ bool node_send(struct node *node, uint32_t to, enum wire_channel channel, uint16
 int start_open(struct node *node, char why[256]);
 void start_close(struct node *node);
 void start_tick(struct node *node);
-void start_query(struct node *node, uint32_t from, struct slice head);
-void start_reply(struct node *node, uint32_t from, struct slice head);
 void start_submit(struct node *node, uint32_t from, struct slice head);
 void start_submit_reply(struct node *node, uint32_t from, struct slice head);
 void start_founded(struct node *node);
@@ -350,6 +359,17 @@ void start_hello(struct node *node);
 /* The cluster has found that this disk holds less than it acknowledged: what is left of it comes
  * back as a new incarnation. Ends the process. */
 void start_forgotten(struct node *node);
+
+/* ---- recall.c -------------------------------------------------------------------------------- */
+
+/* Asks all peers, not more often than that. */
+void recall_ask(struct node *node, uint64_t every_us);
+void recall_asked(struct node *node, uint32_t from, struct slice head);
+void recall_told(struct node *node, uint32_t from, struct slice head);
+/* All peers, or at least one and D since then for the others. */
+bool recall_heard_enough(const struct node *node, uint64_t since_us);
+/* Do they know of a registration that this disk does not? */
+bool recall_is_later(const struct node *node);
 
 /* ---- lease.c --------------------------------------------------------------------------------- */
 

@@ -387,10 +387,10 @@ static void peer_frame(void *ctx, uint32_t from, enum wire_channel channel, uint
         liveness_heartbeat(node, from, head);
         return;
     case MESH_START_QUERY:
-        start_query(node, from, head);
+        recall_asked(node, from, head);
         return;
     case MESH_START_REPLY:
-        start_reply(node, from, head);
+        recall_told(node, from, head);
         return;
     case MESH_SUBMIT:
         start_submit(node, from, head);

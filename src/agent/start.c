@@ -16,8 +16,9 @@
 #include "base/trace.h"
 #include "mesh.pb-c.h"
 
-#define SUBMITS_MAX 64      /* of joiners, relayed at the same time */
-#define JOIN_ASK_US 1000000 /* how often an empty node looks for a cluster */
+#define SUBMITS_MAX  64      /* of joiners, relayed at the same time */
+#define JOIN_ASK_US  1000000 /* how often an empty node looks for a cluster */
+#define CHECK_ASK_US 100000
 
 struct registration {
     struct quorum_proposal proposal;
@@ -34,12 +35,6 @@ struct relay {
 
 struct start {
     uint64_t since_us;
-    uint64_t asked_us;
-    uint64_t query_seq;
-    node_set answered;
-    node_set founded; /* peers that have control state */
-    uint64_t highest; /* start number that a peer has registered for us */
-    bool foreign;     /* ... by another disk than this */
     bool forgotten;   /* register through a peer, as a new incarnation */
     bool registering; /* a command is under way */
     bool opening;     /* inside quorum_open */
@@ -424,104 +419,21 @@ static void open_quorum(struct node *node)
     }
 }
 
-/* ---- number queries -------------------------------------------------------------------------- */
-
-static void ask_peers(struct node *node)
-{
-    Tern__Mesh__StartQuery q = TERN__MESH__START_QUERY__INIT;
-    uint8_t room[32];
-
-    q.node = node->o.node_id;
-    q.seq = ++node->start->query_seq;
-    size_t size = tern__mesh__start_query__pack(&q, room);
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if (node->peers[id].up[WIRE_CONTROL]) {
-            (void)node_send(node, id, WIRE_CONTROL, MESH_START_QUERY, slice_of(room, size), NULL,
-                            0);
-        }
-    }
-}
-
-void start_query(struct node *node, uint32_t from, struct slice head)
-{
-    Tern__Mesh__StartQuery *q = tern__mesh__start_query__unpack(NULL, head.len, head.base);
-    Tern__Mesh__StartReply r = TERN__MESH__START_REPLY__INIT;
-    uint8_t room[64];
-
-    if (q == NULL || q->node >= WIRE_NODES_MAX) {
-        tern__mesh__start_query__free_unpacked(q, NULL);
-        return;
-    }
-    r.node = q->node;
-    r.seq = q->seq;
-    r.start_number = node->control->nodes[q->node].start_number;
-    r.incarnation = node->control->nodes[q->node].incarnation;
-    r.founded = !uuid_is_zero(node->control->cluster_id);
-    r.stamp = node->control->nodes[q->node].stamp;
-    size_t size = tern__mesh__start_reply__pack(&r, room);
-    (void)node_send(node, from, WIRE_CONTROL, MESH_START_REPLY, slice_of(room, size), NULL, 0);
-    tern__mesh__start_query__free_unpacked(q, NULL);
-}
-
-void start_reply(struct node *node, uint32_t from, struct slice head)
-{
-    Tern__Mesh__StartReply *r = tern__mesh__start_reply__unpack(NULL, head.len, head.base);
-    const struct node_file *f = &node->file;
-
-    if (r != NULL && r->node == node->o.node_id) {
-        node->start->answered |= NODE_BIT(from);
-        if (r->founded) {
-            node->start->founded |= NODE_BIT(from);
-        }
-        if (r->start_number > node->start->highest) {
-            node->start->highest = r->start_number;
-        }
-        /* A later registration than this disk knows, and it was not this disk that made it. */
-        if (r->start_number > f->start_final && r->stamp != 0 && r->stamp != f->stamp_pending &&
-            r->stamp != f->stamp_final) {
-            node->start->foreign = true;
-        }
-    }
-    tern__mesh__start_reply__free_unpacked(r, NULL);
-}
-
-/* All peers, or at least one and D for the others. */
-static bool heard_enough(const struct node *node)
-{
-    node_set wanted = 0;
-
-    for (uint32_t i = 0; i < node->o.seed_count; i++) {
-        wanted |= NODE_BIT(node->o.seeds[i].node_id);
-    }
-    for (uint32_t i = 0; i < node->file.founder_count; i++) {
-        wanted |= NODE_BIT(node->file.founders[i].node_id);
-    }
-    wanted &= ~NODE_BIT(node->o.node_id);
-    uint64_t waited_ms = (clock_now_us(node->o.clock) - node->start->since_us) / 1000;
-    return (wanted & ~node->start->answered) == 0 ||
-           (node->start->answered != 0 && waited_ms >= peer_suspicion_ms(node, NULL));
-}
-
 static void checking(struct node *node)
 {
     struct start *s = node->start;
-    uint64_t now_us = clock_now_us(node->o.clock);
 
-    if (now_us - s->asked_us >= 100000) {
-        s->asked_us = now_us;
-        ask_peers(node);
-    }
-    if (!heard_enough(node)) {
+    recall_ask(node, CHECK_ASK_US);
+    if (!recall_heard_enough(node, s->since_us)) {
         return;
     }
-    /* Stored before this start: the pending number less one. */
-    if (s->highest >= node->start_number || s->foreign) {
+    if (recall_is_later(node)) {
         s->forgotten = true;
         node->rolled_back = true;
         trace_warn("event=rolled_back node=%u stored_start=%llu registered_start=%llu "
                    "action=new_incarnation",
                    node->o.node_id, (unsigned long long)(node->start_number - 1),
-                   (unsigned long long)s->highest);
+                   (unsigned long long)node->recall.highest);
         /* For the next start, too: those who know may not answer then. */
         node->file.raft_retired = true;
         node->file.stamp_pending = new_stamp(node);
@@ -786,21 +698,15 @@ void start_submit_reply(struct node *node, uint32_t from, struct slice head)
  * being founded may be about to name this node as a founder. */
 static void empty(struct node *node)
 {
-    struct start *s = node->start;
-    uint64_t now_us = clock_now_us(node->o.clock);
-
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if ((s->founded & NODE_BIT(id)) != 0 && node->peers[id].up[WIRE_CONTROL] &&
+        if ((node->recall.founded & NODE_BIT(id)) != 0 && node->peers[id].up[WIRE_CONTROL] &&
             !uuid_is_zero(node->peers[id].hello.cluster_id)) {
             node->file.cluster_id = node->peers[id].hello.cluster_id;
             begin(node);
             return;
         }
     }
-    if (now_us - s->asked_us >= JOIN_ASK_US) {
-        s->asked_us = now_us;
-        ask_peers(node);
-    }
+    recall_ask(node, JOIN_ASK_US);
 }
 
 void start_tick(struct node *node)
