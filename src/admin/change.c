@@ -635,6 +635,7 @@ static int read_founders(const Tern__Admin__Found *message, struct uuid *id,
 
         to->node_id = from->node_id;
         to->raft_id = from->raft_id;
+        to->witness = from->witness;
         if (from->node_id == 0 || from->node_id >= WIRE_NODES_MAX || from->raft_id == 0 ||
             !take_text(to->region, sizeof to->region, from->region) ||
             !take_text(to->mesh_address, sizeof to->mesh_address, from->mesh_address)) {

@@ -370,7 +370,8 @@ static void found(struct controller *c)
 
     for (uint32_t i = 0; i < node->file.founder_count; i++) {
         const struct node_founder *f = &node->file.founders[i];
-        founders[i] = (struct command_founder){.node_id = f->node_id, .raft_id = f->raft_id};
+        founders[i] = (struct command_founder){
+            .node_id = f->node_id, .raft_id = f->raft_id, .witness = f->witness};
         (void)snprintf(founders[i].region, sizeof founders[i].region, "%s", f->region);
     }
     command_found(&command, node_next_key(node), node->file.cluster_id, node->o.cluster_name,

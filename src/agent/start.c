@@ -283,6 +283,11 @@ int node_found(struct node *node, struct uuid cluster_id, const struct node_foun
                                node->o.node_id, node->o.region, founders[i].region);
                 return TERN_EREFUSED;
             }
+            if (founders[i].witness != node->o.witness) {
+                (void)snprintf(why, 256, "node %u is %s witness, the founding says otherwise",
+                               node->o.node_id, node->o.witness ? "a" : "no");
+                return TERN_EREFUSED;
+            }
             file.raft_id = founders[i].raft_id;
         }
     }

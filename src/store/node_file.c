@@ -37,6 +37,19 @@ static void get_text(struct reader *in, char *out, size_t size)
     out[text.len] = '\0';
 }
 
+/* Only where there is one: other files stay as all versions of this program read them. */
+static void put_witnesses(struct buf *out, const struct node_file *file)
+{
+    uint16_t witnesses = 0;
+
+    for (uint32_t i = 0; i < file->founder_count; i++) {
+        witnesses |= (uint16_t)((file->founders[i].witness ? 1U : 0U) << i);
+    }
+    if (witnesses != 0) {
+        buf_le16(out, witnesses);
+    }
+}
+
 static void encode(const struct node_file *file, struct buf *out)
 {
     memset(buf_extend(out, NODE_HEADER), 0, NODE_HEADER);
@@ -59,6 +72,7 @@ static void encode(const struct node_file *file, struct buf *out)
         put_text(out, founder->region, sizeof founder->region);
         put_text(out, founder->mesh_address, sizeof founder->mesh_address);
     }
+    put_witnesses(out, file);
     struct slice body = slice_of(out->base + NODE_HEADER, out->len - NODE_HEADER);
     memcpy(out->base, node_magic, sizeof node_magic);
     put_le32(out->base + 8, NODE_FILE_FORMAT);
@@ -98,6 +112,10 @@ static bool decode(struct reader *in, struct node_file *out)
         founder->raft_id = reader_le64(in);
         get_text(in, founder->region, sizeof founder->region);
         get_text(in, founder->mesh_address, sizeof founder->mesh_address);
+    }
+    uint16_t witnesses = reader_left(in) > 0 ? reader_le16(in) : 0;
+    for (uint32_t i = 0; i < out->founder_count; i++) {
+        out->founders[i].witness = (witnesses >> i & 1) != 0;
     }
     return !in->failed && reader_left(in) == 0;
 }

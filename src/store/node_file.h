@@ -16,6 +16,7 @@ struct node_founder {
     uint64_t raft_id;
     char region[WIRE_NAME_MAX];
     char mesh_address[WIRE_ADDRESS_MAX];
+    bool witness; /* its region votes and has no data */
 };
 
 struct node_file {

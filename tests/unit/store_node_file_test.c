@@ -42,6 +42,7 @@ static void assert_same(const struct node_file *a, const struct node_file *b)
         assert_int_equal(a->founders[i].raft_id, b->founders[i].raft_id);
         assert_string_equal(a->founders[i].region, b->founders[i].region);
         assert_string_equal(a->founders[i].mesh_address, b->founders[i].mesh_address);
+        assert_int_equal(a->founders[i].witness, b->founders[i].witness);
     }
 }
 
@@ -56,6 +57,21 @@ static void what_was_saved_is_loaded(void **state)
     assert_int_equal(node_file_load(disk, &loaded, why), TERN_ENOENT);
     assert_int_equal(node_file_save(disk, &saved), 0);
     mem_disk_crash(disk);
+    assert_int_equal(node_file_load(disk, &loaded, why), 0);
+    assert_same(&saved, &loaded);
+    mem_disk_free(disk);
+}
+
+static void a_founder_that_is_a_witness_stays_one(void **state)
+{
+    struct disk *disk = mem_disk_new(NULL, 1);
+    struct node_file saved = sample();
+    struct node_file loaded;
+    char why[256];
+
+    (void)state;
+    saved.founders[1].witness = true;
+    assert_int_equal(node_file_save(disk, &saved), 0);
     assert_int_equal(node_file_load(disk, &loaded, why), 0);
     assert_same(&saved, &loaded);
     mem_disk_free(disk);
@@ -178,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_saved_is_loaded),
+        cmocka_unit_test(a_founder_that_is_a_witness_stays_one),
         cmocka_unit_test(a_crash_at_any_point_leaves_the_old_or_the_new_file),
         cmocka_unit_test(what_was_loaded_once_stays),
         cmocka_unit_test(another_format_is_refused_with_both_versions),
