@@ -541,7 +541,60 @@ static void a_classic_member_lives_in_a_new_group_and_inherits_it(void **state)
     fini(&rig, c, 1);
 }
 
+/* ConsumerProtocolAssignment, version 0: all four of apples. */
+#define ASSIGNMENT "\0\0\0\0\0\1\0\6apples\0\0\0\4\0\0\0\0\0\0\0\1\0\0\0\2\0\0\0\3\377\377\377\377"
+
 static void a_classic_group_is_upgraded_with_its_members(void **state)
+{
+    static struct rig rig;
+    struct client c[] = {{.id = "new"}};
+    struct rig_answer joined = {.waiting = true};
+    struct rig_answer synced = {.waiting = true};
+    struct group_protocol protocol = {slice_text("range"),
+                                      slice_of(SUBSCRIPTION, sizeof SUBSCRIPTION - 1)};
+    struct group_join join = {.waiter = &joined,
+                              .group_id = slice_text("g"),
+                              .client_id = slice_text("old"),
+                              .protocol_type = slice_text("consumer"),
+                              .session_timeout_ms = 10000,
+                              .rebalance_timeout_ms = 20000,
+                              .protocols = &protocol,
+                              .protocol_count = 1};
+    struct group_out out = {0};
+    struct mixed_answer answer;
+    uint8_t count;
+    (void)state;
+
+    init(&rig);
+    groups_join(rig.groups, rig.now, &join, &out);
+    rig_carry(&rig, &out);
+    struct group_assignment plan = {slice_text(joined.member_id),
+                                    slice_of(ASSIGNMENT, sizeof ASSIGNMENT - 1)};
+    struct group_sync sync = {.waiter = &synced,
+                              .group_id = slice_text("g"),
+                              .generation = joined.generation,
+                              .member_id = slice_text(joined.member_id),
+                              .assignments = &plan,
+                              .assignment_count = 1};
+    groups_sync(rig.groups, rig.now, &sync, &out);
+    rig_carry(&rig, &out);
+    rig_commit(&rig);
+    assert_int_equal(beat(&rig, &c[0]), 0);
+    assert_int_equal(consumer_here(&rig)->member_count, 2);
+    assert_int_equal(c[0].owned.count, 0); /* the old one has them until it has joined again */
+    assert_int_equal(rig_heartbeat(&rig, joined.member_id, NULL, joined.generation),
+                     TERN_EREBALANCE);
+    assert_int_equal(mixed_join(&rig, joined.member_id, &answer), 0);
+    assert_int_equal(mixed_sync(&rig, joined.member_id, answer.generation, &count), 0);
+    assert_int_equal(count, 2);
+    settle(&rig, c, 1);
+    assert_int_equal(c[0].owned.count, 2);
+    rig_reload(&rig);
+    assert_int_equal(consumer_here(&rig)->member_count, 2);
+    fini(&rig, c, 1);
+}
+
+static void an_empty_classic_group_is_upgraded_and_one_that_says_nothing_is_not(void **state)
 {
     static struct rig rig;
     struct client c[] = {{.id = "new"}};
@@ -666,6 +719,7 @@ int main(void)
         cmocka_unit_test(most_votes_choose_the_assignor),
         cmocka_unit_test(a_classic_member_lives_in_a_new_group_and_inherits_it),
         cmocka_unit_test(a_classic_group_is_upgraded_with_its_members),
+        cmocka_unit_test(an_empty_classic_group_is_upgraded_and_one_that_says_nothing_is_not),
         cmocka_unit_test(no_partition_has_two_owners_whatever_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
