@@ -175,8 +175,8 @@ bool decide_repair(struct round *r, struct subject *s)
         if (!backed_off(r, s) || reassign(r, s, false)) {
             return true;
         }
-        (void)give_up_home(r, s);
-        return true; /* nothing else makes sense without a leader */
+        /* Nothing else makes sense without a leader, but to replace who was removed. */
+        return give_up_home(r, s) || (s->p->config.voters & r->removed) == 0;
     }
     if (unserved(r, s)) {
         struct watch *watch = decide_watch(r, s);

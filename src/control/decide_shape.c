@@ -259,6 +259,14 @@ static void reassign_region(struct round *r, const struct subject *s, node_set v
     next->learners |= target & ~there & (r->usable | s->p->config.learners);
 }
 
+/* Nothing can be committed without nodes that were removed: no learner would ever be level with what
+ * is committed, so it becomes a voter at once. Activation waits until it holds everything. */
+static bool stranded(const struct round *r, const struct subject *s)
+{
+    return (s->p->config.voters & r->removed) != 0 &&
+           !control_can_commit(r->control, &s->p->config, ~r->removed);
+}
+
 /* What the replicas should become now: voters that are there and wanted, learners that are ready
  * become voters, learners are added where copies are missing. */
 static struct control_config wanted_members(struct round *r, const struct subject *s)
@@ -266,7 +274,8 @@ static struct control_config wanted_members(struct round *r, const struct subjec
     const struct policy *policy = &s->topic->policy;
     const struct control_config *now = &s->p->config;
     struct control_config next = {.w = now->w, .home = now->home};
-    node_set ready = now->learners & ready_nodes(r, s);
+    bool at_once = stranded(r, s);
+    node_set ready = now->learners & (at_once ? r->usable : ready_nodes(r, s));
     bool complete = true;
     node_set unwanted = 0;
 
@@ -343,6 +352,20 @@ static bool fits(const struct subject *s, const struct control_config *next)
            CONTROL_REPLICAS_MAX;
 }
 
+/* Where nothing can be committed before learners are voters: who could be recovered from leads the
+ * epoch that makes them learners. */
+static uint32_t lead_stranded(const struct round *r, const struct subject *s)
+{
+    node_set holds = control_recoverable(s->p, r->usable);
+    node_set able = s->p->config.voters & holds & r->writable;
+
+    if (!stranded(r, s) || !control_can_recover(r->control, &s->p->recover, holds) || able == 0 ||
+        s->p->config.home >= 0) {
+        return 0;
+    }
+    return (able & NODE_BIT(s->p->leader)) != 0 ? s->p->leader : node_set_first(able);
+}
+
 /* Proposes the config with the present leader, if it can lead it. */
 static bool propose_shape(struct round *r, struct subject *s, struct control_config next)
 {
@@ -359,6 +382,9 @@ static bool propose_shape(struct round *r, struct subject *s, struct control_con
     if (leader == 0) {
         leader =
             control_choose_leader(r->control, s->topic, p, &next, r->usable, r->usable, r->leads);
+    }
+    if (leader == 0 && control_config_same_rule(&next, &p->config)) {
+        leader = lead_stranded(r, s);
     }
     if (leader == 0 || !fits(s, &next) || !decide_take_token(r)) {
         return false;
@@ -501,8 +527,11 @@ static bool back_in_place(struct round *r, struct subject *s)
 
 bool decide_shape(struct round *r, struct subject *s)
 {
-    if (!s->p->activated || !leader_serves(r, s)) {
+    if (!s->p->activated) {
         return false;
+    }
+    if (!leader_serves(r, s)) {
+        return stranded(r, s) && grow_or_shrink(r, s);
     }
     if (is_degraded(s->topic, s->p)) {
         (void)open_ledger(r, s, "fewer regions acknowledge than the policy says");

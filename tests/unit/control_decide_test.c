@@ -924,6 +924,40 @@ static void a_removed_node_counts_until_its_replacement_does(void **state)
     assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(3) | NODE_BIT(4));
 }
 
+/* Two data regions that need each other: without the removed node nothing can be committed, so its
+ * successor is a voter before it is level with anything. */
+static void a_removed_node_without_which_nothing_commits_is_replaced_at_once(void **state)
+{
+    struct scene *s = *state;
+    struct policy policy = control_fixture_sync();
+
+    policy.region_count = 2;
+    (void)snprintf(policy.regions[0], sizeof policy.regions[0], "eu-west");
+    (void)snprintf(policy.regions[1], sizeof policy.regions[1], "eu-central");
+    assert_int_equal(control_fixture_start(&s->f, 4, "eu-west", 1), 0);
+    comes_back(s, 4);
+    struct control_topic *t = control_fixture_topic(&s->f, "payments", &policy, 1);
+    const struct control_partition *p = &t->partitions[0];
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(2));
+    assert_int_equal(p->leader, 1);
+    silence(s, 1, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    command_remove_node(&s->f.command, control_fixture_key(&s->f), 1, "operator alice");
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->leader, 2);
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(2));
+    assert_int_equal(p->config.learners, NODE_BIT(4));
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(2) | NODE_BIT(4));
+    assert_int_equal(p->recover.voters, NODE_BIT(1) | NODE_BIT(2));
+    assert_false(p->activated);
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    assert_int_equal(p->recover.voters, NODE_BIT(2) | NODE_BIT(4));
+}
+
 /* ---- 7 ------------------------------------------------------------------------------------- */
 
 static void leaders_are_spread_over_the_replicas_of_a_region(void **state)
@@ -1085,6 +1119,7 @@ int main(void)
         SCENE(replicas_are_reassigned_one_after_the_other_counts),
         SCENE(a_reassignment_can_be_given_up),
         SCENE(a_removed_node_counts_until_its_replacement_does),
+        SCENE(a_removed_node_without_which_nothing_commits_is_replaced_at_once),
         SCENE(the_replicas_of_a_removed_node_move_to_another_of_its_region),
         SCENE(leaders_are_spread_over_the_replicas_of_a_region),
         SCENE(leaders_go_back_when_the_preferred_node_is_well_and_caught_up),
