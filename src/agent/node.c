@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 
-#define RETENTION_EVERY_US 30000000
+#define RETENTION_EVERY_MS 30000
 #define PRODUCER_HOUR_US   3600000000ULL
 #define REPORTS_EVERY_US   500000
 #define ERASED_PER_TICK    5    /* partitions: some ms of the disk */
@@ -283,7 +283,7 @@ static void retain(struct node *node, uint64_t now_us)
     struct partition *p;
     struct partition *next;
 
-    if (now_us - node->retained_us < RETENTION_EVERY_US) {
+    if (now_us - node->retained_us < node->o.retention_every_ms * 1000) {
         return;
     }
     node->retained_us = now_us;
@@ -391,6 +391,9 @@ static void defaults(struct node_options *o)
     }
     if (o->group_retention_ms == 0) {
         o->group_retention_ms = (uint64_t)7 * 86400 * 1000;
+    }
+    if (o->retention_every_ms == 0) {
+        o->retention_every_ms = RETENTION_EVERY_MS;
     }
     if (o->group_snapshot_bytes == 0) {
         o->group_snapshot_bytes = GROUPS_SNAPSHOT;

@@ -51,6 +51,7 @@ struct node_options {
     uint64_t group_snapshot_bytes;      /* of a groups' log before it is rewritten; 0: 4 MiB */
     uint32_t group_session_ms;          /* of members of the new protocol; 0: 45 s */
     uint32_t group_interval_ms;         /* between their heartbeats; 0: 5 s */
+    uint64_t retention_every_ms;        /* looks for what may be deleted; 0: 30000 */
     /* The process must end now; nothing more is acknowledged. Called once. */
     void (*fatal)(void *ctx, int error, const char *what);
     void *ctx;

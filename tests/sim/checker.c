@@ -16,6 +16,7 @@ struct value {
     bool acked;
     bool cut;           /* acknowledged, then cut off by a lossy epoch */
     int64_t cut_offset; /* where it stood; NOWHERE: the ack did not say */
+    uint32_t cut_by;    /* which lossy epoch of the partition */
     uint64_t sent_us;
     uint64_t acked_us;
 };
@@ -32,6 +33,7 @@ struct place {
     uint64_t number;
     int32_t epoch; /* -1: not known (nobody read it yet) */
     uint64_t readers;
+    uint64_t stale;   /* readers who were shown last what a lossy epoch had cut off */
     uint64_t process; /* that appended it; 0: not known */
 };
 
@@ -39,6 +41,10 @@ struct lossy {
     int32_t epoch;
     int64_t start;
     uint64_t since_us;
+    uint64_t bound_us;
+    int64_t first_cut;  /* of what it cut of acknowledged records, filled in at the end */
+    uint64_t oldest_us; /* ack of the oldest of them */
+    uint64_t newest_us; /* sending of the newest */
 };
 
 struct partition {
@@ -47,11 +53,16 @@ struct partition {
     uint32_t lossy_count;
     int64_t count;
     int64_t acked_end;
+    int64_t keeps;
+    int64_t deleted_to; /* the highest log start told */
+    int64_t told_end;   /* the highest high watermark told */
 };
 
 struct position {
     int64_t next; /* NOWHERE: nothing was read yet */
+    int64_t from; /* what is below was deleted before it came there */
     int64_t high_watermark;
+    int64_t latest; /* C12 */
 };
 
 struct checker {
@@ -107,7 +118,7 @@ struct checker *checker_new(uint32_t partitions, uint32_t producers, uint32_t re
     c->producers = fresh(producers, sizeof *c->producers);
     c->positions = fresh((size_t)readers * partitions, sizeof *c->positions);
     for (size_t i = 0; i < (size_t)readers * partitions; i++) {
-        c->positions[i] = (struct position){NOWHERE, NOWHERE};
+        c->positions[i] = (struct position){NOWHERE, 0, NOWHERE, NOWHERE};
     }
     return c;
 }
@@ -206,6 +217,7 @@ static bool gives_way(struct checker *c, struct place *place, struct value *valu
         if (older) {
             there->cut = true;
             there->cut_offset = offset;
+            there->cut_by = c->partitions[value->partition].lossy_count - 1;
             c->counts.cut++;
         }
         if (there != value) {
@@ -293,6 +305,7 @@ void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uin
         c->counts.cut++;
         value->cut = true;
         value->cut_offset = offset;
+        value->cut_by = c->partitions[partition].lossy_count - 1;
         return;
     }
     if (offset >= 0) {
@@ -345,8 +358,10 @@ void checker_read(struct checker *c, uint32_t reader, uint32_t partition, int64_
              reader, partition, (long long)offset, (long long)at->high_watermark);
     }
     if (is_stale(&c->partitions[partition], offset, epoch)) {
+        place_of(c, partition, offset)->stale |= (uint64_t)1 << reader;
         return;
     }
+    place_of(c, partition, offset)->stale &= ~((uint64_t)1 << reader);
     if (!stands(c, partition, offset, producer, number, false, epoch)) {
         return;
     }
@@ -374,6 +389,9 @@ void checker_high_watermark(struct checker *c, uint32_t reader, uint32_t partiti
              partition, (long long)at->high_watermark, (long long)high_watermark);
     }
     at->high_watermark = high_watermark;
+    if (high_watermark > c->partitions[partition].told_end) {
+        c->partitions[partition].told_end = high_watermark;
+    }
 }
 
 void checker_rewound(struct checker *c, uint32_t reader, uint32_t partition, int64_t offset)
@@ -392,6 +410,10 @@ void checker_rewound(struct checker *c, uint32_t reader, uint32_t partition, int
              reader, partition, (long long)at->next, (long long)offset);
     }
     at->next = offset;
+    at->from = at->from < offset ? at->from : offset;
+    for (int64_t i = offset; i < p->count; i++) {
+        p->log[i].stale &= ~((uint64_t)1 << reader); /* it reads on from there */
+    }
     at->high_watermark = NOWHERE;
 }
 
@@ -407,7 +429,8 @@ uint64_t checker_lossy(struct checker *c, uint32_t partition, int32_t epoch, int
         fail(c, "more lossy epochs than the checker has room for");
         return 0;
     }
-    p->lossy[p->lossy_count++] = (struct lossy){epoch, start, now_us};
+    p->lossy[p->lossy_count++] =
+        (struct lossy){.epoch = epoch, .start = start, .since_us = now_us, .bound_us = bound_us};
     for (int64_t i = start; i < p->count; i++) {
         struct place *place = &p->log[i];
         if (!place->known || place->epoch >= epoch) {
@@ -418,6 +441,7 @@ uint64_t checker_lossy(struct checker *c, uint32_t partition, int32_t epoch, int
         if (value->acked) {
             value->cut = true;
             value->cut_offset = i;
+            value->cut_by = p->lossy_count - 1;
             cut++;
             oldest_us = value->acked_us < oldest_us ? value->acked_us : oldest_us;
             newest_us = value->sent_us > newest_us ? value->sent_us : newest_us;
@@ -465,6 +489,79 @@ void checker_moved(struct checker *c, uint32_t reader, uint32_t partition)
     position_of(c, reader, partition)->high_watermark = NOWHERE;
 }
 
+/* ---- what is deleted ------------------------------------------------------------------------- */
+
+void checker_keeps(struct checker *c, uint32_t partition, int64_t records)
+{
+    c->partitions[partition].keeps = records;
+}
+
+static void note_log_start(struct checker *c, uint32_t partition, int64_t log_start)
+{
+    struct partition *p = &c->partitions[partition];
+
+    if (log_start <= p->deleted_to) {
+        return;
+    }
+    p->deleted_to = log_start;
+    if (p->keeps > 0 && p->lossy_count == 0 && log_start > p->acked_end - p->keeps) {
+        fail(c, "C11: partition %u starts at %lld and keeps less than %lld of %lld records",
+             partition, (long long)log_start, (long long)p->keeps, (long long)p->acked_end);
+    }
+}
+
+void checker_log_start(struct checker *c, uint32_t reader, uint32_t partition, int64_t log_start,
+                       int64_t high_watermark)
+{
+    if (log_start > high_watermark) {
+        fail(c,
+             "C11: reader %u, partition %u: the log starts at %lld, above the high watermark %lld",
+             reader, partition, (long long)log_start, (long long)high_watermark);
+    }
+    note_log_start(c, partition, log_start);
+}
+
+void checker_skipped(struct checker *c, uint32_t reader, uint32_t partition, int64_t log_start)
+{
+    struct position *at = position_of(c, reader, partition);
+
+    note_log_start(c, partition, log_start);
+    if (log_start > at->next) {
+        at->next = log_start;
+        at->from = log_start;
+    }
+}
+
+void checker_latest(struct checker *c, uint32_t reader, uint32_t partition, int64_t end)
+{
+    struct position *at = position_of(c, reader, partition);
+
+    if (end < at->latest && c->partitions[partition].lossy_count == 0) {
+        fail(c, "C12: reader %u, partition %u: the end went from %lld to %lld", reader, partition,
+             (long long)at->latest, (long long)end);
+    }
+    at->latest = end;
+    if (end > c->partitions[partition].told_end) {
+        c->partitions[partition].told_end = end;
+    }
+}
+
+int64_t checker_deleted_to(const struct checker *c, uint32_t partition)
+{
+    return c->partitions[partition].deleted_to;
+}
+
+/* Nothing was ever shown as committed up to there, and it is deleted all the same. */
+static void check_deleted(struct checker *c, uint32_t partition)
+{
+    const struct partition *p = &c->partitions[partition];
+
+    if (p->deleted_to > p->told_end && p->lossy_count == 0) {
+        fail(c, "C11: partition %u was deleted up to %lld, the high watermark was %lld", partition,
+             (long long)p->deleted_to, (long long)p->told_end);
+    }
+}
+
 int64_t checker_acked_end(const struct checker *c, uint32_t partition)
 {
     return c->partitions[partition].acked_end;
@@ -505,6 +602,9 @@ static void check_log(struct checker *c, uint32_t partition)
     }
     for (int64_t i = 0; i < end; i++) {
         const struct place *place = &p->log[i];
+        if (!place->known && i < p->deleted_to) {
+            continue;
+        }
         if (!place->known) {
             fail(c, "C7: partition %u has nothing at offset %lld, below %lld", partition,
                  (long long)i, (long long)end);
@@ -519,8 +619,85 @@ static void check_log(struct checker *c, uint32_t partition)
     free(next);
 }
 
+/* ---- what lossy epochs have cut off ---------------------------------------------------------- */
+
+static void measure_cuts(struct checker *c)
+{
+    for (uint32_t i = 0; i < c->partition_count; i++) {
+        for (uint32_t k = 0; k < c->partitions[i].lossy_count; k++) {
+            c->partitions[i].lossy[k].first_cut = INT64_MAX;
+            c->partitions[i].lossy[k].oldest_us = UINT64_MAX;
+        }
+    }
+    for (uint32_t i = 0; i < c->producer_count; i++) {
+        for (uint64_t n = 0; n < c->producers[i].count; n++) {
+            const struct value *v = &c->producers[i].values[n];
+            if (!v->cut || v->cut_offset < 0) {
+                continue;
+            }
+            struct lossy *lossy = &c->partitions[v->partition].lossy[v->cut_by];
+            lossy->first_cut = v->cut_offset < lossy->first_cut ? v->cut_offset : lossy->first_cut;
+            lossy->oldest_us = v->acked_us < lossy->oldest_us ? v->acked_us : lossy->oldest_us;
+            lossy->newest_us = v->sent_us > lossy->newest_us ? v->sent_us : lossy->newest_us;
+        }
+    }
+}
+
+/* C8: what was lost is a suffix of what the home had acknowledged, and within the bound also where
+ * it is known only now. */
+static void check_cuts(struct checker *c, uint32_t partition, uint64_t final_readers)
+{
+    struct partition *p = &c->partitions[partition];
+
+    for (uint32_t k = 0; k < p->lossy_count; k++) {
+        const struct lossy *lossy = &p->lossy[k];
+        for (int64_t i = lossy->first_cut; i < p->count; i++) {
+            const struct place *place = &p->log[i];
+            if (!place->known || place->epoch < 0 || place->epoch >= lossy->epoch) {
+                continue;
+            }
+            const struct value *value = value_of(c, place->producer, place->number);
+            if (value->acked && !value->cut) {
+                fail(c,
+                     "C8: partition %u: the lossy epoch %d lost what was acknowledged at %lld, and "
+                     "not what epoch %d acknowledged at %lld",
+                     partition, lossy->epoch, (long long)lossy->first_cut, place->epoch,
+                     (long long)i);
+            }
+        }
+        if (lossy->bound_us > 0 && lossy->newest_us > lossy->oldest_us &&
+            lossy->newest_us - lossy->oldest_us > lossy->bound_us) {
+            fail(c, "C8: partition %u: the lossy epoch %d lost %llu ms in all, the bound is %llu",
+                 partition, lossy->epoch,
+                 (unsigned long long)((lossy->newest_us - lossy->oldest_us) / 1000),
+                 (unsigned long long)(lossy->bound_us / 1000));
+        }
+    }
+    for (int64_t i = 0; i < p->count; i++) {
+        if ((p->log[i].stale & final_readers) != 0) {
+            fail(c, "C8: partition %u: at offset %lld a final reader got what was cut off",
+                 partition, (long long)i);
+        }
+    }
+}
+
+/* The final readers that had to see it: not those who found it deleted. */
+static uint64_t must_see(const struct checker *c, const struct value *value, uint64_t final_readers)
+{
+    for (uint32_t r = 0; r < c->reader_count; r++) {
+        const struct position *at =
+            &c->positions[(size_t)r * c->partition_count + value->partition];
+        bool unknown = value->offset < 0 && c->partitions[value->partition].deleted_to > 0;
+        if (unknown || (value->offset >= 0 && value->offset < at->from)) {
+            final_readers &= ~((uint64_t)1 << r);
+        }
+    }
+    return final_readers;
+}
+
 void checker_finish(struct checker *c, uint64_t final_readers)
 {
+    measure_cuts(c);
     for (uint32_t i = 0; i < c->producer_count; i++) {
         for (uint64_t n = 0; n < c->producers[i].count; n++) {
             const struct value *value = &c->producers[i].values[n];
@@ -529,7 +706,8 @@ void checker_finish(struct checker *c, uint64_t final_readers)
             }
             uint64_t seen =
                 value->offset >= 0 ? place_of(c, value->partition, value->offset)->readers : 0;
-            if ((seen & final_readers) != final_readers) {
+            uint64_t wanted = must_see(c, value, final_readers);
+            if ((seen & wanted) != wanted) {
                 c->counts.lost++;
                 fail(c, "C6: value %u/%llu of partition %u, acknowledged at %lld, is lost", i,
                      (unsigned long long)n, value->partition, (long long)value->offset);
@@ -539,6 +717,8 @@ void checker_finish(struct checker *c, uint64_t final_readers)
     for (uint32_t i = 0; i < c->partition_count; i++) {
         check_log(c, i);
         check_epochs(c, i);
+        check_deleted(c, i);
+        check_cuts(c, i, final_readers);
     }
 }
 

@@ -14,11 +14,17 @@
  *   C6  an acknowledged value is found by every final reader, at the offset of its ack
  *   C9  what a partition holds of one epoch was appended by one process: one serves an epoch, once
  *   C7  offsets are dense: every one below the end of what was read holds a value
+ *   C11 a log start is never above the high watermark that comes with it, leaves as many records as
+ *       the topic keeps, and excuses only readers that were told of it
+ *   C12 a log's end, as leaders tell it to one reader, never goes back, whoever leads, unless there
+ *       were lossy epochs
  *
  * A lossy epoch (checker_lossy) cuts off what older epochs wrote from an offset on, and only that:
  *
- *   C8  what it cut of acknowledged records is within the bound that the policy enforces; nothing
- *       is acknowledged by an older epoch once it is in force
+ *   C8  what it cut of acknowledged records is within the bound that the policy enforces, and a
+ *       suffix: of two records that older epochs acknowledged the later one does not survive alone;
+ *       nothing is acknowledged by an older epoch once it is in force, nothing older is shown to
+ *       final readers
  *
  * Times are microseconds of one clock, that of the clients. */
 #pragma once
@@ -51,9 +57,22 @@ void checker_high_watermark(struct checker *checker, uint32_t reader, uint32_t p
                             int64_t high_watermark);
 /* The reader was told that its log ended elsewhere and goes back; only behind a lossy epoch. */
 void checker_rewound(struct checker *checker, uint32_t reader, uint32_t partition, int64_t offset);
-/* The reader asks another node from now on, or by a new connection: what it is told there may be
- * lower. */
+/* The reader asks another process of a node from now on: what it is told there may be lower. */
 void checker_moved(struct checker *checker, uint32_t reader, uint32_t partition);
+
+/* The topic keeps at least so many records, where there are as many; 0 (as at the beginning): it
+ * deletes as it likes. */
+void checker_keeps(struct checker *checker, uint32_t partition, int64_t records);
+/* An answer told where the log starts, and the high watermark. */
+void checker_log_start(struct checker *checker, uint32_t reader, uint32_t partition,
+                       int64_t log_start, int64_t high_watermark);
+/* What the reader wanted next is deleted, it goes on at the log start that it was told. */
+void checker_skipped(struct checker *checker, uint32_t reader, uint32_t partition,
+                     int64_t log_start);
+/* A leader has told the reader where the log ends, as far as it is committed. */
+void checker_latest(struct checker *checker, uint32_t reader, uint32_t partition, int64_t end);
+/* The highest log start that anybody was told. */
+int64_t checker_deleted_to(const struct checker *checker, uint32_t partition);
 
 /* A lossy epoch of the partition is in force and begins at `start`. `bound_us`: of the policy; 0:
  * none is enforced, or it is not guaranteed. Returns how many acknowledged records it cut off. */

@@ -36,6 +36,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_shape *shape, int verbose)
     sim->chance_faults = prng_split(&root);
     sim->chance_clients = prng_split(&root);
     sim->chance_operator = prng_split(&root);
+    sim->chance_wear = prng_split(&root);
     sim_net_init(&sim->net, sim);
     traced = sim;
     trace_set_sink(sink);

@@ -32,13 +32,16 @@ struct sim_groups;
 struct sim_members;
 struct sim_story;
 struct sim_operator;
+struct sim_removal;
 
 struct sim_topic {
     char name[32];
     int32_t partitions;
-    int32_t first; /* number of its partition 0 among all partitions of the run */
-    int32_t home;  /* async: index of its region; sync: -1 */
-    bool lossy;    /* async with failover: auto */
+    int32_t first;           /* number of its partition 0 among all partitions of the run */
+    int32_t home;            /* async: index of its region; sync: -1 */
+    bool lossy;              /* async with failover: auto */
+    int64_t retention_bytes; /* per partition; 0: nothing is ever deleted */
+    int64_t keeps;           /* so many records are left at least; 0: nothing is deleted */
     uint64_t bound_us;
     /* What any node has applied, per partition. */
     int32_t lossy_epoch[8];            /* the newest in force */
@@ -59,6 +62,8 @@ struct sim {
     struct prng chance_faults;
     struct prng chance_clients;
     struct prng chance_operator;
+    struct prng chance_wear;
+    bool witness; /* the last region votes and has no data */
     struct sim_net net;
     uint32_t node_count;
     struct sim_node nodes[SIM_NODES_MAX]; /* by id; 0 is unused */
@@ -74,6 +79,7 @@ struct sim {
     struct sim_operator *op;     /* NULL: nobody changes the cluster */
     struct sim_groups *groups;   /* NULL: the shape has none */
     struct sim_members *members; /* the same, of the new protocol */
+    struct sim_removal *removal; /* NULL: every node stays */
     struct sim_faults *faults;
     uint64_t fault_count;   /* faults that struck */
     uint64_t acked_batches; /* each counted once */

@@ -10,6 +10,10 @@
 #include "tests/sim/sim_producer.h"
 
 #define FETCH_VERSION 12
+#define LIST_VERSION  5
+#define LATEST        (-1)
+#define EARLIEST      (-2)
+#define LATEST_US     (200 * SIM_MS) /* from question to question */
 #define MAX_WAIT_MS   500
 
 /* The fetches from one node: one at a time. */
@@ -23,6 +27,14 @@ struct loop {
     int32_t asked[SIM_PARTITIONS_MAX];
 };
 
+/* Asks leaders where logs begin and end: one question at a time. */
+struct question {
+    struct sim_call call;
+    struct timer next;
+    int32_t partition;
+    int64_t what;
+};
+
 struct sim_consumer {
     struct sim_client client; /* first */
     uint32_t number;
@@ -30,10 +42,14 @@ struct sim_consumer {
     bool by_rack; /* asks leaders, tells them its rack, and goes where they say (KIP-392) */
     uint32_t preferred[SIM_PARTITIONS_MAX]; /* where; 0: the leader */
     int64_t next[SIM_PARTITIONS_MAX];
-    int32_t epoch[SIM_PARTITIONS_MAX]; /* of the last record read; -1 */
-    int16_t error[SIM_PARTITIONS_MAX]; /* the last one, for people */
-    uint32_t from[SIM_PARTITIONS_MAX]; /* node that was asked last */
-    uint64_t by[SIM_PARTITIONS_MAX];   /* and its connection */
+    int32_t epoch[SIM_PARTITIONS_MAX];    /* of the last record read; -1 */
+    int16_t error[SIM_PARTITIONS_MAX];    /* the last one, for people */
+    uint32_t from[SIM_PARTITIONS_MAX];    /* node that was asked last */
+    uint64_t by[SIM_PARTITIONS_MAX];      /* and its connection */
+    uint64_t process[SIM_PARTITIONS_MAX]; /* and its start */
+    bool behind[SIM_PARTITIONS_MAX];      /* what it wanted next is deleted */
+    bool at_leader[SIM_PARTITIONS_MAX];   /* its replica has deleted more than the leader has */
+    struct question question;
     struct loop loops[SIM_NODES_MAX];
 };
 
@@ -42,11 +58,13 @@ static uint32_t source(const struct sim_consumer *consumer, int32_t partition)
     const struct sim *sim = consumer->client.sim;
     uint64_t replicas = consumer->client.known[partition].replicas;
 
+    bool from_leader = consumer->from_leaders || consumer->at_leader[partition];
+
     if (consumer->by_rack) {
         uint32_t preferred = consumer->preferred[partition];
         return preferred != 0 ? preferred : consumer->client.known[partition].leader;
     }
-    for (uint32_t id = 1; !consumer->from_leaders && id <= sim->node_count; id++) {
+    for (uint32_t id = 1; !from_leader && id <= sim->node_count; id++) {
         if ((replicas >> id & 1) != 0 &&
             sim->nodes[id].region == sim->nodes[consumer->client.place].region) {
             return id;
@@ -88,6 +106,7 @@ static void take_batch(struct sim_consumer *consumer, int32_t partition, struct 
         checker_read(sim->checker, consumer->number, (uint32_t)partition, record.offset,
                      info.leader_epoch, producer, number, intact);
         consumer->next[partition] = record.offset + 1;
+        consumer->at_leader[partition] = false;
         consumer->epoch[partition] = info.leader_epoch;
     }
 }
@@ -104,6 +123,10 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
     case 0:
         break;
     case KAFKA_ERROR_OFFSET_OUT_OF_RANGE:
+        if (sim_topic_of(sim, partition)->keeps > 0) {
+            consumer->behind[partition] = true;
+            return false;
+        }
         sim_fail(sim, "consumer %u, partition %d: offset %lld is out of range at node %u",
                  consumer->number, partition, (long long)consumer->next[partition],
                  source(consumer, partition));
@@ -158,6 +181,8 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
         return true;
     }
     checker_high_watermark(sim->checker, consumer->number, (uint32_t)partition, in->high_watermark);
+    checker_log_start(sim->checker, consumer->number, (uint32_t)partition, in->log_start_offset,
+                      in->high_watermark);
     struct slice run = in->records.bytes;
     struct batch_info info;
     struct slice batch;
@@ -252,11 +277,106 @@ static void start(struct timer *timer)
     for (uint32_t i = 0; i < loop->asked_count; i++) {
         int32_t number = loop->asked[i];
         if (consumer->from[number] != loop->node || consumer->by[number] != conn->opened) {
+            uint64_t process = sim->nodes[loop->node].starts;
+            if (consumer->from[number] != loop->node || consumer->process[number] != process) {
+                checker_moved(sim->checker, consumer->number, (uint32_t)number);
+            }
             consumer->from[number] = loop->node;
             consumer->by[number] = conn->opened;
-            checker_moved(sim->checker, consumer->number, (uint32_t)number);
+            consumer->process[number] = process;
         }
     }
+}
+
+/* ---- where logs begin and end ---------------------------------------------------------------- */
+
+static void ask_later(struct sim_consumer *consumer)
+{
+    if (!timer_armed(&consumer->question.next)) {
+        sim_after(consumer->client.sim, &consumer->question.next, LATEST_US);
+    }
+}
+
+static void answered(struct sim_call *call, int status, const void *response)
+{
+    struct question *question = CONTAINER_OF(call, struct question, call);
+    struct sim_consumer *consumer = CONTAINER_OF(question, struct sim_consumer, question);
+    struct sim *sim = consumer->client.sim;
+    const struct kafka_list_offsets_response *m = response;
+    uint32_t partition = (uint32_t)question->partition;
+
+    ask_later(consumer);
+    if (status != 0 || m->topics[0].partitions[0].error != 0) {
+        sim_client_refresh(&consumer->client);
+        return;
+    }
+    int64_t offset = m->topics[0].partitions[0].offset;
+    if (question->what == LATEST) {
+        checker_latest(sim->checker, consumer->number, partition, offset);
+    } else {
+        consumer->at_leader[partition] = offset <= consumer->next[partition];
+        checker_skipped(sim->checker, consumer->number, partition, offset);
+        if (offset > consumer->next[partition]) {
+            sim_tell(sim,
+                     "consumer %u goes on from %lld at %lld in partition %u, all before is "
+                     "deleted",
+                     consumer->number, (long long)consumer->next[partition], (long long)offset,
+                     partition);
+            consumer->next[partition] = offset;
+            consumer->epoch[partition] = -1;
+        }
+        consumer->behind[partition] = false;
+    }
+    if (checker_failure(sim->checker) != NULL) {
+        sim_fail(sim, "%s", checker_failure(sim->checker));
+    }
+}
+
+/* Those that wait for an answer come first. */
+static void choose(struct sim_consumer *consumer)
+{
+    struct question *question = &consumer->question;
+    int32_t count = consumer->client.sim->partition_count;
+
+    question->partition = (question->partition + 1) % count;
+    question->what = LATEST;
+    for (int32_t i = 0; i < count; i++) {
+        if (consumer->behind[(question->partition + i) % count]) {
+            question->partition = (question->partition + i) % count;
+            question->what = EARLIEST;
+            return;
+        }
+    }
+}
+
+static void ask(struct timer *timer)
+{
+    struct question *question = CONTAINER_OF(timer, struct question, next);
+    struct sim_consumer *consumer = CONTAINER_OF(question, struct sim_consumer, question);
+    struct kafka_list_offsets_request m;
+    struct kafka_list_offsets_request_topic t;
+    struct kafka_list_offsets_request_partition p;
+
+    choose(consumer);
+    const struct sim_topic *topic = sim_topic_of(consumer->client.sim, question->partition);
+    uint32_t leader = consumer->client.known[question->partition].leader;
+    if (leader == 0) {
+        sim_client_refresh(&consumer->client);
+        ask_later(consumer);
+        return;
+    }
+    kafka_list_offsets_request_init(&m);
+    kafka_list_offsets_request_topic_init(&t);
+    kafka_list_offsets_request_partition_init(&p);
+    p.partition = question->partition - topic->first;
+    p.current_leader_epoch = consumer->client.known[question->partition].epoch;
+    p.timestamp = question->what;
+    t.name = slice_text(topic->name);
+    t.partitions = &p;
+    t.partitions_count = 1;
+    m.topics = &t;
+    m.topics_count = 1;
+    sim_conn_ask(&consumer->client.conns[leader], &question->call, 2, LIST_VERSION, &m, 2 * SIM_S);
 }
 
 static void told(struct sim_client *client)
@@ -290,6 +410,11 @@ struct sim_consumer *sim_consumer_new(struct sim *sim, uint32_t number, uint32_t
         loop->call.done = fetched;
         loop->again.fire = start;
     }
+    consumer->question.call.done = answered;
+    consumer->question.next.fire = ask;
+    if (sim->shape->wear) {
+        ask_later(consumer);
+    }
     sim_client_refresh(&consumer->client);
     return consumer;
 }
@@ -302,6 +427,7 @@ void sim_consumer_free(struct sim_consumer *consumer)
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_stop(sim, &consumer->loops[id].again);
     }
+    sim_stop(sim, &consumer->question.next);
     free(consumer);
 }
 

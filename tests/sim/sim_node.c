@@ -15,7 +15,7 @@ static void restart(struct timer *timer)
 {
     struct sim_node *node = CONTAINER_OF(timer, struct sim_node, restart);
 
-    if (node->node == NULL) {
+    if (node->node == NULL && !node->gone) {
         sim_node_start(node);
     }
 }
@@ -63,6 +63,7 @@ static void fill_options(struct sim_node *node, struct node_options *o)
     (void)snprintf(o->region, sizeof o->region, "%s", sim_regions[node->region]);
     (void)snprintf(o->kafka_host, sizeof o->kafka_host, "node-%u", node->id);
     o->kafka_port = 9092;
+    o->witness = node->sim->witness && node->region == SIM_REGIONS - 1;
     (void)snprintf(o->mesh_address, sizeof o->mesh_address, "node-%u:9093", node->id);
     (void)snprintf(o->admin_address, sizeof o->admin_address, "node-%u:9094", node->id);
     for (uint32_t id = 1; id <= node->sim->node_count; id++) {
@@ -82,6 +83,10 @@ static void fill_options(struct sim_node *node, struct node_options *o)
     o->store.reserve_bytes = (uint64_t)24 << 20;
     o->group_snapshot_bytes = 4 << 10;
     o->group_session_ms = SIM_SESSION_MS;
+    if (node->sim->shape->wear) {
+        o->store.segment_bytes = (uint64_t)8 << 10;
+        o->retention_every_ms = 300;
+    }
     o->fatal = on_fatal;
     o->ctx = node;
 }

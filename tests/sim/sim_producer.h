@@ -18,6 +18,10 @@ void sim_producer_describe(const struct sim_producer *producer, char out[160]);
 
 /* What a record's value looks like; also how consumers know it again. */
 #define SIM_VALUE_MIN 24
+/* A record alone in its batch has at most so many bytes; so many of all producers may be on their
+ * way to one partition. */
+#define SIM_RECORD_MAX        420
+#define SIM_RECORDS_UNDER_WAY 100
 void sim_value_write(struct buf *out, uint32_t producer, uint64_t number, uint32_t partition);
 /* False: these bytes were never written by sim_value_write. */
 bool sim_value_parse(struct slice bytes, uint32_t *out_producer, uint64_t *out_number,

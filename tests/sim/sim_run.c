@@ -14,10 +14,12 @@
 #include "tests/sim/sim_member.h"
 #include "tests/sim/sim_operator.h"
 #include "tests/sim/sim_producer.h"
+#include "tests/sim/sim_removal.h"
 #include "tests/sim/sim_story.h"
 
 #define CREATE_TOPICS_VERSION 5
 #define FOUND_LIMIT           (30 * SIM_S)
+#define RETENTION_MIN         (64 << 10)
 #define MORE_LIMIT            (10 * SIM_S) /* for a run that has not acknowledged enough */
 #define LIVE_LIMIT            (30 * SIM_S) /* after healing everything must be done within that */
 
@@ -63,6 +65,10 @@ static void make_nodes(struct sim *sim)
     } else if (sim->shape->nodes_max > 0 && sim->node_count > sim->shape->nodes_max) {
         sim->node_count = sim->shape->nodes_max;
     }
+    if (sim->shape->wear) {
+        sim->node_count = (uint32_t)prng_between(&sim->chance_wear, 3, 6);
+        sim->witness = prng_chance(&sim->chance_wear, 1, 4);
+    }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_node_init(&sim->nodes[id], sim, id, (id - 1) % SIM_REGIONS);
     }
@@ -92,6 +98,7 @@ static void found(struct sim *sim)
         f->raft_id = id;
         (void)snprintf(f->region, sizeof f->region, "%s", sim_regions[sim->nodes[id].region]);
         (void)snprintf(f->mesh_address, sizeof f->mesh_address, "node-%u:9093", id);
+        f->witness = sim->witness && sim->nodes[id].region == SIM_REGIONS - 1;
     }
     for (uint32_t id = 1; id <= SIM_REGIONS; id++) {
         sim_node_enter(&sim->nodes[id]);
@@ -148,6 +155,28 @@ static const char policies[] = "policy: payments\n"
                                "rpo: {time: 1s, bytes: 1MiB, on_breach: throttle}\n"
                                "failover: {mode: auto, after: 2s, wait: 500ms}\n";
 
+/* Two regions have data. */
+static const char policies_witness[] = "policy: payments\n"
+                                       "topics: [payments]\n"
+                                       "critical: true\n"
+                                       "mode: sync\n"
+                                       "ack: 2\n"
+                                       "leaders: [eu-west, eu-central]\n"
+                                       "---\n"
+                                       "policy: homely\n"
+                                       "topics: [homely]\n"
+                                       "mode: async\n"
+                                       "home: eu-central\n"
+                                       "rpo: {time: 5s, bytes: 64MiB, on_breach: report}\n"
+                                       "failover: {mode: manual}\n"
+                                       "---\n"
+                                       "policy: clicks\n"
+                                       "topics: [clicks]\n"
+                                       "mode: async\n"
+                                       "home: eu-west\n"
+                                       "rpo: {time: 1s, bytes: 1MiB, on_breach: throttle}\n"
+                                       "failover: {mode: auto, after: 2s, wait: 500ms}\n";
+
 struct putting {
     struct quorum_proposal proposal;
     struct sim *sim;
@@ -182,7 +211,7 @@ static void put_policies(struct sim *sim)
     struct putting putting = {.sim = sim};
     struct node *node = sim->nodes[1].node;
 
-    policy_parse(&set, "sim", slice_text(policies));
+    policy_parse(&set, "sim", slice_text(sim->witness ? policies_witness : policies));
     policy_set_check(&set);
     CHECK(set.problem_count == 0);
     putting.proposal.done = put_done;
@@ -224,7 +253,16 @@ static void ask_for_topic(struct timer *timer)
     struct kafka_create_topics_request_topic t;
 
     kafka_create_topics_request_init(&m);
+    struct kafka_create_topics_request_config keep;
+    char bytes[24];
+
     kafka_create_topics_request_topic_init(&t);
+    kafka_create_topics_request_config_init(&keep);
+    (void)snprintf(bytes, sizeof bytes, "%lld", (long long)topic->retention_bytes);
+    keep.name = slice_text("retention.bytes");
+    keep.value = slice_text(bytes);
+    t.configs = &keep;
+    t.configs_count = topic->retention_bytes > 0;
     t.name = slice_text(topic->name);
     t.num_partitions = topic->partitions;
     t.replication_factor = -1;
@@ -270,6 +308,11 @@ static void add_topic(struct sim *sim, const char *name, int32_t home)
     topic->first = sim->partition_count;
     topic->home = home;
     sim->partition_count += topic->partitions;
+    if (sim->shape->wear && prng_chance(&sim->chance_wear, 2, 3)) {
+        topic->retention_bytes =
+            (int64_t)prng_between(&sim->chance_wear, RETENTION_MIN, 3 * RETENTION_MIN);
+        topic->keeps = topic->retention_bytes / SIM_RECORD_MAX - SIM_RECORDS_UNDER_WAY;
+    }
 }
 
 static bool has_topic(struct sim *sim, const char *word)
@@ -287,7 +330,7 @@ static void make_topics(struct sim *sim)
     if (sim->node_count == 9) {
         add_topic(sim, "wide", -1);
     }
-    if (has_topic(sim, " strict ")) {
+    if (has_topic(sim, " strict ") && !sim->witness) {
         add_topic(sim, "strict", -1);
     }
     if (has_topic(sim, " homely ")) {
@@ -326,6 +369,11 @@ static void make_clients(struct sim *sim)
     uint32_t producers = (uint32_t)prng_between(&sim->chance_clients, 2, 4);
 
     sim->checker = checker_new((uint32_t)sim->partition_count, producers, 2 * (SIM_REGIONS + 1));
+    for (uint32_t t = 0; t < sim->topic_count; t++) {
+        for (int32_t i = 0; i < sim->topics[t].partitions; i++) {
+            checker_keeps(sim->checker, (uint32_t)(sim->topics[t].first + i), sim->topics[t].keeps);
+        }
+    }
     for (uint32_t i = 0; i < producers; i++) {
         sim->producers[i] = sim_producer_new(sim, i, 1 + i % sim->node_count);
         sim->producer_count++;
@@ -383,6 +431,7 @@ static void free_clients(struct sim *sim)
     sim_groups_free(sim->groups);
     sim_members_free(sim->members);
     sim_operator_free(sim->op);
+    sim_removal_free(sim->removal);
     for (uint32_t i = 0; i < sim->producer_count; i++) {
         sim_producer_free(sim->producers[i]);
     }
@@ -419,9 +468,19 @@ static void find_in_quarantine(void *ctx, uint32_t partition, int64_t offset)
     struct wanted wanted = {
         .topic = topic->name, .partition = (int32_t)partition - topic->first, .offset = offset};
 
+    if (offset < checker_deleted_to(sim->checker, partition) ||
+        (sim->removal != NULL && sim_removal_took_a_disk(sim->removal))) {
+        return; /* retention had deleted it; or what it lay on was given up */
+    }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         struct node *node = sim->nodes[id].node;
+        if (node == NULL) {
+            continue;
+        }
         const struct control_topic *known = control_topic_named(node_control(node), topic->name);
+        if (known == NULL) {
+            continue;
+        }
         wanted.topic_id = known->id;
         store_quarantine_each(node_store(node), look, &wanted);
     }
@@ -461,6 +520,11 @@ static void check_lossy(void *ctx, uint32_t partition, int32_t epoch, int64_t st
     const struct sim_topic *topic = sim_topic_of(sim, (int32_t)partition);
 
     find_in_ledger(sim, topic, (int32_t)partition - topic->first, epoch, start);
+}
+
+static bool removal_settled(struct sim *sim)
+{
+    return sim->removal == NULL || sim_removal_settled(sim->removal, NULL);
 }
 
 static void bring_to_end(struct sim *sim)
@@ -519,6 +583,13 @@ static void bring_to_end(struct sim *sim)
     if (sim_failed(sim)) {
         return;
     }
+    if (!sim_run(sim, until, removal_settled) && !sim_failed(sim)) {
+        (void)sim_removal_settled(sim->removal, why);
+        sim_fail(sim, "liveness: %s", why);
+    }
+    if (sim_failed(sim)) {
+        return;
+    }
     uint64_t final = (((uint64_t)1 << sim->consumer_count) - 1) & ~(((uint64_t)1 << first) - 1);
     checker_finish(sim->checker, final);
     checker_each_cut(sim->checker, find_in_quarantine, sim);
@@ -541,9 +612,15 @@ static void live_seed(struct sim *sim)
     sim_faults_begin(sim);
     sim->faults_begin_us = sim->now_us;
     sim->faults_end_us = sim->now_us + sim_range_draw(&sim->chance_faults, sim->shape->faults_us);
+    if (sim->shape->wear) {
+        sim->removal = sim_removal_new(sim);
+    }
     (void)sim_run(sim, sim->faults_end_us, NULL);
     if (!sim_failed(sim)) {
         sim_faults_heal(sim);
+        if (sim->removal != NULL) {
+            sim_removal_heal(sim->removal);
+        }
         (void)sim_run(sim, sim->now_us + (sim->shape->batches > 0 ? MORE_LIMIT : 0), enough_acked);
         bring_to_end(sim);
     }

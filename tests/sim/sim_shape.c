@@ -122,6 +122,19 @@ static const struct sim_shape shapes[] = {
         .consumers = 3,
     },
     {
+        .name = "wear",
+        .what = "three to six nodes; retention, a witness region, a node removed for good, old "
+                "connections",
+        .nodes_max = 6,
+        .faults_us = {12 * S, 24 * S},
+        .pace_us = {150 * MS, 1500 * MS},
+        .longest_us = {500 * MS, 5 * S},
+        .batch_us = {5 * MS, 30 * MS},
+        .partitions = {1, 3},
+        .operator_us = {500 * MS, 5 * S},
+        .wear = true,
+    },
+    {
         .name = "storm",
         .what = "as soak, with bad ways, clocks that jump, flipped bits, and an operator",
         .nodes_max = 6,

@@ -26,8 +26,10 @@ struct sim_shape {
     struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
     bool all_faults;              /* also those of ways, clocks and stored bits */
     bool operator_always;         /* else in half of the runs */
-    const char *topics;           /* besides payments, exactly these; NULL: by the seed */
-    const char *faults;           /* these there are, others less often; NULL: by the seed */
+    bool wear; /* by the seed: retention, a witness region, a node that is removed for good, old
+                  connections that deliver late */
+    const char *topics; /* besides payments, exactly these; NULL: by the seed */
+    const char *faults; /* these there are, others less often; NULL: by the seed */
 };
 
 /* NULL: there is none of that name. NULL as name: the usual one. */
