@@ -397,6 +397,13 @@ static bool grow_or_shrink(struct round *r, struct subject *s)
     struct control_config next = wanted_members(r, s);
 
     wanted_rule(r, s, &next);
+    if (stranded(r, s) && !control_can_commit(r->control, &next, ~r->removed)) {
+        next.learners = (next.learners | next.voters | s->p->config.learners) & ~r->removed &
+                        ~s->p->config.voters;
+        next.voters = s->p->config.voters; /* learners first */
+        next.w = s->p->config.w;
+        next.home = s->p->config.home;
+    }
     return !control_config_equal(&next, &s->p->config) && propose_shape(r, s, next);
 }
 

@@ -208,6 +208,11 @@ static void fetched(struct sim_call *call, int status, const void *response)
                 consumer->by[partition] != consumer->client.conns[loop->node].opened) {
                 continue; /* it asks somebody else by now: late words do not count */
             }
+            uint64_t process = consumer->client.conns[loop->node].process;
+            if (consumer->process[partition] != process) {
+                consumer->process[partition] = process;
+                checker_moved(consumer->client.sim->checker, consumer->number, (uint32_t)partition);
+            }
             if (!take_partition(consumer, partition, &m->topics[t].partitions[i])) {
                 good = false;
             }
@@ -277,16 +282,16 @@ static void start(struct timer *timer)
     for (uint32_t i = 0; i < loop->asked_count; i++) {
         int32_t number = loop->asked[i];
         if (consumer->from[number] != loop->node || consumer->by[number] != conn->opened) {
-            uint64_t process = sim->nodes[loop->node].starts;
-            if (consumer->from[number] != loop->node || consumer->process[number] != process) {
+            if (consumer->from[number] != loop->node) {
                 checker_moved(sim->checker, consumer->number, (uint32_t)number);
             }
             consumer->from[number] = loop->node;
             consumer->by[number] = conn->opened;
-            consumer->process[number] = process;
         }
     }
 }
+
+static void told(struct sim_client *client);
 
 /* ---- where logs begin and end ---------------------------------------------------------------- */
 
@@ -326,6 +331,7 @@ static void answered(struct sim_call *call, int status, const void *response)
             consumer->epoch[partition] = -1;
         }
         consumer->behind[partition] = false;
+        told(&consumer->client); /* whoever is asked now */
     }
     if (checker_failure(sim->checker) != NULL) {
         sim_fail(sim, "%s", checker_failure(sim->checker));

@@ -17,6 +17,7 @@ enum { HELLO = 1, WELCOME, READY, FRAME, CLOSED };
 #define DIAL_MS        5000
 #define USER_TIMEOUT_S 15
 #define RTO_MS         200
+#define LATE_S         4 /* what an old connection delivers is at most so late */
 
 struct hello_message {
     uint64_t serial;
@@ -141,6 +142,23 @@ void sim_net_set_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
     }
 }
 
+/* ---- old connections ------------------------------------------------------------------------- */
+
+/* This end leaves its connection; what it sent arrives, perhaps late, and then its end. `told`: the
+ * other end hears of it at last. */
+static void leave_behind(struct sim_end *end, uint64_t serial, bool told)
+{
+    struct sim *sim = end->channel->sim;
+    uint64_t late =
+        prng_chance(&sim->chance_wear, 1, 2) ? prng_below(&sim->chance_wear, LATE_S * SIM_S) : 0;
+
+    sim_pipe_hand_over(&end->out, &end->old, late);
+    end->old.stamp = serial;
+    if (told) {
+        sim_pipe_send(&end->old, CLOSED, 0, 0, blob_copy(slice_of(&serial, sizeof serial)));
+    }
+}
+
 /* ---- dialling -------------------------------------------------------------------------------- */
 
 static void dial_later(struct sim_channel *channel)
@@ -222,6 +240,7 @@ static void dial(struct timer *timer)
     }
     sim_pipe_clear(&end->out);
     end->serial = ++channel->serial;
+    end->out.stamp = end->serial;
     send_hello(end, HELLO);
     sim_after(channel->sim, &channel->dial, DIAL_MS * SIM_MS);
 }
@@ -255,11 +274,19 @@ static void on_hello(struct sim_end *end, const struct hello_message *m)
         say_closed(end, m->serial);
         return;
     }
+    if (end->channel->sim->net.old_connections && end->up) {
+        end->pending = m->serial; /* it replaces the older one when it is ready */
+        end->pending_other = m->hello;
+        struct hello_message answer = {.serial = m->serial, .hello = wire_of(end)->hello};
+        sim_pipe_send(&end->out, WELCOME, 0, 0, blob_copy(slice_of(&answer, sizeof answer)));
+        return;
+    }
     if (end->up || end->serial != 0) {
         end_down(end); /* replaced by a newer connection */
     }
     sim_pipe_clear(&end->out);
     end->serial = m->serial;
+    end->out.stamp = m->serial;
     end->other = m->hello;
     send_hello(end, WELCOME);
 }
@@ -292,6 +319,10 @@ static void on_frame(struct sim_end *end, const struct sim_message *message)
         }
         return;
     }
+    if (message->stamp != end->serial) {
+        say_closed(end, message->stamp); /* it came by an older one that is closed here */
+        return;
+    }
     if (end->closing) {
         return;
     }
@@ -311,6 +342,46 @@ static void maybe_drained(struct sim_end *end)
         sim_node_enter(&wire->sim->nodes[end->node]);
         wire->handler->peer_drained(wire->ctx, other_end(end)->node, end->channel->kind);
     }
+}
+
+/* The connection that was in the making is ready: the older one is over. */
+static void replace(struct sim_end *end)
+{
+    uint64_t serial = end->pending;
+
+    end->pending = 0;
+    if (end->serial != 0) {
+        end_down(end);
+    }
+    sim_pipe_clear(&end->out);
+    end->serial = serial;
+    end->out.stamp = serial;
+    end->other = end->pending_other;
+    end_up(end);
+}
+
+/* By a connection that the sender has left: heard as long as this end has it. */
+static void deliver_late(struct sim_pipe *pipe, struct sim_message *message)
+{
+    struct sim_end *end = other_end(CONTAINER_OF(pipe, struct sim_end, old));
+    uint64_t serial = pipe->stamp;
+
+    if (!alive(end) || !end->up || end->serial != serial) {
+        return;
+    }
+    if (message->kind == FRAME) {
+        end->channel->sim->net.late_frames++;
+        on_frame(end, message);
+    } else if (message->kind == CLOSED) {
+        end_down(end);
+    }
+}
+
+static bool ready_late(struct sim_pipe *pipe)
+{
+    struct sim_end *end = other_end(CONTAINER_OF(pipe, struct sim_end, old));
+
+    return !end->channel->sim->nodes[end->node].paused;
 }
 
 static void deliver(struct sim_pipe *pipe, struct sim_message *message)
@@ -334,10 +405,13 @@ static void deliver(struct sim_pipe *pipe, struct sim_message *message)
         memcpy(&serial, message->blob->bytes, sizeof serial);
         if (alive(end) && end->serial == serial && !end->up) {
             end_up(end);
+        } else if (alive(end) && end->pending == serial) {
+            replace(end);
         }
         break;
     case CLOSED:
         memcpy(&serial, message->blob->bytes, sizeof serial);
+        end->pending = end->pending == serial ? 0 : end->pending;
         if (end->serial == serial) {
             end_down(end);
         }
@@ -372,9 +446,24 @@ static void closed(struct timer *timer)
 {
     struct sim_end *end = CONTAINER_OF(timer, struct sim_end, closed);
 
-    if (end->serial != 0) {
-        say_closed(end, end->serial);
+    uint64_t serial = end->serial;
+
+    if (serial != 0 && end->channel->sim->net.old_connections) {
         end_down(end);
+        leave_behind(end, serial, true);
+    } else if (serial != 0) {
+        say_closed(end, serial);
+        end_down(end);
+    }
+}
+
+/* One end alone loses it, the other goes on to believe in it for a while. */
+static void half_open(struct sim_net *net, struct sim_channel *channel)
+{
+    struct sim_end *end = &channel->ends[prng_below(&net->sim->chance_wear, 2)];
+
+    if (end->serial != 0) {
+        sim_at(net->sim, &end->closed, net->sim->now_us);
     }
 }
 
@@ -382,6 +471,10 @@ void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b)
 {
     for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
         struct sim_channel *channel = channel_of(net, a, b, (enum wire_channel)kind);
+        if (net->old_connections && prng_chance(&net->sim->chance_wear, 1, 2)) {
+            half_open(net, channel);
+            continue;
+        }
         for (int i = 0; i < 2; i++) {
             struct sim_end *end = &channel->ends[i];
             sim_pipe_clear(&end->out);
@@ -403,15 +496,21 @@ void sim_net_node_down(struct sim_net *net, uint32_t node, bool silent)
         for (int kind = 0; peer != node && kind < WIRE_CHANNELS; kind++) {
             struct sim_end *end = end_of(net, node, peer, (enum wire_channel)kind);
             uint64_t serial = end->serial;
+            end->pending = 0;
             if (end->serial != 0) {
                 end_down(end);
             }
-            if (serial != 0 && !silent) {
+            if (serial != 0 && net->old_connections) {
+                leave_behind(end, serial, !silent);
+            } else if (serial != 0 && !silent) {
                 say_closed(end, serial);
             }
         }
     }
     sim_tcp_node_down(net, node, silent);
+    if (net->old_connections) {
+        sim_net_node_resumed(net, node); /* if it was paused: nothing waits for it any more */
+    }
 }
 
 void sim_net_node_resumed(struct sim_net *net, uint32_t node)
@@ -536,6 +635,10 @@ static void drop_peer(struct wire *wire, uint32_t node_id)
     }
     for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
         struct sim_end *end = end_of(&w->sim->net, w->node, node_id, (enum wire_channel)kind);
+        if (end->pending != 0) {
+            say_closed(end, end->pending);
+            end->pending = 0;
+        }
         if (end->serial != 0 && !end->closing) {
             end->closing = true;
             sim_at(w->sim, &end->closed, w->sim->now_us);
@@ -570,6 +673,9 @@ static void init_end(struct sim_channel *channel, int which, uint32_t node, uint
     sim_pipe_init(&end->out, channel->sim, node, peer);
     end->out.ready = ready;
     end->out.deliver = deliver;
+    sim_pipe_init(&end->old, channel->sim, node, peer);
+    end->old.ready = ready_late;
+    end->old.deliver = deliver_late;
     end->closed.fire = closed;
     end->gives_up.fire = gives_up;
 }
@@ -602,6 +708,8 @@ void sim_net_fini(struct sim_net *net)
             for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
                 sim_pipe_clear(&net->channels[a][b][kind].ends[0].out);
                 sim_pipe_clear(&net->channels[a][b][kind].ends[1].out);
+                sim_pipe_clear(&net->channels[a][b][kind].ends[0].old);
+                sim_pipe_clear(&net->channels[a][b][kind].ends[1].old);
             }
         }
     }

@@ -3,7 +3,11 @@
  *
  * A *place* is the machine room of one node (its id); clients sit in one, too. Between two places
  * there is a delay with jitter, and each direction can be cut. A cut is silent, as of a cable: what
- * is sent waits (TCP would send it again) until the way is healed or one end gives up. */
+ * is sent waits (TCP would send it again) until the way is healed or one end gives up.
+ *
+ * With old connections (`old_connections`) an end that is gone, or whose process is, may leave a
+ * half-open one behind: the other end goes on to hear what was sent by it, late, while the next one
+ * is made, and the first process of a node is heard when its second one takes part already. */
 #pragma once
 
 #include "base/prng.h"
@@ -24,10 +28,13 @@ struct sim_end {
     struct sim_channel *channel;
     uint32_t node;
     struct sim_pipe out; /* to the other end */
-    bool up;             /* the node has been told */
-    bool closing;        /* dropped by the node, it hears of it from the loop */
-    bool refused;        /* a send was refused: peer_drained is owed */
-    uint64_t serial;     /* of the connection that is up or in the making at this end; 0: none */
+    struct sim_pipe old; /* what was sent by the connection before, and arrives late */
+    uint64_t pending;    /* of a connection in the making, while an older one is up; 0: none */
+    struct wire_hello pending_other;
+    bool up;         /* the node has been told */
+    bool closing;    /* dropped by the node, it hears of it from the loop */
+    bool refused;    /* a send was refused: peer_drained is owed */
+    uint64_t serial; /* of the connection that is up or in the making at this end; 0: none */
     struct wire_hello other; /* what the peer said, while it is not up yet */
     struct timer closed;     /* tells the node of the end */
     struct timer gives_up;   /* the way is cut for so long */
@@ -67,12 +74,13 @@ struct sim_net {
     bool cut[SIM_PLACES][SIM_PLACES];               /* from, to */
     uint64_t delay_us[SIM_PLACES][SIM_PLACES];
     uint32_t jitter_percent;
+    bool old_connections;
     size_t queue_max[WIRE_CHANNELS];
     struct sim_channel channels[SIM_PLACES][SIM_PLACES][WIRE_CHANNELS]; /* lower id first */
     struct sim_wire wires[SIM_PLACES];
-    struct link stalled; /* pipes */
-    struct link tcps;    /* struct wire_client: connections of clients */
-    uint64_t lost_messages;
+    struct link stalled;  /* pipes */
+    struct link tcps;     /* struct wire_client: connections of clients */
+    uint64_t late_frames; /* heard by old connections */
 };
 
 void sim_net_init(struct sim_net *net, struct sim *sim);
@@ -100,7 +108,8 @@ struct sim_conn {
     const char *client_id;
     struct wire_client *tcp; /* NULL: none */
     int32_t next_correlation;
-    uint64_t opened; /* counts connections */
+    uint64_t opened;  /* counts connections */
+    uint64_t process; /* start of the node that the newest one has reached */
     struct link calls;
 };
 

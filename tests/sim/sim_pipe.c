@@ -63,10 +63,29 @@ void sim_pipe_send(struct sim_pipe *pipe, uint16_t kind, uint16_t type, size_t h
     message->kind = kind;
     message->type = type;
     message->head_len = head_len;
+    message->stamp = pipe->stamp;
     message->blob = blob;
     pipe->queued += bytes;
     queue_push(&pipe->queue, &message->link);
     arm(pipe);
+}
+
+void sim_pipe_hand_over(struct sim_pipe *pipe, struct sim_pipe *to, uint64_t later_us)
+{
+    struct link *link;
+
+    sim_pipe_clear(to);
+    to->stamp = pipe->stamp;
+    to->queued = pipe->queued;
+    to->last_us = pipe->sim->now_us;
+    while ((link = queue_pop(&pipe->queue)) != NULL) {
+        struct sim_message *message = CONTAINER_OF(link, struct sim_message, link);
+        message->arrive_us += later_us;
+        to->last_us = message->arrive_us > to->last_us ? message->arrive_us : to->last_us;
+        queue_push(&to->queue, link);
+    }
+    sim_pipe_clear(pipe);
+    arm(to);
 }
 
 void sim_pipe_clear(struct sim_pipe *pipe)

@@ -16,6 +16,7 @@ struct sim_message {
     uint16_t kind; /* of its user */
     uint16_t type;
     size_t head_len;
+    uint64_t stamp;    /* of the pipe when it was sent */
     struct blob *blob; /* head, then tail; NULL: none */
 };
 
@@ -24,7 +25,8 @@ struct sim_pipe {
     uint32_t from_place;
     uint32_t to_place;
     struct link queue;
-    size_t queued; /* bytes that have not arrived */
+    size_t queued;  /* bytes that have not arrived */
+    uint64_t stamp; /* of its user: which connection this is */
     uint64_t last_us;
     struct timer arrival;
     bool stalled; /* something is due, but the way is cut or the receiver is not ready */
@@ -38,6 +40,8 @@ void sim_pipe_init(struct sim_pipe *pipe, struct sim *sim, uint32_t from_place, 
 /* `blob`: the reference is taken. */
 void sim_pipe_send(struct sim_pipe *pipe, uint16_t kind, uint16_t type, size_t head_len,
                    struct blob *blob);
+/* What is under way arrives by the other pipe, so much later; what was in that is lost. */
+void sim_pipe_hand_over(struct sim_pipe *pipe, struct sim_pipe *to, uint64_t later_us);
 /* What is under way is lost. */
 void sim_pipe_clear(struct sim_pipe *pipe);
 /* The cause of a stall may be over: whatever waits arrives within `delay_us`. */

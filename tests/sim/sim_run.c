@@ -68,6 +68,7 @@ static void make_nodes(struct sim *sim)
     if (sim->shape->wear) {
         sim->node_count = (uint32_t)prng_between(&sim->chance_wear, 3, 6);
         sim->witness = prng_chance(&sim->chance_wear, 1, 4);
+        sim->net.old_connections = prng_chance(&sim->chance_wear, 1, 2);
     }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_node_init(&sim->nodes[id], sim, id, (id - 1) % SIM_REGIONS);
@@ -597,6 +598,10 @@ static void bring_to_end(struct sim *sim)
         sim_operator_check(sim->op);
     }
     checker_each_lossy(sim->checker, check_lossy, sim);
+    if (sim->net.old_connections) {
+        sim_tell(sim, "old connections delivered %llu frames late",
+                 (unsigned long long)sim->net.late_frames);
+    }
     if (checker_failure(sim->checker) != NULL) {
         sim_fail(sim, "%s", checker_failure(sim->checker));
     }

@@ -95,6 +95,9 @@ static void at_node(struct sim_pipe *pipe, struct sim_message *message)
     sim_node_enter(&tcp->sim->nodes[tcp->node]);
     if (message->kind == CONNECT) {
         tcp->open = true;
+        if (tcp->conn != NULL) {
+            tcp->conn->process = tcp->sim->nodes[tcp->node].starts;
+        }
         wire->handler->client_opened(wire->ctx, tcp);
     } else if (!tcp->closing) {
         wire->handler->client_frame(wire->ctx, tcp, message->blob);

@@ -18,8 +18,8 @@ static struct node_file sample(void)
                              .stamp_pending = 0x99aabbccddeeff00,
                              .founder_count = 2};
 
-    file.founders[0] = (struct node_founder){1, 11, "eu-west", "10.0.0.1:19093"};
-    file.founders[1] = (struct node_founder){2, 12, "eu-central", "10.0.0.2:19093"};
+    file.founders[0] = (struct node_founder){1, 11, "eu-west", "10.0.0.1:19093", false};
+    file.founders[1] = (struct node_founder){2, 12, "eu-central", "10.0.0.2:19093", false};
     return file;
 }
 
