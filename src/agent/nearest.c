@@ -57,7 +57,7 @@ enum nearest nearest_reader(const struct partition *p, struct slice rack, int64_
             continue;
         }
         bool level = replica_lag_ms(r, peer->node, now_ms) <= NEAREST_LAG_MS &&
-                     offset >= r->log_start && offset <= peer->held;
+                     offset >= r->log_start && offset >= peer->log_start && offset <= peer->held;
         if (!level && !settles) {
             continue;
         }

@@ -130,6 +130,9 @@ void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *
 {
     struct replica_peer *peer = lead_peer(r, from);
 
+    if (peer != NULL) {
+        peer->log_start = answer->log_start;
+    }
     if (peer == NULL || (peer->state == PEER_STREAMING && !answer->complaint)) {
         return; /* the second of two answers to repeated fences */
     }

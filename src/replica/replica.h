@@ -134,6 +134,7 @@ struct replica_peer {
     int64_t next;         /* first offset not pushed yet */
     int64_t acked;        /* durable there with synced = epoch, whatever its incarnation */
     int64_t held;         /* the same, of the pinned incarnation: counts */
+    int64_t log_start;    /* of its newest answer: it may have deleted more than we have */
     int64_t hw_told;
     uint64_t asked_ms; /* last fence */
     int64_t probe_leo; /* where the log ended at probe_ms; when it is held, level_ms becomes that */

@@ -79,6 +79,27 @@ static void a_consumer_is_sent_to_the_copy_in_its_region_that_holds_what_it_want
     rig_fini(&rig);
 }
 
+/* It was told of a log start by the leader before us, who has not told us. */
+static void a_copy_that_has_deleted_what_is_wanted_is_no_place_to_read(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    struct partition *p = rig_lead(&rig);
+    (void)control_knows(&rig);
+    rig_produce(&rig, p);
+    rig_produce(&rig, p);
+    rig_answer(&rig, 0);
+    rig_ack(&rig, 2);
+    pass_ms(&rig, NEAREST_SETTLE_MS, true);
+    assert_int_equal(p->replica.peers[0].node, 2);
+    p->replica.peers[0].log_start = 1;
+    assert_int_equal(where(p, "there", 0), NEAREST_HERE);
+    assert_int_equal(where(p, "there", 1), NEAREST_OTHER);
+    rig_fini(&rig);
+}
+
 static void a_copy_that_lags_is_silent_or_fenced_is_no_place_to_read(void **state)
 {
     struct rig rig;
@@ -152,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_consumer_is_sent_to_the_copy_in_its_region_that_holds_what_it_wants),
+        cmocka_unit_test(a_copy_that_has_deleted_what_is_wanted_is_no_place_to_read),
         cmocka_unit_test(a_copy_that_lags_is_silent_or_fenced_is_no_place_to_read),
         cmocka_unit_test(a_follower_that_does_not_get_on_sends_its_consumers_back),
     };

@@ -349,6 +349,10 @@ static void what_was_held_and_deleted_is_never_fallen_back_behind(void **state)
     pass_time(200);
     assert_int_equal(rworld_leader(&w), 2);
     assert_int_equal(w.nodes[2].log.start, 0);
+    for (size_t i = 0; i < rworld_replica(&w, 2)->peer_count; i++) { /* the leader knows of it */
+        const struct replica_peer *peer = &rworld_replica(&w, 2)->peers[i];
+        assert_int_equal(peer->log_start, w.nodes[peer->node].log.start);
+    }
     assert_int_equal(w.counters.restarts, 0);
     append(2);
     rworld_settle(&w);
