@@ -576,6 +576,11 @@ void sim_faults_heal(struct sim *sim)
     }
 }
 
+void sim_faults_spare_disks(struct sim *sim)
+{
+    sim->faults->forgot = true;
+}
+
 void sim_faults_free(struct sim *sim)
 {
     struct sim_faults *faults = sim->faults;

@@ -8,4 +8,6 @@
 void sim_faults_begin(struct sim *sim);
 /* Everything is repaired, now: what is down starts, what is cut heals. */
 void sim_faults_heal(struct sim *sim);
+/* No disk forgets from now on. */
+void sim_faults_spare_disks(struct sim *sim);
 void sim_faults_free(struct sim *sim);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "tests/sim/sim_faults.h"
 
 #define AGAIN_US (400 * SIM_MS)
 
@@ -52,6 +53,19 @@ static void answered(struct quorum_proposal *proposal, int status, struct slice 
     }
 }
 
+/* An operator looks first: with another voter gone as well the quorum would have lost two of three. */
+static bool others_ready(const struct sim_removal *removal)
+{
+    for (uint32_t id = 1; id <= removal->sim->node_count; id++) {
+        const struct sim_node *node = &removal->sim->nodes[id];
+        bool ready = node->node != NULL && !node->paused && node_phase(node->node) == NODE_READY;
+        if (id != removal->id && !ready) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void give_command(struct sim_removal *removal)
 {
     struct sim *sim = removal->sim;
@@ -59,7 +73,7 @@ static void give_command(struct sim_removal *removal)
     struct sim_node *node = &sim->nodes[at];
     struct buf command = {0};
 
-    if (removal->under_way || node->node == NULL || node->paused ||
+    if (removal->under_way || !others_ready(removal) || at == removal->id ||
         node_quorum(node->node) == NULL) {
         return;
     }
@@ -82,6 +96,7 @@ static void next(struct timer *timer)
     if (!node->gone) {
         sim_tell(sim, "node %u is given up", removal->id);
         node->gone = true;
+        sim_faults_spare_disks(sim); /* two disks in one run are more than is promised */
         sim_node_crash(node, prng_chance(&sim->chance_wear, 1, 2) ? SIM_POWER : SIM_KILL);
         sim->fault_count++;
         sim_after(sim, timer, prng_between(&sim->chance_wear, 0, 4 * SIM_S));

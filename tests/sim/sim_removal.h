@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A node that an operator removes for good (`tern node remove`), where its region has another one.
  *
- * It dies, and the command is given until it is taken: it is refused while a partition could not be
- * recovered without it. Then its machine stays away, or comes back with its old disk, which must
+ * It dies, and the command is given, while all others are well, until it is taken: it is refused
+ * while a partition could not be recovered without it. Then its machine stays away, or comes back with its old disk, which must
  * stay outside, or with an empty one, which must be let in. */
 #pragma once
 
