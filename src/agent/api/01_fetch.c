@@ -353,7 +353,7 @@ static void start_read(struct fetch_part *part, struct partition *p)
     const struct replica *r = &p->replica;
     /* What is deleted was committed: also where no high watermark was heard since. */
     int64_t hw = r->hw < r->log_start ? r->log_start : r->hw;
-    int64_t stable = replica_stable(r) < r->log_start ? r->log_start : replica_stable(r);
+    int64_t stable = replica_stable(r);
 
     part->out->aborted_transactions = reads_committed(f) ? kafka_empty_array() : NULL;
     part->out->aborted_transactions_count = 0;
