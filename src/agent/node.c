@@ -11,6 +11,7 @@
 #include "agent/inner.h"
 #include "agent/txn.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "base/trace.h"
 
 #define RETENTION_EVERY_MS 30000
@@ -293,9 +294,10 @@ static void retain(struct node *node, uint64_t now_us)
             !replica_hw_known(&p->replica)) {
             continue; /* a coordinator knows itself what it needs no more */
         }
+        int64_t limit = MUTANT(log_start_above_hw) ? p->replica.leo : p->replica.leader_hw;
         int64_t start =
             store_retention_start(p->log, clock_wall_ms(node->o.clock), settings->retention_ms,
-                                  settings->retention_bytes, p->replica.leader_hw);
+                                  settings->retention_bytes, limit);
         struct replica_out out = {0};
         replica_raise_log_start(&p->replica, start, &out);
         partition_run(p, &out, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "agent/group.h"
 #include "agent/inner.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "base/trace.h"
 
 #define PRODUCERS_SAVE_BYTES ((uint64_t)16 << 20)
@@ -136,7 +137,9 @@ static void load_replica(struct partition *p, bool fresh)
         .incarnation = node->file.incarnation,
         .start_number = node->registered ? node->start_number : 0,
         .connected = linked(node),
-        .promised = fresh ? 0 : state->promised,
+        .promised = fresh                      ? 0
+                    : MUTANT(promise_volatile) ? state->synced
+                                               : state->promised,
         .synced = state->synced,
         .leo = state->leo,
         .log_start = state->log_start,

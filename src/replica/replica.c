@@ -326,7 +326,7 @@ void replica_assign(struct replica *r, uint64_t now_ms, const struct replica_spe
     if (!is_new) {
         return;
     }
-    if (spec->epoch > r->promised) {
+    if (spec->epoch > r->promised && (!MUTANT(promise_volatile) || spec->leader == r->self)) {
         replica_promise(r, now_ms, spec->epoch, out); /* rule 1: applying it is a promise */
     }
     if (spec->epoch != r->promised) {

@@ -41,7 +41,7 @@ struct sim_topic {
     int32_t home;            /* async: index of its region; sync: -1 */
     bool lossy;              /* async with failover: auto */
     int64_t retention_bytes; /* per partition; 0: nothing is ever deleted */
-    int64_t keeps;           /* so many records are left at least; 0: nothing is deleted */
+    int64_t keeps;           /* so many records are left at least */
     uint64_t bound_us;
     /* What any node has applied, per partition. */
     int32_t lossy_epoch[8];            /* the newest in force */

@@ -123,7 +123,7 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
     case 0:
         break;
     case KAFKA_ERROR_OFFSET_OUT_OF_RANGE:
-        if (sim_topic_of(sim, partition)->keeps > 0) {
+        if (sim_topic_of(sim, partition)->retention_bytes > 0) {
             consumer->behind[partition] = true;
             return false;
         }

@@ -312,7 +312,11 @@ static void add_topic(struct sim *sim, const char *name, int32_t home)
     if (sim->shape->wear && prng_chance(&sim->chance_wear, 2, 3)) {
         topic->retention_bytes =
             (int64_t)prng_between(&sim->chance_wear, RETENTION_MIN, 3 * RETENTION_MIN);
-        topic->keeps = topic->retention_bytes / SIM_RECORD_MAX - SIM_RECORDS_UNDER_WAY;
+        if (topic->retention_bytes % 4 == 0) {
+            topic->retention_bytes /= 64; /* less than what may wait for its commit */
+        }
+        int64_t keeps = topic->retention_bytes / SIM_RECORD_MAX - SIM_RECORDS_UNDER_WAY;
+        topic->keeps = keeps > 0 ? keeps : 0;
     }
 }
 
