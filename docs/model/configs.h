@@ -18,6 +18,7 @@
 #define LEARNERS 7
 #define COPIES 8
 #define ALONE 9
+#define HOMES 10
 
 #define COUNT(s) (((s) & 1) + (((s) >> 1) & 1) + (((s) >> 2) & 1) + (((s) >> 3) & 1) + (((s) >> 4) & 1))
 #define AMONG(s, voters, n) (COUNT((s) & (voters)) >= (n))
@@ -82,6 +83,18 @@
 #define LEADERS(k) ((k) == 0 -> 1 : BIT((k) - 1))
 #define GIVES_UP(k) ((k) > 0)
 #define COMMITS(k, s) HAS(s, ((k) == 0 -> 0 : (k) - 1))
+#define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
+#define FRESH(i) ((i) != 2 || HAS(seen, 1))
+
+#elif SCENARIO == HOMES /* k < 3: ABC, home is replica k; 3 + k: replica k alone, the others learn */
+#define N 3
+#define K 6
+#define MEMBERS(k) 7
+#define VOTERS(k) ((k) < 3 -> 7 : BIT((k) - 3))
+#define LEADERS(k) BIT((k) % 3)
+#define GIVES_UP(k) ((k) >= 3)
+#define MAY_ASSIGN(k) ((k) < 3 || (k) == in_force)
+#define COMMITS(k, s) HAS(s, (k) % 3)
 #define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
 #define FRESH(i) ((i) != 2 || HAS(seen, 1))
 
