@@ -568,7 +568,8 @@ int store_find_time(struct store_log *log, int64_t timestamp_ms, int64_t *out_of
     return 0;
 }
 
-int64_t store_newest_time(const struct store_log *log)
+/* No batch is newer; exact unless the log was cut. */
+static int64_t newest_bound(const struct store_log *log)
 {
     int64_t newest_ms = INT64_MIN;
 
@@ -579,6 +580,31 @@ int64_t store_newest_time(const struct store_log *log)
         }
     }
     return newest_ms;
+}
+
+int store_find_newest(struct store_log *log, int64_t *out_offset, int64_t *out_timestamp_ms)
+{
+    int64_t high = newest_bound(log);
+    int64_t low = 0; /* the newest time is from low to high, if there is one at all */
+    int64_t middle = high;
+    int status = 0;
+
+    *out_offset = -1;
+    *out_timestamp_ms = -1;
+    while (status == 0 && low <= high) {
+        int64_t offset;
+        int64_t found_ms;
+        status = store_find_time(log, middle, &offset, &found_ms);
+        if (status == 0 && offset >= 0) {
+            *out_offset = offset;
+            *out_timestamp_ms = found_ms;
+            low = found_ms + 1;
+        } else {
+            high = middle - 1;
+        }
+        middle = low + (high - low) / 2;
+    }
+    return status;
 }
 
 int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t retention_ms,

@@ -216,8 +216,9 @@ int store_repair(struct store_log *log, struct chunk batch, struct store_req *re
 int store_find_time(struct store_log *log, int64_t timestamp_ms, int64_t *out_offset,
                     int64_t *out_timestamp_ms) TERN_MUST_USE;
 
-/* No batch is newer than this; exact unless the log was cut. INT64_MIN: none. */
-int64_t store_newest_time(const struct store_log *log);
+/* First batch with the largest timestamp, or offset -1. As quick, some forty times that behind a cut. */
+int store_find_newest(struct store_log *log, int64_t *out_offset,
+                      int64_t *out_timestamp_ms) TERN_MUST_USE;
 
 /* The log start that retention by time and size asks for; never above `limit` (the HW), only at
  * segment boundaries, by time also at the end of the one that is written to. -1 disables a rule. */

@@ -477,6 +477,37 @@ static void times_are_found(void **state)
     world_free(world);
 }
 
+static void the_newest_time_is_found_also_behind_a_cut(void **state)
+{
+    struct world *world = world_new();
+    int64_t offset = 0;
+    int64_t timestamp_ms = 0;
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    assert_int_equal(store_find_newest(log, &offset, &timestamp_ms), 0);
+    assert_int_equal(offset, -1);
+    for (int i = 0; i < 400; i++) {
+        append(log, 1, 700, NULL);
+    }
+    run_ms(world, 100);
+    assert_int_equal(store_find_newest(log, &offset, &timestamp_ms), 0);
+    assert_int_equal(offset, 399);
+    assert_int_equal(timestamp_ms, 1399);
+    for (int64_t end = 390; end > 0; end -= 130) {
+        store_truncate(log, end, false, NULL);
+        run_ms(world, 100);
+        assert_int_equal(store_find_newest(log, &offset, &timestamp_ms), 0);
+        assert_int_equal(offset, end - 1);
+        assert_int_equal(timestamp_ms, 1000 + end - 1);
+        assert_int_equal(world_restart(world, true), 0);
+        log = store_find(world->store, topic, 0);
+        assert_int_equal(store_find_newest(log, &offset, &timestamp_ms), 0);
+        assert_int_equal(offset, end - 1);
+    }
+    world_free(world);
+}
+
 static void producer_snapshots_fall_with_a_cut(void **state)
 {
     struct world *world = world_new();
@@ -623,6 +654,7 @@ int main(void)
         cmocka_unit_test(a_deleted_log_leaves_its_promise),
         cmocka_unit_test(notes_are_kept),
         cmocka_unit_test(times_are_found),
+        cmocka_unit_test(the_newest_time_is_found_also_behind_a_cut),
         cmocka_unit_test(producer_snapshots_fall_with_a_cut),
         cmocka_unit_test(an_idle_store_writes_one_marker_and_then_nothing),
         cmocka_unit_test(a_read_is_cancelled_by_a_truncation),

@@ -58,25 +58,14 @@ static int by_time(const struct request *rq, struct partition *p, int64_t timest
 static int newest(const struct request *rq, struct partition *p,
                   struct kafka_list_offsets_response_partition *out)
 {
-    int64_t low = 0;                          /* there is a batch as new as this, */
-    int64_t high = store_newest_time(p->log); /* and none that is newer */
     int64_t offset;
-    int64_t found_ms;
-    int status = store_find_time(p->log, high, &offset, &found_ms);
+    int64_t newest_ms;
+    int status = store_find_newest(p->log, &offset, &newest_ms);
 
-    if (high < 0 || status != 0 || offset >= 0) {
-        return status != 0 || high < 0 ? status : by_time(rq, p, found_ms, out);
+    if (status != 0 || offset < 0) {
+        return status;
     }
-    while (low < high) { /* the bound is not exact after a cut */
-        int64_t middle = low + (high - low + 1) / 2;
-        status = store_find_time(p->log, middle, &offset, &found_ms);
-        if (status != 0) {
-            return status;
-        }
-        low = offset >= 0 ? found_ms : low;
-        high = offset >= 0 ? high : middle - 1;
-    }
-    return by_time(rq, p, low, out);
+    return by_time(rq, p, newest_ms, out);
 }
 
 static int answer(struct request *rq, const struct control_topic *topic,
