@@ -589,14 +589,9 @@ static void sync_group(struct compactor *c)
         pass_over(c, status);
         return;
     }
-    if (MUTANT(compact_unsynced)) {
-        c->files[0] = c->files[1];
-        c->files[1] = c->files[2];
-        c->files[2] = NULL;
-        c->op = (struct disk_op){.kind = DISK_SYNC, .files = c->files, .file_count = 1};
-    } else {
-        c->op = (struct disk_op){.kind = DISK_SYNC, .files = c->files, .file_count = c->file_count};
-    }
+    uint32_t first = MUTANT(compact_unsynced) ? 1 : 0;
+    c->op = (struct disk_op){
+        .kind = DISK_SYNC, .files = c->files + first, .file_count = c->file_count - first};
     c->op.done = names_synced;
     c->busy = true;
     disk_submit(disk, &c->op);

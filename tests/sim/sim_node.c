@@ -81,6 +81,9 @@ static void fill_options(struct sim_node *node, struct node_options *o)
     o->store.cache_bytes = (uint64_t)64 << 10;
     o->store.checkpoint_ms = 2000;
     o->store.reserve_bytes = (uint64_t)24 << 20;
+    if (node->sim->shape->compacted) {
+        o->store.compact_every_ms = 500;
+    }
     o->group_snapshot_bytes = 4 << 10;
     o->group_session_ms = SIM_SESSION_MS;
     if (node->sim->shape->wear) {

@@ -133,7 +133,11 @@ static void send(struct batch *batch, uint32_t leader)
     for (uint32_t i = 0; i < batch->count; i++) {
         buf_clear(&value);
         sim_value_write(&value, producer->number, batch->first + i, (uint32_t)lane->partition);
-        batch_builder_add(&builder, (struct slice){0}, buf_slice(&value), 1700000000000);
+        struct slice key = {0};
+        if (sim->shape->compacted) {
+            key = slice_of(value.base, SIM_VALUE_MIN); /* no other value's */
+        }
+        batch_builder_add(&builder, key, buf_slice(&value), 1700000000000);
     }
     kafka_produce_request_init(&m);
     kafka_produce_request_topic_init(&t);

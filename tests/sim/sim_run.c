@@ -252,6 +252,11 @@ static void ask_for_topic(struct timer *timer)
     const struct sim_topic *topic = &maker->client.sim->topics[maker->topic];
     struct kafka_create_topics_request m;
     struct kafka_create_topics_request_topic t;
+    struct kafka_create_topics_request_config configs[] = {
+        {.name = slice_text("cleanup.policy"), .value = slice_text("compact")},
+        {.name = slice_text("segment.ms"), .value = slice_text("300")},
+        {.name = slice_text("min.cleanable.dirty.ratio"), .value = slice_text("0.01")},
+    };
 
     kafka_create_topics_request_init(&m);
     struct kafka_create_topics_request_config keep;
@@ -267,6 +272,8 @@ static void ask_for_topic(struct timer *timer)
     t.name = slice_text(topic->name);
     t.num_partitions = topic->partitions;
     t.replication_factor = -1;
+    t.configs = configs;
+    t.configs_count = maker->client.sim->shape->compacted ? (uint32_t)ARRAY_COUNT(configs) : 0;
     m.topics = &t;
     m.topics_count = 1;
     m.timeout_ms = 2000;

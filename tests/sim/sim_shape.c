@@ -135,6 +135,19 @@ static const struct sim_shape shapes[] = {
         .wear = true,
     },
     {
+        .name = "compact",
+        .what =
+            "three to six nodes, sync and async topics whose segments are compacted under readers",
+        .nodes_max = 6,
+        .faults_us = {15 * S, 30 * S},
+        .pace_us = {100 * MS, 2 * S},
+        .longest_us = {500 * MS, 6 * S},
+        .batch_us = {4 * MS, 20 * MS},
+        .partitions = {1, 2},
+        .compacted = true,
+        .all_faults = true,
+    },
+    {
         .name = "storm",
         .what = "as soak, with bad ways, clocks that jump, flipped bits, and an operator",
         .nodes_max = 6,
