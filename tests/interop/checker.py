@@ -55,16 +55,19 @@ def parse(lines, where='log'):
 
 
 class Story:
-    """What happened to one topic; source: whose sends and acks count, reader: whose reads, in_order: the producer promises order."""
+    """What happened to one topic, told by several logs. idempotent: the producer promises no duplicates, and order; stale_commits: the
+    client commits in a new generation what it has read in an old one, so a repeat after a commit proves nothing."""
 
-    def __init__(self, logs, idempotent=True):
-        self.idempotent = idempotent
+    def __init__(self, logs, idempotent=True, stale_commits=False):
+        self.idempotent, self.stale_commits = idempotent, stale_commits
         # Within a log its own order counts; between logs the clock.
         self.events = sorted((e for log in logs for e in log), key=lambda e: e.at)
         self.acks = [(e.at, e.fields[0], int(e.fields[1]), int(e.fields[2]), e.fields[3]) for e in self.of('ack')]
         self.final = {(e.fields[0], int(e.fields[1]), int(e.fields[2])): e.fields[3] for e in self.of('final')}
         self.reads = [(e.at, e.fields[0], int(e.fields[1]), int(e.fields[2]), e.fields[3]) for e in self.of('read')]
         self.logs = logs
+        # Each log is one member of the group.
+        self.by_member = sorted(((e.at, n, e) for n, log in enumerate(logs) for e in log), key=lambda x: x[0])
 
     def of(self, kind):
         return [e for e in self.events if e.kind == kind]
@@ -123,8 +126,16 @@ def duplicates(story):
     return sum(1 for n in collections.Counter(story.final.values()).values() if n > 1)
 
 
+def refused(e):
+    return e.kind == 'note' and e.fields[:1] == ['commit']
+
+
 def group(story):
-    """The group reads everything, and nothing again that it has committed; a commit never goes back."""
+    """The group reads everything, and nothing again that it has committed; a commit never goes back.
+
+    A member that was put out of the group and does not know it yet may still hand out what it had fetched: its next commit
+    is refused, or never comes. Only a member whose next commit is accepted has read again what was committed.
+    """
     wrong = []
     if not story.reads:
         return ['void: the group has read nothing']
@@ -140,21 +151,24 @@ def group(story):
     gone = [f'{p}:{o}' for (t, p, o) in sorted(seen) if (t, p, o) not in story.final]
     if gone:
         wrong.append(f'read by the group and not there at the end: {some(gone)}')
-    # In the order of time: after a commit nothing below it is read.
-    commits, again, back = {}, [], []
-    for e in story.events:
+    # In the order of time: after a commit nothing below it is read, and no commit is lower.
+    commits, suspects, again, back = {}, {}, [], []
+    for at, number, e in story.by_member:
         if e.kind == 'commit' or (e.kind == 'committed' and len(e.fields) == 4):
             g, t, p, o = e.fields[0], e.fields[1], int(e.fields[2]), int(e.fields[3])
-            if e.kind == 'committed' and o < commits.get((t, p), -1):
+            again += suspects.pop((number, t, p), [])
+            if o < commits.get((t, p), -1):
                 back.append(f'{t}-{p} of {g}: {o} after {commits[t, p]}')
             commits[t, p] = max(o, commits.get((t, p), -1))
         elif e.kind == 'read':
             t, p, o = e.fields[0], int(e.fields[1]), int(e.fields[2])
             if o < commits.get((t, p), -1):
-                again.append(f'{p}:{o} after commit {commits[t, p]}')
+                suspects.setdefault((number, t, p), []).append(f'{p}:{o} after commit {commits[t, p]}')
+        elif refused(e):
+            suspects = {k: v for k, v in suspects.items() if k[0] != number}
     if back:
         wrong.append(f'commit went back: {some(back)}')
-    if again:
+    if again and not story.stale_commits:
         wrong.append(f'read again after its commit: {some(again)}')
     return wrong
 

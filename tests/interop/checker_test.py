@@ -151,7 +151,19 @@ def a_record_read_again_before_its_commit_is_allowed_and_counted():
 
 @test
 def a_record_read_again_after_its_commit_is_told_whichever_member_reads_it():
-    says(checker.group(story(GOOD, FINAL, READS, '60 read t 0 1 2\n')), 'read again after its commit')
+    says(checker.group(story(GOOD, FINAL, READS, '60 read t 0 1 2\n61 read t 0 2 3\n62 commit g t 0 3\n')), 'read again after its commit')
+    says(checker.group(story(GOOD, FINAL, READS + '60 read t 0 1 2\n61 commit g t 0 3\n')), 'read again after its commit')
+
+
+@test
+def a_member_that_was_put_out_may_hand_out_what_it_had_fetched():
+    good(checker.group(story(GOOD, FINAL, READS, '60 read t 0 1 2\n61 note commit unknown member\n62 read t 0 2 3\n')))
+    good(checker.group(story(GOOD, FINAL, READS, '60 read t 0 1 2\n')))
+
+
+@test
+def a_lower_commit_after_a_higher_one_went_back():
+    says(checker.group(story(GOOD, FINAL, READS, '60 read t 0 1 2\n61 commit g t 0 2\n')), 'commit went back')
 
 
 @test

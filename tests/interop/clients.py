@@ -11,10 +11,12 @@ PLAIN = ('produce', 'group', 'kill', 'rolling')
 
 
 class Client:
-    def __init__(self, name, version, make, features, heavy=False, idempotent=True, rate=100, kip848=None, why=''):
+    def __init__(self, name, version, make, features, heavy=False, idempotent=True, rate=100, kip848=None, why='',
+                 stale_commits=False):
         """make() gives the words before ROLE; heavy: alone with its cluster; kip848: settings that ask for that protocol."""
         self.name, self.version, self.make, self.features, self.heavy = name, version, make, features, heavy
         self.idempotent, self.rate, self.kip848, self.why = idempotent, rate, kip848 or [], why
+        self.stale_commits = stale_commits
         self.command = None
 
     def can(self, feature):
@@ -49,7 +51,8 @@ ALL = [
     Client('franz-go', '1.22.3', lambda: [toolchain.go('franz')], TRANSACTIONAL),
     Client('sarama', '1.61.1', lambda: [toolchain.go('sarama')], TRANSACTIONAL),
     Client('kafka-go', '0.4.51 (segmentio)', lambda: [toolchain.go('segmentio')], PLAIN, idempotent=False,
-           why='its writer is not idempotent, so duplicates are counted and allowed; it has no transactions'),
+           stale_commits=True, why='its writer is not idempotent, so duplicates are counted and allowed; it has no transactions; its reader tells '
+           'nobody of a rebalance, so repeats after a commit are counted'),
     Client('krafka', '0.28.1 (Rust)', lambda: [toolchain.rust()], (*TRANSACTIONAL, 'kip848'), kip848=['set.group.protocol=consumer']),
     Client('java-4', 'kafka-clients 4.4.0', java_client('4.4.0'), (*TRANSACTIONAL, 'kip848'), heavy=True,
            kip848=['set.group.protocol=consumer']),

@@ -195,7 +195,7 @@ def finish(cluster, part):
             part.wrong.append((role[:-1], part.programs[role].end(90)))
     finals = {part.topic: final_read(cluster, part.topic)}
     places = {(part.topic, int(p), int(o)) for p, o, _ in finals[part.topic]}
-    wait(lambda: part.all_read(places), 40)
+    wait(lambda: part.all_read(places), 60)
     if 'copya' in part.programs:
         wanted = len({v for _, _, v in finals[part.topic]})
         wait(lambda: len({v for _, _, v in final_read(cluster, part.topic + '-copy')}) >= wanted, 40)
@@ -229,7 +229,7 @@ def judge(part):
     harness = checker.load([part.harness_log])[0]
     main = [only(log, {part.topic}) for name, log in logs.items() if not name.startswith(('transact', 'copy'))]
     main.append(only(harness, {part.topic}))
-    story = checker.Story(main, idempotent=part.client.idempotent)
+    story = checker.Story(main, idempotent=part.client.idempotent, stale_commits=part.client.stale_commits)
     moments = [e.at for e in story.of('kill') + story.of('restart')]
     pause = max(checker.pauses(story, moments), default=0)
     doubles, rereads = checker.duplicates(story), checker.reread(story)
@@ -260,6 +260,13 @@ def started(say):
     except (Failure, subprocess.SubprocessError) as f:
         say(f'once more, the cluster did not come up: {str(f).splitlines()[-1]}')
         return Cluster().__enter__()
+
+
+def keep(cluster):
+    """A copy of its directory, which the cluster itself deletes."""
+    kept = cluster.dir + '-kept'
+    subprocess.run(['cp', '-r', cluster.dir, kept], check=False)
+    return kept
 
 
 def run(clients, say, features=None):
@@ -294,7 +301,5 @@ def run(clients, say, features=None):
                 for feature in results[part.client].values():
                     feature[0].append(trouble)
         if any(wrong for r in results.values() for wrong, _ in r.values()):
-            keep = os.path.join(os.path.dirname(cluster.dir), os.path.basename(cluster.dir) + '-kept')
-            subprocess.run(['cp', '-r', cluster.dir, keep], check=False)
-            say(f'logs are kept in {keep}')
+            say(f'logs are kept in {keep(cluster)}')
     return results

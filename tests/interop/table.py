@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+import apache
 import clients
 from toolchain import ROOT, WORK
 
@@ -63,6 +64,12 @@ def page(known):
     notes = [f'- {c.name}: {c.why}.' for c in clients.ALL if c.why]
     if notes:
         out += ['', *notes]
+    for heading, functions in (('Apache\'s tools', apache.TOOLS), ('Programs of Apache Kafka', apache.APPS)):
+        out += ['', f'## {heading}', '', f'Version {apache.VERSION}, from Maven, by the classes that the scripts of the same names run.', '',
+                '| what | works | run |', '|---|---|---|']
+        for f in functions:
+            runs = {f'{v["day"]} {v["commit"]}' for v in known.get(apache.title(f), {}).values()}
+            out.append(f'| {apache.title(f)} | {cell(known, apache.title(f), "works", True)} | {", ".join(sorted(runs))} |')
     wrong = [(row, column, v) for row, columns in sorted(known.items()) for column, v in sorted(columns.items()) if v['state'] != 'ok']
     if wrong:
         out += ['', '## What fails or was skipped', '']

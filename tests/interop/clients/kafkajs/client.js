@@ -66,7 +66,8 @@ async function produce () {
 
 const consumer = () => kafka.consumer({
   groupId: words.group, sessionTimeout: 10000, heartbeatInterval: 1000, maxWaitTimeInMs: 200, readUncommitted: false,
-  retry: { retries: 60, initialRetryTime: 100, maxRetryTime: 1000, restartOnFailure: async e => { note('restart', e); return true } }
+  // Few: it asks for the coordinator anew only when it starts anew.
+  retry: { retries: 4, initialRetryTime: 100, maxRetryTime: 500, restartOnFailure: async e => { note('restart', e); return true } }
 })
 
 async function consume () {
