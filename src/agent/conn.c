@@ -126,6 +126,17 @@ void conns_resume(struct node *node)
     }
 }
 
+void conns_drop(struct node *node, const char *reason)
+{
+    QUEUE_EACH (each, &node->conns) {
+        struct conn *conn = CONTAINER_OF(each, struct conn, link);
+        if (conn->client != NULL && !conn->closing) {
+            conn->closing = true;
+            wire_of(conn)->client_close(node->o.wire, conn->client, reason);
+        }
+    }
+}
+
 void conn_opened(void *ctx, struct wire_client *client)
 {
     struct node *node = ctx;
@@ -349,6 +360,11 @@ void conn_frame(void *ctx, struct wire_client *client, struct blob *frame)
     struct slice body = {0};
 
     if (node->dead || conn == NULL || conn->closing) {
+        return;
+    }
+    if (node->disk_hangs_ms > 0) { /* as at the moment when it was found to (conns_drop) */
+        conn->closing = true;
+        wire_of(conn)->client_close(node->o.wire, client, DISK_HANGS_CLOSES);
         return;
     }
     struct request *rq = mem_new(sizeof *rq);

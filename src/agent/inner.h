@@ -249,6 +249,10 @@ struct producer_ids {
     struct link waiters; /* struct request by its link */
 };
 
+/* conn.c: closes all connections of clients, so that they look for another node. */
+#define DISK_HANGS_CLOSES "the disk of this node hangs: others serve"
+void conns_drop(struct node *node, const char *reason);
+
 /* What peers know of this node's registrations (recall.c). */
 struct recall {
     uint64_t asked_us;

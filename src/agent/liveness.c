@@ -168,6 +168,10 @@ static void watch_disk(struct node *node, uint64_t now_us)
         trace_info("event=disk_is_back");
     }
     ms = ms < UINT32_MAX ? ms : UINT32_MAX;
+    if (hangs && node->disk_hangs_ms == 0) {
+        /* It does not hear who leads now: its own log of the control quorum waits for this disk. */
+        conns_drop(node, DISK_HANGS_CLOSES);
+    }
     node->disk_hangs_ms = hangs ? (uint32_t)ms : 0;
 }
 
