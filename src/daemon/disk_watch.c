@@ -15,7 +15,7 @@
 #include "store/disk_real.h"
 
 #define LOOK_MS     250
-#define PATIENCE_MS 5000 /* more than a slow disk takes; the others have gone on after D */
+#define PATIENCE_MS 3000 /* more than a slow disk takes; the others have gone on after D */
 
 struct disk_watch {
     const struct disk *disk;
