@@ -142,7 +142,7 @@ def kafka_configs(a):
 def kafka_console_producer_and_consumer(a):
     a.topic('io-console')
     a.fill('io-console', range(200))
-    out = a.ask('ConsoleConsumer', '--topic', 'io-console', '--from-beginning', '--max-messages', '200', '--timeout-ms', '60000')
+    out = a.ask('consumer.ConsoleConsumer', '--topic', 'io-console', '--from-beginning', '--max-messages', '200', '--timeout-ms', '60000')
     expect('read', sorted(map(int, out.split())), list(range(200)))
 
 
@@ -162,7 +162,7 @@ def kafka_get_offsets(a):
 def kafka_consumer_groups(a):
     a.topic('io-groups')
     a.fill('io-groups', range(100))
-    a.ask('ConsoleConsumer', '--topic', 'io-groups', '--group', 'io-tool', '--from-beginning', '--max-messages', '100', '--timeout-ms', '60000')
+    a.ask('consumer.ConsoleConsumer', '--topic', 'io-groups', '--group', 'io-tool', '--from-beginning', '--max-messages', '100', '--timeout-ms', '60000')
 
     def groups(*words, **options):
         return a.ask('consumer.group.ConsumerGroupCommand', *words, **options)
@@ -197,10 +197,12 @@ def kafka_leader_election(a):
 @tool
 def kafka_reassign_partitions(a):
     a.topic('io-reassign', 1)
-    plan = a.write('reassign.json', json.dumps({'version': 1, 'partitions': [{'topic': 'io-reassign', 'partition': 0, 'replicas': [2, 3, 1]}]}))
-
     def reassign(*words):
         return a.run('org.apache.kafka.tools.reassign.ReassignPartitionsCommand', '--bootstrap-server', a.brokers, *words)
+    # Three nodes, one in each region: there is no other set of replicas, and their order means nothing in tern.
+    move = a.write('move.json', json.dumps({'version': 1, 'topics': [{'topic': 'io-reassign'}]}))
+    told = reassign('--topics-to-move-json-file', move, '--broker-list', '1,2,3', '--generate')
+    plan = a.write('reassign.json', next(line for line in told.splitlines() if line.startswith('{')))
     reassign('--reassignment-json-file', plan, '--execute')
     until('--verify says complete', lambda: 'is completed' in reassign('--reassignment-json-file', plan, '--verify'), 60)
     reassign('--list')
@@ -228,7 +230,14 @@ def kafka_transactions(a):
     has('list', transactions('list'), 'io-tool-tx')
     has('describe', transactions('describe', '--transactional-id', 'io-tool-tx'), 'CompleteCommit|Empty')
     has('describe-producers', transactions('describe-producers', '--topic', 'io-tool-tx', '--partition', '0'), r'ProducerId')
-    transactions('find-hanging', '--broker-id', '1')
+    transactions('find-hanging', '--topic', 'io-tool-tx')
+
+
+@tool
+def kafka_transactions_find_hanging_by_broker(a):
+    a.topic('io-hanging')
+    a.fill('io-hanging', range(10))
+    a.run('org.apache.kafka.tools.TransactionsCommand', '--bootstrap-server', a.brokers, 'find-hanging', '--broker-id', '1')
 
 
 @tool
