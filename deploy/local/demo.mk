@@ -3,8 +3,11 @@
 NUMBERED_PRODUCER := $(B)/tests/lib/producer/numbered_producer
 $(NUMBERED_PRODUCER): $(B)/tests/lib/producer/numbered_producer.o
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs rdkafka)
-TEST_PROGRAMS += $(NUMBERED_PRODUCER)
+TELLER := $(B)/tests/lib/producer/teller
+$(TELLER): $(B)/tests/lib/producer/teller.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs rdkafka)
+TEST_PROGRAMS += $(NUMBERED_PRODUCER) $(TELLER)
 
 .PHONY: demo-programs
-demo-programs: $(NUMBERED_PRODUCER)
+demo-programs: $(NUMBERED_PRODUCER) $(TELLER)
 	$(Q)ln -sf $(MODE)/tests/lib/producer/numbered_producer build/numbered_producer

@@ -87,6 +87,8 @@ void *coordinator_state(const struct coordinator *co, const struct coordinator_k
 /* The partition in which an id is kept; -1 while there is no such topic. */
 int32_t coordinator_index(const struct node *node, const struct coordinator_kind *kind,
                           struct slice id);
+/* That topic, soon; again is allowed (api/10_find_coordinator.c). */
+void coordinator_make_topic(struct node *node, const struct coordinator_kind *kind);
 /* 0, ENOTCOORDINATOR, ELOADING (also: too much waits; then *out is set). */
 int coordinator_find(struct node *node, const struct coordinator_kind *kind, struct slice id,
                      struct coordinator **out);

@@ -98,9 +98,7 @@
 
 /* Transactions: src/txn, its coordinator, and what partitions know of them. */
 #define MUTANTS_TXN(X)                                                                             \
-    X(fenced_accepted, "a partition takes batches of an old producer epoch")                       \
-    X(marker_twice, "a copy of a marker is appended like the first")                               \
-    X(aborted_unsaved, "aborted transactions are lost with a restart or a cut")                    \
+    X(aborted_lost, "a restart or a cut forgets which transactions were aborted")                  \
     X(stable_ignored, "read_committed reads up to the high watermark")                             \
     X(unverified, "a first batch is appended without asking the coordinator")                      \
     X(markers_early, "markers are written before the decision is committed")                       \

@@ -4,7 +4,6 @@
 #include <uthash.h>
 
 #include "base/error.h"
-#include "base/mutant.h"
 #include "base/reader.h"
 
 #define PRODUCERS_FORMAT     3
@@ -338,7 +337,7 @@ enum producers_verdict producers_check(const struct producers *p, const struct b
             }
         }
     }
-    if (batch->producer_epoch < known->epoch && !MUTANT(fenced_accepted)) {
+    if (batch->producer_epoch < known->epoch) {
         *out_error = TERN_EPRODUCERFENCED;
         return PRODUCERS_REFUSE;
     }
@@ -375,7 +374,7 @@ enum producers_verdict producers_check_marker(const struct producers *p,
     if (known == NULL) {
         return PRODUCERS_APPEND;
     }
-    if (number > 0 && number <= known->marker_number && !MUTANT(marker_twice)) {
+    if (number > 0 && number <= known->marker_number) {
         *out_at = known->marker_at;
         return PRODUCERS_DUPLICATE;
     }
@@ -591,9 +590,7 @@ static bool unpack_aborted(struct producers *p, struct reader *r)
         if (p->aborted_count > 0 && one.last <= p->aborted[p->aborted_count - 1].last) {
             return false;
         }
-        if (!MUTANT(aborted_unsaved)) {
-            add_aborted(p, &one);
-        }
+        add_aborted(p, &one);
     }
     return true;
 }

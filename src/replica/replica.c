@@ -502,7 +502,11 @@ void replica_producers_feed(struct replica *r, const struct batch_info *batch)
     }
     CHECK(batch->base_offset <= r->producers_at || r->producers_at <= r->log_start);
     if (batch->last_offset >= r->producers_at) {
-        producers_note(r->producers, batch);
+        struct batch_info noted = *batch;
+        if (MUTANT(aborted_lost) && noted.marker == BATCH_ABORT) {
+            noted.marker = BATCH_COMMIT;
+        }
+        producers_note(r->producers, &noted);
         r->producers_at = batch->last_offset + 1;
     }
 }

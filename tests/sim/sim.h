@@ -30,6 +30,7 @@ struct sim_faults;
 struct sim_client;
 struct sim_groups;
 struct sim_members;
+struct sim_txns;
 struct sim_story;
 struct sim_operator;
 struct sim_removal;
@@ -80,6 +81,7 @@ struct sim {
     struct sim_groups *groups;   /* NULL: the shape has none */
     struct sim_members *members; /* the same, of the new protocol */
     struct sim_removal *removal; /* NULL: every node stays */
+    struct sim_txns *txns;       /* the same of transactions */
     struct sim_faults *faults;
     uint64_t fault_count;   /* faults that struck */
     uint64_t acked_batches; /* each counted once */

@@ -16,6 +16,7 @@
 #include "tests/sim/sim_producer.h"
 #include "tests/sim/sim_removal.h"
 #include "tests/sim/sim_story.h"
+#include "tests/sim/sim_txn.h"
 
 #define CREATE_TOPICS_VERSION 5
 #define FOUND_LIMIT           (30 * SIM_S)
@@ -376,6 +377,11 @@ static void add_consumer(struct sim *sim, uint32_t place, bool from_leaders)
     sim->consumer_count++;
 }
 
+static bool txns_begun(struct sim *sim)
+{
+    return sim_txns_begun(sim->txns);
+}
+
 static void make_clients(struct sim *sim)
 {
     uint32_t producers = (uint32_t)prng_between(&sim->chance_clients, 2, 4);
@@ -399,6 +405,12 @@ static void make_clients(struct sim *sim)
     }
     if (sim->shape->consumers > 0) {
         sim->members = sim_members_new(sim, sim->shape->consumers);
+    }
+    if (sim->shape->tellers > 0) {
+        sim->txns = sim_txns_new(sim, sim->shape->tellers);
+        if (!sim_run(sim, sim->now_us + FOUND_LIMIT, txns_begun) && !sim_failed(sim)) {
+            sim_fail(sim, "liveness: no transaction could begin");
+        }
     }
 }
 
@@ -438,8 +450,14 @@ static bool groups_settled(struct sim *sim)
            (sim->members == NULL || sim_members_settled(sim->members));
 }
 
+static bool txns_settled(struct sim *sim)
+{
+    return sim->txns == NULL || sim_txns_settled(sim->txns);
+}
+
 static void free_clients(struct sim *sim)
 {
+    sim_txns_free(sim->txns);
     sim_groups_free(sim->groups);
     sim_members_free(sim->members);
     sim_operator_free(sim->op);
@@ -556,6 +574,9 @@ static void bring_to_end(struct sim *sim)
     if (sim->members != NULL) {
         sim_members_heal(sim->members);
     }
+    if (sim->txns != NULL) {
+        sim_txns_heal(sim->txns);
+    }
     if (!sim_run(sim, until, all_written) && !sim_failed(sim)) {
         for (uint32_t i = 0; i < sim->producer_count; i++) {
             if (!sim_producer_idle(sim->producers[i])) {
@@ -591,6 +612,13 @@ static void bring_to_end(struct sim *sim)
             sim_members_describe(sim->members, why);
         }
         sim_fail(sim, "liveness: %s", why);
+    }
+    if (!sim_failed(sim) && !sim_run(sim, until, txns_settled) && !sim_failed(sim)) {
+        sim_txns_describe(sim->txns, why);
+        sim_fail(sim, "liveness: %s", why);
+    }
+    if (sim->txns != NULL && !sim_failed(sim)) {
+        sim_txns_judge(sim->txns);
     }
     if (sim_failed(sim)) {
         return;

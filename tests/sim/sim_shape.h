@@ -23,6 +23,7 @@ struct sim_shape {
     struct sim_range partitions;  /* per topic */
     uint32_t members;             /* of a consumer group; 0: there is none */
     uint32_t consumers;           /* of one of the new protocol; 0: there is none */
+    uint32_t tellers;             /* transactional producers; 0: there are none */
     struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
     bool all_faults;              /* also those of ways, clocks and stored bits */
     bool operator_always;         /* else in half of the runs */

@@ -59,6 +59,7 @@ struct teller {
     uint32_t deal; /* the one that is open; 0: none */
     uint32_t part; /* next to be written */
     bool commits;
+    bool doubts; /* a batch may be there: its number must not be used again in this epoch */
     uint32_t tries;
     uint64_t newest_then; /* epochs told for this id when the question was asked first */
     int16_t error;
@@ -294,7 +295,7 @@ static void ask_end(struct teller *t)
 {
     struct kafka_end_txn_request m;
 
-    t->all->deals[t->deal].asked = t->commits;
+    t->all->deals[t->deal].asked = t->commits; /* once asked, always: it is not given up then */
     kafka_end_txn_request_init(&m);
     m.transactional_id = slice_text(t->id);
     m.producer_id = t->producer_id;
@@ -358,6 +359,7 @@ static void lose(struct teller *t, uint64_t low_ms, uint64_t high_ms)
     }
     t->deal = 0;
     t->producer_id = -1;
+    t->doubts = false;
     t->tries = 0;
     if (t->all->healed_us != 0) {
         t->step = STEP_IDLE;
@@ -369,10 +371,11 @@ static void lose(struct teller *t, uint64_t low_ms, uint64_t high_ms)
 
 static void try_again(struct teller *t, bool look)
 {
-    bool ends = t->step == STEP_END || t->step == STEP_INIT;
+    bool asked = t->deal != 0 && t->all->deals[t->deal].asked;
 
-    if (t->tries > TRIES_MAX && !ends && t->deal != 0) {
+    if (t->tries > TRIES_MAX && t->deal != 0 && !asked && t->step != STEP_END) {
         t->commits = false; /* it takes too long */
+        t->doubts = true;
         next(t, STEP_END);
         return;
     }
@@ -485,7 +488,7 @@ static void ended(struct teller *t, int16_t error)
     sim_whisper(all->sim, "%s has %s transaction %u", t->name, t->commits ? "committed" : "aborted",
                 t->deal);
     t->deal = 0;
-    if (prng_chance(&all->chance, 1, 25)) {
+    if (t->doubts || prng_chance(&all->chance, 1, 25)) {
         lose(t, 1000, 9000); /* it ends, and begins anew */
         return;
     }
@@ -720,6 +723,8 @@ static void take_record(struct clerk *r, const struct record *record)
                  r->name, (unsigned long long)number, (long long)record->offset,
                  deal->aborted ? "aborted" : "never asked to be committed");
     }
+    sim_whisper(all->sim, "%s reads transaction %llu of partition %d at %lld by node %u", r->name,
+                (unsigned long long)number, r->part, (long long)record->offset, r->node);
     if (r->seen[number]++ != 0) {
         sim_fail(all->sim, "X2: %s is given the record of transaction %llu twice", r->name,
                  (unsigned long long)number);
@@ -754,6 +759,7 @@ static void take(struct clerk *r, struct kafka_fetch_response_partition *in)
 static void start_pass(struct clerk *r)
 {
     r->next = 0;
+    r->level = false;
     r->aborting_count = 0;
     memset(r->seen, 0, sizeof r->seen);
     r->node = any_node(r->all);
@@ -957,6 +963,11 @@ static bool all_idle(const struct sim_txns *t)
     return true;
 }
 
+bool sim_txns_begun(const struct sim_txns *t)
+{
+    return t->deal_count > 0;
+}
+
 bool sim_txns_settled(struct sim_txns *t)
 {
     if (t->ended_us == 0 && all_idle(t)) {
@@ -990,6 +1001,11 @@ void sim_txns_judge(struct sim_txns *t)
             bool wrote = (deal->mask >> t->readers[i].part & 1) != 0;
             all += wrote;
             seen += wrote && t->readers[i].seen[n] != 0;
+        }
+        for (uint32_t i = 0; i < READERS; i++) {
+            if ((deal->mask >> t->readers[i].part & 1) != 0 && t->readers[i].seen[n] == 0) {
+                sim_whisper(t->sim, "%s has not read transaction %u", t->readers[i].name, n);
+            }
         }
         if (seen != all && (seen != 0 || deal->committed)) {
             sim_fail(t->sim, "X2: transaction %u, %s: %u of %u records are read", n,

@@ -15,6 +15,8 @@
 
 struct sim_txns *sim_txns_new(struct sim *sim, uint32_t tellers);
 void sim_txns_free(struct sim_txns *t);
+/* The topics are there. */
+bool sim_txns_begun(const struct sim_txns *t);
 /* From now on nothing new begins, and everything must come to an end. */
 void sim_txns_heal(struct sim_txns *t);
 bool sim_txns_settled(struct sim_txns *t);

@@ -36,6 +36,13 @@ static const struct coordinator_kind *kind_of(int8_t type)
     return type == KEY_TXN ? &coordinator_txns_kind : &coordinator_groups_kind;
 }
 
+static void make_topic(struct node *node, int8_t type);
+
+void coordinator_make_topic(struct node *node, const struct coordinator_kind *kind)
+{
+    make_topic(node, kind == &coordinator_txns_kind ? KEY_TXN : KEY_GROUP);
+}
+
 static void make_topic(struct node *node, int8_t type)
 {
     struct making *making;
@@ -79,6 +86,11 @@ static void find(struct request *rq, int8_t type,
     if (type != KEY_GROUP && type != KEY_TXN) {
         out->error = KAFKA_ERROR_INVALID_REQUEST;
         out->error_message = slice_text("only groups and transactional ids have a coordinator");
+        return;
+    }
+    if (type == KEY_TXN && out->key.len == 0) {
+        out->error = KAFKA_ERROR_INVALID_REQUEST;
+        out->error_message = slice_text("a transactional id is not empty");
         return;
     }
     int32_t index = coordinator_index(node, kind_of(type), out->key);

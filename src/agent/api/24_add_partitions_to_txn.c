@@ -50,7 +50,7 @@ static void told(struct txn_waiter *waiter, int status, int64_t producer_id, int
     answer(CONTAINER_OF(waiter, struct add, waiter)->rq, status, false);
 }
 
-/* False: one of them is not there, or internal. */
+/* False: one of them is not there. */
 static bool collect(struct request *rq, struct txn_place **out, uint32_t *out_count)
 {
     const struct kafka_add_partitions_to_txn_request *m = rq->message;

@@ -39,9 +39,11 @@ void api_add_offsets_to_txn(struct request *rq)
     memset(add, 0, sizeof *add);
     add->waiter.done = told;
     add->rq = rq;
-    int status = who.id.len == 0       ? TERN_EINVALIDREQUEST
-                 : place.partition < 0 ? TERN_ENOCOORDINATOR
-                                       : txn_coordinator_of(rq->node, who.id, &co);
+    int status = who.id.len == 0 ? TERN_EINVALIDREQUEST : txn_coordinator_of(rq->node, who.id, &co);
+    if (status == 0 && place.partition < 0) {
+        coordinator_make_topic(rq->node, &coordinator_groups_kind);
+        status = TERN_ECONCURRENTTXN; /* every client asks again, soon */
+    }
     if (status != 0) {
         told(&add->waiter, status, -1, -1);
         return;
