@@ -530,6 +530,12 @@ static void answered(struct sim_call *call, int status, const void *response)
 {
     struct teller *t = CONTAINER_OF(call, struct teller, call);
 
+    if (status != 0 && t->step == STEP_PRODUCE && prng_chance(&t->all->chance, 1, 2)) {
+        t->commits = false; /* what it sent may come later than this end */
+        t->doubts = true;
+        next(t, STEP_END);
+        return;
+    }
     if (status != 0) {
         (void)handled(t, KAFKA_ERROR_REQUEST_TIMED_OUT);
         return;
