@@ -284,8 +284,8 @@ def run(clients, say, features=None):
         try:
             play(cluster, parts, say)
         except Failure as f:
-            trouble = str(f)
-            say(trouble)
+            say(str(f))
+            trouble = str(f).splitlines()[0]
         for part in parts:
             try:
                 finish(cluster, part)

@@ -153,7 +153,9 @@ async def rewind(c):
     while not run.stop.is_set():
         try:
             for tp in c.assignment():
-                c.seek(tp, await c.committed(tp) or 0)
+                offset = await c.committed(tp)
+                run.note('resume', tp.topic, tp.partition, offset)
+                c.seek(tp, offset or 0)
             return
         except KafkaError as e:
             run.note('rewind', repr(e))
