@@ -40,6 +40,7 @@ struct mesh_conn {
     struct link link; /* in mesh->conns */
     enum mesh_state state;
     bool dialled;
+    bool unneeded;     /* another one came up first: it ends without a word */
     uint32_t expected; /* dialled: the node that should be there */
     enum wire_channel channel;
     struct identity peer;    /* what its certificate says, from HELLO on */
@@ -119,6 +120,9 @@ extern const struct stream_ops mesh_conn_ops;
 void mesh_complain(struct mesh_conn *conn, const char *event, const char *why);
 struct mesh_channel *mesh_channel_of(struct mesh *mesh, uint32_t node_id,
                                      enum wire_channel channel);
+/* Another connection came up first. The other side is told once it knows who speaks: a handshake
+ * that ends is a failure to it. */
+void mesh_conn_unneeded(struct mesh_conn *conn);
 /* Tells the handler, once. */
 void mesh_channel_down(struct mesh_channel *channel);
 /* Dials now or after the back-off, if the channel is wanted and not up. */

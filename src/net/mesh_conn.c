@@ -86,6 +86,14 @@ static void refuse(struct mesh_conn *conn, int error, const char *why)
     stream_finish(&conn->stream, error, "%s", why);
 }
 
+void mesh_conn_unneeded(struct mesh_conn *conn)
+{
+    conn->unneeded = true;
+    if (conn->state != MESH_SHAKE) {
+        refuse(conn, TERN_EREFUSED, "");
+    }
+}
+
 static void broken(struct mesh_conn *conn, int error, const char *why)
 {
     conn->mesh->counters[conn->channel].refused++;
@@ -321,7 +329,9 @@ static void on_open(struct stream *stream)
     conn->peer = *tls_peer(stream->tls);
     conn->state = MESH_HELLO;
     stream_tune(stream, KEEPALIVE_S, USER_TIMEOUT_MS, 0);
-    if (conn->dialled) {
+    if (conn->unneeded) {
+        refuse(conn, TERN_EREFUSED, "");
+    } else if (conn->dialled) {
         send_hello(conn);
     }
 }
@@ -353,7 +363,7 @@ static void explain_end(struct mesh_conn *conn)
     bool only_looked = !conn->dialled && stream->peer_closed && !stream->heard;
 
     if (conn->state == MESH_UP || conn->state == MESH_REFUSING || only_looked ||
-        stream->error == TERN_EREFUSED || conn->mesh->closing) {
+        stream->error == TERN_EREFUSED || conn->unneeded || conn->mesh->closing) {
         return;
     }
     conn->mesh->counters[conn->channel].refused++;

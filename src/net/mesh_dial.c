@@ -157,7 +157,7 @@ void mesh_dial_stop(struct mesh_channel *channel)
         struct mesh_conn *conn = channel->dial;
         channel->dial = NULL;
         if (channel->up != conn) {
-            stream_close(&conn->stream, TERN_EREFUSED, "not needed any more");
+            mesh_conn_unneeded(conn);
         }
     }
 }

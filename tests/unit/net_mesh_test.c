@@ -343,6 +343,30 @@ static void three_nodes_that_all_dial_at_once_come_up_once(void **state)
     }
 }
 
+/* A dial that is not needed any more, because the other side's came up first, is no failure. */
+static void a_dial_that_comes_second_ends_without_a_word(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 12; round++) {
+        struct rig rig;
+        struct peer_log one = {0};
+        struct peer_log two = {0};
+        struct pair pair = {&one, &two, 1, 2};
+        rig_init(&rig);
+        start(&rig, 1, &one, NULL);
+        start(&rig, 2, &two, NULL);
+        introduce(&rig, &two, 1);
+        rig_run_ms(&rig, 97 + round / 2); /* it dials after 100 ms; by now it is shaking hands */
+        introduce(&rig, &one, 2);
+        assert_true(rig_until(&rig, both_up, &pair, 5000));
+        rig_run_ms(&rig, 50);
+        assert_int_equal(one.ups[2][WIRE_CONTROL], 1);
+        assert_int_equal(two.ups[1][WIRE_CONTROL], 1);
+        assert_int_equal(rig_line_count, 0);
+        rig_fini(&rig);
+    }
+}
+
 static void a_full_queue_refuses_and_tells_when_it_has_drained(void **state)
 {
     struct rig rig;
@@ -621,6 +645,7 @@ int main(void)
         cmocka_unit_test(tails_of_many_megabytes_arrive_whole),
         cmocka_unit_test(a_joiner_that_nobody_knows_dials_by_itself),
         cmocka_unit_test(three_nodes_that_all_dial_at_once_come_up_once),
+        cmocka_unit_test(a_dial_that_comes_second_ends_without_a_word),
         cmocka_unit_test(a_full_queue_refuses_and_tells_when_it_has_drained),
         cmocka_unit_test(a_restarted_peer_goes_down_once_and_comes_up_again),
         cmocka_unit_test(a_dropped_peer_comes_back_after_a_back_off),
