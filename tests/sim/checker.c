@@ -208,8 +208,9 @@ static bool gives_way(struct checker *c, struct place *place, struct value *valu
     if (place->known) {
         struct value *there = value_of(c, place->producer, place->number);
         /* The log that a lossy epoch began with may differ from what was acknowledged even below its
-         * end: records of an older epoch stand there, that were never acknowledged. */
-        bool older = !an_ack && there->acked && there != value && !value->acked &&
+         * end: records of an older epoch stand there, that were never acknowledged, or elsewhere and
+         * cut there: two producers whose batches the old home took anew came in another order. */
+        bool older = !an_ack && there->acked && there != value && (!value->acked || value->cut) &&
                      (place->epoch < 0 || place->epoch > epoch);
         if (there->acked && there != value && !older) {
             return false;

@@ -136,6 +136,8 @@ static void ask_leave(struct member *m)
     q.group_id = slice_text(GROUP);
     q.member_id = slice_text(m->id);
     q.member_epoch = -1;
+    m->owned = 0; /* given up before it says so: others may have it before the answer is here */
+    m->known = 0;
     ask(m, 68, 1, &q);
 }
 

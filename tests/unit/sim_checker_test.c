@@ -256,6 +256,32 @@ static void a_lossy_epoch_may_begin_with_older_records_than_were_acknowledged(vo
     expect(c, NULL);
 }
 
+/* The same, and what stands at offset 3 now had been acknowledged as well, behind the end of the other
+ * log: epoch 2 took the batches of two producers in another order. */
+static void what_a_lossy_epoch_cut_may_stand_elsewhere_as_an_older_record(void **state)
+{
+    struct checker *c = four_acknowledged();
+    struct checker_counts counts;
+
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++) {
+        checker_read(c, 0, 0, (int64_t)i, 2, 0, i, true);
+    }
+    checker_sent(c, 0, 1, 0, 0);
+    checker_acked(c, 0, 1, 0, 4, 5000, 4900, false);
+    assert_int_equal(checker_lossy(c, 0, 3, 4, 10000, 0), 1);
+    checker_high_watermark(c, 1, 0, 4);
+    for (uint64_t i = 0; i < 3; i++) {
+        checker_read(c, 1, 0, (int64_t)i, 1, 0, i, true);
+    }
+    checker_read(c, 1, 0, 3, 1, 1, 0, true);
+    checker_finish(c, ALL);
+    checker_counts(c, &counts);
+    assert_int_equal(counts.cut, 2);
+    assert_int_equal(counts.lost, 0);
+    expect(c, NULL);
+}
+
 static void two_processes_that_serve_one_epoch_are_seen(void **state)
 {
     struct checker *c = four_acknowledged();
@@ -450,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_hole_below_an_ack_is_seen),
         cmocka_unit_test(a_lossy_epoch_excuses_what_lies_behind_its_start_and_no_more),
         cmocka_unit_test(a_lossy_epoch_may_begin_with_older_records_than_were_acknowledged),
+        cmocka_unit_test(what_a_lossy_epoch_cut_may_stand_elsewhere_as_an_older_record),
         cmocka_unit_test(two_processes_that_serve_one_epoch_are_seen),
         cmocka_unit_test(a_loss_beyond_the_bound_is_seen),
         cmocka_unit_test(an_ack_of_an_old_leader_behind_a_lossy_epoch_is_seen),
