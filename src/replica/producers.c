@@ -161,16 +161,6 @@ void producers_settle(struct producers *p, int64_t hw, int64_t log_start)
     }
 }
 
-void producers_skip(struct producers *p, int64_t log_start)
-{
-    for (struct producer *each = p->table; each != NULL; each = each->hh.next) {
-        each->open_since = -1;
-    }
-    p->span_count = 0;
-    p->open_count = 0;
-    producers_settle(p, -1, log_start);
-}
-
 const struct producers_aborted *producers_aborted(const struct producers *p, int64_t from,
                                                   size_t *out_count)
 {

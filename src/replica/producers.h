@@ -69,10 +69,6 @@ void producers_number_marker(struct producers *p, int64_t producer_id, int64_t n
 int64_t producers_stable(const struct producers *p, int64_t hw);
 /* Nothing below `hw` is in doubt any more, nothing below `log_start` is there any more. */
 void producers_settle(struct producers *p, int64_t hw, int64_t log_start);
-/* The log was not read between the state here and `log_start`: which transactions have ended there is
- * not known, but what they wrote is gone, too. */
-void producers_skip(struct producers *p, int64_t log_start);
-
 struct producers_aborted {
     int64_t producer_id;
     int64_t first;

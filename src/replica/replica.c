@@ -490,7 +490,9 @@ bool replica_may_copy(const struct replica *r, int32_t epoch)
 void replica_producers_restart(struct replica *r, int64_t at)
 {
     if (at < r->log_start) {
-        producers_skip(r->producers, r->log_start); /* what is between is gone */
+        /* What is between is gone, and with it what producers and transactions came to there: their older
+         * numbers would be refused for ever, their open transactions never ended. */
+        producers_clear(r->producers);
     }
     r->producers_at = at > r->log_start ? at : r->log_start;
 }

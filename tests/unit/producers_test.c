@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/prng.h"
-#include "replica/producers.h"
+#include "replica/replica.h"
 #include "tests/lib/test.h"
 
 #define SEED   99
@@ -536,6 +536,34 @@ static void a_snapshot_without_transactions_is_read(void **state)
     buf_fini(&b);
 }
 
+/* Between the snapshot and the log start it is not known what they wrote: an older number would be
+ * expected for ever, an older transaction never end. */
+static void a_snapshot_below_the_log_start_is_forgotten(void **state)
+{
+    struct history_entry history = {1, 0};
+    struct replica_load load = {.self = 1,
+                                .promised = 1,
+                                .synced = 1,
+                                .leo = 20,
+                                .log_start = 10,
+                                .history = &history,
+                                .history_count = 1};
+    struct replica r;
+    struct batch_info old = txn_batch(1, 0, 0, 5);
+
+    (void)state;
+    replica_init(&r, &load);
+    producers_note(r.producers, &old);
+    replica_producers_restart(&r, 8);
+    assert_false(producers_knows(r.producers, 1));
+    assert_int_equal(r.producers_at, 10);
+    producers_note(r.producers, &old);
+    replica_producers_restart(&r, 12); /* one above it is taken as it is */
+    assert_true(producers_knows(r.producers, 1));
+    assert_int_equal(r.producers_at, 12);
+    replica_fini(&r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -560,6 +588,7 @@ int main(void)
         TEST(who_has_an_open_transaction_is_not_forgotten),
         TEST(a_snapshot_keeps_open_and_aborted_transactions),
         TEST(a_snapshot_without_transactions_is_read),
+        TEST(a_snapshot_below_the_log_start_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
