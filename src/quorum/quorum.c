@@ -163,6 +163,7 @@ static bool role_step(struct quorum *quorum)
     if (raft->state == RAFT_LEADER && quorum->lead_term == 0) {
         CHECK(raft->current_term > quorum->told_term || quorum->told_term == 0);
         quorum->lead_term = raft->current_term;
+        trace_debug("event=quorum_leads term=%llu", (unsigned long long)raft->current_term);
         quorum->controller = quorum->options.guard_off_in_tests;
         quorum->barrier_wanted = !quorum->controller;
         quorum->answers_due = quorum->answers_due || quorum->controller;

@@ -120,6 +120,9 @@ static int run_story(const struct options *o)
         return 2;
     }
     (void)signal(SIGABRT, on_abort);
+#ifdef TERN_MUTANTS
+    mutant_on = (enum mutant)o->mutant;
+#endif
     sim_run_story(story, o->verbose, &result);
     sim_story_free(story);
     if (result.failure[0] != '\0') {

@@ -9,13 +9,32 @@
 
 #define STEPS_MAX 64
 #define WORDS_MAX 6
+#define ASKED_MAX 64
+#define NAMES_MAX 8
 
 struct step {
     struct sim *sim;
     struct timer timer;
+    uint64_t from_us; /* of `when` */
     uint64_t at_us;
     char words[WORDS_MAX][40];
     int count;
+    char when[80]; /* it waits for a line that holds this; empty: for its time */
+    bool taken;
+};
+
+/* A topic that was asked for: if it was made, it stays. */
+struct asked {
+    struct sim *sim;
+    struct sim_conn conn;
+    struct sim_call call;
+    char name[48];
+    bool made;
+};
+
+struct called {
+    char name[16];
+    uint32_t node;
 };
 
 struct expectation {
@@ -39,6 +58,11 @@ struct sim_story {
     struct sim_client client;
     struct sim_call call;
     bool client_is_there;
+    struct asked asked[ASKED_MAX];
+    uint32_t asked_count;
+    struct called called[NAMES_MAX];
+    uint32_t called_count;
+    uint32_t teller; /* the node that told what the newest `when` has waited for */
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -78,6 +102,28 @@ static bool read_step(struct sim_story *story, char *line)
     return step->count > 0;
 }
 
+/* when FROM TEXT: +AFTER COMMAND */
+static bool read_when(struct sim_story *story, char *line)
+{
+    char *command = strstr(line, ": +");
+    char from[24];
+    int at = 0;
+
+    if (command == NULL) {
+        return false;
+    }
+    *command = '\0';
+    if (sscanf(line, "when %23s %n", from, &at) != 1 || at == 0 || line[at] == '\0') {
+        return false;
+    }
+    struct step *step = &story->steps[story->step_count];
+    char rest[200];
+    (void)snprintf(step->when, sizeof step->when, "%s", line + at);
+    (void)snprintf(rest, sizeof rest, "at %s", command + 3);
+    step->from_us = seconds(from);
+    return read_step(story, rest);
+}
+
 static bool read_line(struct sim_story *story, char *line)
 {
     line[strcspn(line, "\n")] = '\0';
@@ -90,6 +136,9 @@ static bool read_line(struct sim_story *story, char *line)
     if (strncmp(line, "at ", 3) == 0) {
         return read_step(story, line);
     }
+    if (strncmp(line, "when ", 5) == 0) {
+        return read_when(story, line);
+    }
     if (strncmp(line, "expect ", 7) == 0 || strncmp(line, "never ", 6) == 0) {
         return read_expectation(story, line, line[0] == 'n');
     }
@@ -101,6 +150,11 @@ static bool read_line(struct sim_story *story, char *line)
         uint64_t count = strtoull(line + 11, NULL, 10);
         story->shape.partitions = (struct sim_range){count, count};
         return count > 0;
+    }
+    if (strncmp(line, "batch ", 6) == 0) {
+        uint64_t us = seconds(line + 6);
+        story->shape.batch_us = (struct sim_range){us, us};
+        return us > 0;
     }
     if (strncmp(line, "end ", 4) == 0) {
         story->end_us = seconds(line + 4);
@@ -168,6 +222,58 @@ static const struct control_topic *topic_of(struct sim *sim, const char *name)
     return control != NULL ? control_topic_named(control, name) : NULL;
 }
 
+/* Of the newest term; 0: there is none. */
+static uint32_t controller(struct sim *sim)
+{
+    struct quorum_status status;
+    uint64_t term = 0;
+    uint32_t found = 0;
+
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        struct node *node = sim->nodes[id].node;
+        if (node == NULL || node_quorum(node) == NULL) {
+            continue;
+        }
+        quorum_status(node_quorum(node), &status);
+        if (status.controller && status.term > term) {
+            term = status.term;
+            found = id;
+        }
+    }
+    return found;
+}
+
+/* The first that has got no name. */
+static uint32_t rest(struct sim *sim)
+{
+    const struct sim_story *story = sim->story;
+
+    for (uint32_t id = 1; id <= sim->node_count; id++) {
+        bool has_name = false;
+        for (uint32_t i = 0; i < story->called_count; i++) {
+            has_name = has_name || story->called[i].node == id;
+        }
+        if (!has_name) {
+            return id;
+        }
+    }
+    return 0;
+}
+
+static void call_it(struct sim *sim, const char *name, uint32_t node)
+{
+    struct sim_story *story = sim->story;
+
+    if (node == 0 || story->called_count == NAMES_MAX) {
+        sim_fail(sim, "story: nobody can be called %s", name);
+        return;
+    }
+    struct called *called = &story->called[story->called_count++];
+    (void)snprintf(called->name, sizeof called->name, "%.15s", name);
+    called->node = node;
+    sim_tell(sim, "story: node %u is called %s", node, name);
+}
+
 /* 0: there is none. */
 static uint32_t node_named(struct sim *sim, const char *word)
 {
@@ -177,6 +283,20 @@ static uint32_t node_named(struct sim *sim, const char *word)
     if (sscanf(word, "leader:%31[^-]-%d", name, &index) == 2) {
         const struct control_topic *topic = topic_of(sim, name);
         return topic != NULL ? topic->partitions[index].leader : 0;
+    }
+    if (strcmp(word, "controller") == 0) {
+        return controller(sim);
+    }
+    if (strcmp(word, "teller") == 0) {
+        return sim->story->teller;
+    }
+    if (strcmp(word, "rest") == 0) {
+        return rest(sim);
+    }
+    for (uint32_t i = 0; i < sim->story->called_count; i++) {
+        if (strcmp(word, sim->story->called[i].name) == 0) {
+            return sim->story->called[i].node;
+        }
     }
     uint32_t id = (uint32_t)strtoul(word, NULL, 10);
     return id <= sim->node_count ? id : 0;
@@ -238,6 +358,53 @@ static void create(struct sim *sim, const char *name, const char *partitions)
     sim_conn_ask(&story->client.conns[1], &story->call, 19, 5, &m, 8 * SIM_S);
 }
 
+static void answered(struct sim_call *call, int status, const void *response)
+{
+    struct asked *asked = CONTAINER_OF(call, struct asked, call);
+    const struct kafka_create_topics_response *m = response;
+
+    asked->made = status == 0 && m->topics[0].error == 0;
+    sim_tell(asked->sim, "story: topic %s %s made", asked->name, asked->made ? "is" : "may not be");
+}
+
+/* From a client at the node itself. */
+static void ask_for(struct sim *sim, const char *name, uint32_t node, uint32_t number)
+{
+    struct sim_story *story = sim->story;
+    struct kafka_create_topics_request m;
+    struct kafka_create_topics_request_topic t;
+
+    if (story->asked_count == ASKED_MAX) {
+        sim_fail(sim, "story: too many topics are asked for");
+        return;
+    }
+    struct asked *asked = &story->asked[story->asked_count++];
+    asked->sim = sim;
+    (void)snprintf(asked->name, sizeof asked->name, "%s-%u", name, number);
+    sim_conn_init(&asked->conn, sim, node, node, "story");
+    kafka_create_topics_request_init(&m);
+    kafka_create_topics_request_topic_init(&t);
+    t.name = slice_text(asked->name);
+    t.num_partitions = 1;
+    t.replication_factor = -1;
+    m.topics = &t;
+    m.topics_count = 1;
+    m.timeout_ms = 5000;
+    asked->call.done = answered;
+    sim_conn_ask(&asked->conn, &asked->call, 19, 5, &m, 8 * SIM_S);
+}
+
+static void check_asked(struct sim *sim)
+{
+    const struct sim_story *story = sim->story;
+
+    for (uint32_t i = 0; i < story->asked_count; i++) {
+        if (story->asked[i].made && topic_of(sim, story->asked[i].name) == NULL) {
+            sim_fail(sim, "C10: topic %s was created, and is gone", story->asked[i].name);
+        }
+    }
+}
+
 static void all_led(struct sim *sim, const char *name)
 {
     const struct control_topic *topic = topic_of(sim, name);
@@ -292,6 +459,58 @@ static bool to_node(struct sim *sim, const char *word, struct sim_node *node, co
     return true;
 }
 
+static void to_way(struct sim *sim, const struct step *step, uint32_t a, uint32_t b)
+{
+    const char *word = step->words[0];
+    uint64_t us = strtoull(step->words[3], NULL, 10) * SIM_MS;
+
+    if (a == b) {
+        return; /* `for each other` is easily said so */
+    }
+    if (strcmp(word, "delay") == 0) {
+        sim->net.delay_us[a][b] = us;
+    } else if (strcmp(word, "reset") == 0) {
+        sim_net_reset(&sim->net, a, b);
+    } else if (strcmp(word, "narrow") == 0) {
+        sim->net.bad[a][b].us_per_kib = us;
+    } else {
+        bool is_cut = strncmp(word, "cut", 3) == 0;
+        cut(sim, a, b, is_cut);
+        if (strstr(word, "one-way") == NULL) {
+            cut(sim, b, a, is_cut);
+        }
+    }
+}
+
+static void hand_over(struct sim *sim, uint32_t to)
+{
+    uint32_t from = controller(sim);
+
+    if (from != 0 && from != to && sim->nodes[to].node != NULL) {
+        struct quorum_status status;
+        quorum_status(node_quorum(sim->nodes[from].node), &status);
+        for (uint32_t i = 0; i < status.peer_count; i++) {
+            if (status.peers[i].member.node_id == to) {
+                sim_node_enter(&sim->nodes[from]);
+                quorum_transfer(node_quorum(sim->nodes[from].node), status.peers[i].member.raft_id);
+            }
+        }
+    }
+}
+
+static bool is_way(const char *word)
+{
+    static const char *const words[] = {"cut",   "cut-one-way", "join", "join-one-way",
+                                        "delay", "narrow",      "reset"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+        if (strcmp(word, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take(struct timer *timer)
 {
     struct step *step = CONTAINER_OF(timer, struct step, timer);
@@ -307,9 +526,17 @@ static void take(struct timer *timer)
         create(sim, step->words[1], step->words[2]);
     } else if (strcmp(word, "led") == 0) {
         all_led(sim, step->words[1]);
-    } else if (strncmp(word, "cut", 3) == 0 && a > 0 && b > 0) {
-        cut(sim, a, b, true);
-        cut(sim, b, a, strcmp(word, "cut") == 0);
+    } else if (strcmp(word, "call") == 0) {
+        call_it(sim, step->words[1], b);
+    } else if (strcmp(word, "ask") == 0 && b > 0) {
+        uint64_t count = step->count > 3 ? strtoull(step->words[3], NULL, 10) : 1;
+        for (uint32_t i = 0; i < count; i++) {
+            ask_for(sim, step->words[1], b, i);
+        }
+    } else if (strcmp(word, "control") == 0 && a > 0) {
+        hand_over(sim, a);
+    } else if (is_way(word) && a > 0 && b > 0) {
+        to_way(sim, step, a, b);
     } else if (a == 0 || !to_node(sim, word, &sim->nodes[a], step->words[2])) {
         sim_fail(sim, "story: this is no command: %s %s", word, step->words[1]);
     }
@@ -323,7 +550,9 @@ void sim_story_begin(struct sim *sim, struct sim_story *story)
     for (uint32_t i = 0; i < story->step_count; i++) {
         story->steps[i].sim = sim;
         story->steps[i].timer.fire = take;
-        sim_after(sim, &story->steps[i].timer, story->steps[i].at_us);
+        if (story->steps[i].when[0] == '\0') {
+            sim_after(sim, &story->steps[i].timer, story->steps[i].at_us);
+        }
     }
 }
 
@@ -331,6 +560,12 @@ void sim_story_heal(struct sim *sim)
 {
     sim_tell(sim, "story: everything heals");
     heal_ways(sim);
+    for (uint32_t a = 1; a <= sim->node_count; a++) {
+        for (uint32_t b = 1; b <= sim->node_count; b++) {
+            sim->net.delay_us[a][b] = a == b ? 100 : 10 * SIM_MS;
+            sim->net.bad[a][b].us_per_kib = 0;
+        }
+    }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         struct sim_node *node = &sim->nodes[id];
         sim_node_pause(node, false);
@@ -343,10 +578,32 @@ void sim_story_heal(struct sim *sim)
     }
 }
 
+/* A command may wait for the line: it is taken from the loop, never from inside a node. */
+static void trigger(struct sim *sim, const char *line, uint64_t us)
+{
+    struct sim_story *story = sim->story;
+
+    for (uint32_t i = 0; i < story->step_count; i++) {
+        struct step *step = &story->steps[i];
+        if (step->when[0] == '\0' || step->taken || us < step->from_us ||
+            strstr(line, step->when) == NULL) {
+            continue;
+        }
+        const char *who = strstr(line, "node=");
+        step->taken = true;
+        story->teller = who != NULL ? (uint32_t)strtoul(who + 5, NULL, 10) : 0;
+        sim_after(sim, &step->timer, step->at_us);
+    }
+}
+
 void sim_story_hears(struct sim *sim, const char *line)
 {
     struct sim_story *story = sim->story;
     uint64_t us = sim->now_us - story->begun_us;
+
+    if (story->begun_us > 0 && strncmp(line, "story: ", 7) != 0) {
+        trigger(sim, line, us);
+    }
 
     for (uint32_t i = 0; story->begun_us > 0 && i < story->expectation_count; i++) {
         struct expectation *e = &story->expectations[i];
@@ -367,6 +624,12 @@ void sim_story_check(struct sim *sim)
             sim_fail(sim, "story: from %.3f to %.3f s %s told: %s", (double)e->from_us / 1e6,
                      (double)e->to_us / 1e6, e->never ? "it was" : "nobody", e->text);
         }
+    }
+    if (!sim_failed(sim)) {
+        check_asked(sim);
+    }
+    for (uint32_t i = 0; i < story->asked_count; i++) {
+        sim_conn_fini(&story->asked[i].conn);
     }
     if (story->client_is_there) {
         sim_client_fini(&story->client);

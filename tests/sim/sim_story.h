@@ -3,18 +3,26 @@
  *
  *   topics NAME...            besides payments: strict homely clicks
  *   partitions N              of each
+ *   batch T                   seconds from batch to batch of a producer, instead of 0.02
  *   at T COMMAND              seconds since the clients began
+ *   when FROM TEXT: +T COMMAND   T seconds after the first line that holds TEXT, from FROM on
  *     kill NODE | power NODE | start NODE | pause NODE | resume NODE
- *     cut A B | cut-one-way A B | isolate A | heal
+ *     cut A B | cut-one-way A B | isolate A | heal | join A B | join-one-way A B
+ *     reset A B                 their connections break: what is under way is lost
+ *     delay A B MS | narrow A B MS      one direction: how long it takes, and so much more per KiB
  *     copy NODE | put-back NODE | empty NODE       its disk; the last two while it is down
  *     room NODE KIB | room NODE all | slow NODE MS
  *     create NAME PARTITIONS    a topic that nobody writes to
+ *     ask NAME NODE COUNT       topics asked for at that node, NAME-0 and on: one that is made stays
+ *     control NODE              the controller hands over to it
+ *     call NAME NODE            from here on NODE has this name, too
  *     led NAME                  every partition of it has a leader that serves
  *   expect FROM TO TEXT       a line that holds TEXT is told in that time: of the story or by a node
  *   never FROM TO TEXT        none is
  *   end T                     then everything heals, and comes to a good end
  *
- * NODE: 1 to 3, or leader:TOPIC-PARTITION, by what the newest control state says then. */
+ * NODE: 1 to 3, or leader:TOPIC-PARTITION, by what the newest control state says then; controller;
+ * teller, whose line the last `when` has waited for; rest, the first without a name; a name. */
 #pragma once
 
 #include "tests/sim/sim.h"
