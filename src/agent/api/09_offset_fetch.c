@@ -239,8 +239,10 @@ static void fail(struct fetch_group *g, int error)
         error == TERN_ENOCOORDINATOR || error == TERN_ETIMEDOUT ? TERN_ENOTCOORDINATOR : error;
 
     g->out->error = error_kafka(told);
-    if (g->fetch->rq->version < 2) {
-        fill_wanted(g, NULL, told); /* there is no place for it but the partitions */
+    if (g->fetch->rq->version < 8) {
+        /* Version 0 and 1 have no other place for it. aiokafka (version 3) looks nowhere else: it
+         * takes partitions that are not there for ones without a commit, and reads from the start. */
+        fill_wanted(g, NULL, told);
     } else {
         g->out->topics = kafka_empty_array();
     }
