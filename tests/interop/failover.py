@@ -189,9 +189,6 @@ def finish(cluster, part):
     """Stops its programs, reads what is there, asks the coordinator."""
     for role in ('producea', 'transacta'):
         if role in part.programs:
-            part.programs[role].close()
-    for role in ('producea', 'transacta'):
-        if role in part.programs:
             part.wrong.append((role[:-1], part.programs[role].end(90)))
     finals = {part.topic: final_read(cluster, part.topic)}
     places = {(part.topic, int(p), int(o)) for p, o, _ in finals[part.topic]}
@@ -286,6 +283,10 @@ def run(clients, say, features=None):
         except Failure as f:
             say(str(f))
             trouble = str(f).splitlines()[0]
+        for part in parts:
+            for role in ('producea', 'transacta'):
+                if role in part.programs:
+                    part.programs[role].close()
         for part in parts:
             try:
                 finish(cluster, part)

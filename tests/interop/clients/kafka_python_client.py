@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """kafka-python."""
 import logging
+import threading
 import time
 
 from common import PER_TRANSACTION, Run
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 run = Run()
@@ -87,15 +88,40 @@ def consume():
     c.close()
 
 
+def bounded(call, *args):
+    """Its waits have no end of their own, and one comes to none: a coordinator that dies while it is asked (sender.py) is never asked
+    again. Who uses it must give the producer up then."""
+    done = []
+
+    def work():
+        try:
+            done.append((call(*args), None))
+        except Exception as e:  # noqa: BLE001
+            done.append((None, e))
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(15)
+    if not done:
+        raise KafkaTimeoutError('no end of it')
+    if done[0][1] is not None:
+        raise done[0][1]
+    return done[0][0]
+
+
+def give_up(p):
+    """In the background, for that may wait for ever, too."""
+    threading.Thread(target=p.close, args=(0,), daemon=True).start()
+
+
 def transactional():
     while True:
         p = producer(transactional_id=run.id, transaction_timeout_ms=20000)
         try:
-            p.init_transactions()
+            bounded(p.init_transactions)
             return p
         except KafkaError as e:
             run.note('init_transactions', repr(e))
-            p.close(0)
+            give_up(p)
             if run.stop.wait(0.5):
                 raise
 
@@ -111,25 +137,25 @@ def transact():
                 run.log('send', n)
                 send(p, run.topic, n)
             if k % 4 == 3:
-                p.abort_transaction()
+                bounded(p.abort_transaction)
                 run.log('aborted', k)
             else:
                 committing = True
-                p.commit_transaction()
+                bounded(p.commit_transaction)
                 run.log('committed', k)
         except KafkaError as e:
             run.note('transaction', repr(e))
             try:
-                p.abort_transaction()
+                bounded(p.abort_transaction)
                 run.log('aborted', k)
             except (KafkaError, AssertionError) as e2:
                 run.note('abort', repr(e2))
-                p.close(0)
+                give_up(p)
                 p = transactional()
                 run.log('unknown' if committing else 'aborted', k)
         k += 1
         run.stop.wait(max(0, run.due(k * PER_TRANSACTION)))
-    p.close(10)
+    bounded(p.close, 10)
 
 
 def rewind(c):
@@ -160,20 +186,20 @@ def copy():
                 for m in records:
                     send(p, run.to, int(m.value), m.key, log=False)
             if k % 7 == 3:
-                p.abort_transaction()
+                bounded(p.abort_transaction)
                 rewind(c)
                 continue
-            p.send_offsets_to_transaction({tp: OffsetAndMetadata(r[-1].offset + 1, '', -1) for tp, r in batch.items()},
-                                          c.group_metadata())
-            p.commit_transaction()
+            bounded(p.send_offsets_to_transaction, {tp: OffsetAndMetadata(r[-1].offset + 1, '', -1) for tp, r in batch.items()},
+                    c.group_metadata())
+            bounded(p.commit_transaction)
             run.note('copied', sum(len(r) for r in batch.values()))
         except KafkaError as e:
             run.note('copy', repr(e))
             try:
-                p.abort_transaction()
+                bounded(p.abort_transaction)
             except (KafkaError, AssertionError) as e2:
                 run.note('abort', repr(e2))
-                p.close(0)
+                give_up(p)
                 p = transactional()
             rewind(c)
     c.close()

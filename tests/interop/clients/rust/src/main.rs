@@ -156,7 +156,7 @@ async fn consume(run: &'static Run, kafka: &Kafka) -> Done {
 /// A producer that has ended what an earlier one with its id left; tries as long as the run lasts.
 async fn transactional(run: &'static Run, kafka: &Kafka) -> Result<TransactionalProducer, Box<dyn std::error::Error>> {
     loop {
-        let builder = kafka.producer().transaction_timeout(Duration::from_secs(20)).delivery_timeout(Duration::from_secs(15));
+        let builder = kafka.producer().transaction_timeout(Duration::from_secs(40)).delivery_timeout(Duration::from_secs(35));
         match builder.build_transactional(run.word("id")).await {
             Ok(p) => return Ok(p),
             Err(e) => {
