@@ -18,8 +18,8 @@
 struct key {
     char topic[64];
     int32_t partition;
-    bool async;
-    char name[80]; /* "topic/partition" */
+    bool transactional; /* written to by transactions alone */
+    char name[80];      /* "topic/partition" */
 };
 
 struct options {
@@ -29,7 +29,12 @@ struct options {
     int senders; /* producers */
     int width;   /* logical processes, each with one send under way, per producer */
     int pollers;
-    int rate; /* sends per second, all producers together */
+    int rate;         /* sends per second, all producers together; transactions are not counted */
+    int txns;         /* transactional producers */
+    int members;      /* of the consumer group */
+    const char *name; /* of the region: a transactional id is the same in every run of a client */
+    const char *txn_topic;
+    const char *group_topic;
     uint64_t seed;
     int final_seconds; /* above 0: only the last read, at most so long */
     struct key keys[KEYS_MAX];
@@ -56,6 +61,11 @@ struct dice {
 };
 uint64_t dice_roll(struct dice *d, uint64_t below);
 
+/* Unique in a history. */
+int64_t next_value(const struct options *o);
+/* Index of a key, or -1. */
+int key_index(const struct options *o, const char *topic, int32_t partition);
+
 /* Every client wants to notice a new leader soon. Ends the program if a setting is unknown. */
 rd_kafka_conf_t *client_conf(const struct options *o);
 void client_set(rd_kafka_conf_t *conf, const char *key, const char *value);
@@ -66,7 +76,22 @@ size_t payload_make(char *out, size_t size, const char *key, int64_t value, uint
 /* The value, or -1: not what a client sent to this key. */
 int64_t payload_read(const char *bytes, size_t len, const char *key);
 
-/* ---- sender.c, poller.c: one thread each ---------------------------------------------------- */
+/* ---- batch.c: what one poll has returned ------------------------------------------------------ */
+struct batch {
+    struct text by_key[KEYS_MAX];
+    int records;
+    uint64_t begun;
+};
+/* A record. Returns the index of its key, or -1: no record, or of no topic that is known. */
+int batch_add(struct batch *b, const struct options *o, const rd_kafka_message_t *m);
+/* {"key" [[offset value] ...], ...} without the braces. */
+void batch_print(const struct batch *b, const struct options *o, struct text *to);
+/* Writes the poll down, nothing if it returned nothing, and begins another one. */
+void batch_write(struct batch *b, const struct options *o, rd_kafka_t *kafka, int process,
+                 bool final);
+void batch_empty(struct batch *b);
+
+/* ---- sender.c, poller.c, txn.c, member.c: one thread each ------------------------------------ */
 struct sender {
     const struct options *o;
     int number;
@@ -77,6 +102,16 @@ struct poller {
     int number;
 };
 void *poller_main(void *poller);
+struct txns {
+    const struct options *o;
+    int number;
+};
+void *txns_main(void *txns);
+struct member {
+    const struct options *o;
+    int number;
+};
+void *member_main(void *member);
 /* 0: every key was read up to its end. */
 int final_read(const struct options *o);
 

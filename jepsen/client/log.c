@@ -96,6 +96,23 @@ uint64_t dice_roll(struct dice *d, uint64_t below)
     return (z ^ z >> 31) % below;
 }
 
+int64_t next_value(const struct options *o)
+{
+    static int64_t count;
+
+    return (int64_t)o->run * VALUE_STRIDE + __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
+}
+
+int key_index(const struct options *o, const char *topic, int32_t partition)
+{
+    for (int n = 0; n < o->key_count; n++) {
+        if (o->keys[n].partition == partition && strcmp(o->keys[n].topic, topic) == 0) {
+            return n;
+        }
+    }
+    return -1;
+}
+
 void client_set(rd_kafka_conf_t *conf, const char *key, const char *value)
 {
     char why[256];

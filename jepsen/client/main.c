@@ -11,6 +11,8 @@
 volatile bool stopping;
 volatile bool ending;
 
+#define PER_KIND 20
+
 static void usage(FILE *out)
 {
     (void)fputs(
@@ -20,6 +22,9 @@ static void usage(FILE *out)
         "  --senders N    producers (2)      --width N  sends under way in each (8)\n"
         "  --rate N       sends per second, altogether (100)\n"
         "  --pollers N    consumers (2)      --seed N   what chance follows from\n"
+        "  --txns N       transactional producers (0), to the keys of --txn-topic NAME alone\n"
+        "  --members N    members of a consumer group (0) on --group-topic NAME\n"
+        "  --name NAME    of the region; transactional ids and groups have it\n"
         "  --final N      only read everything, at most N seconds; 0 if the end was reached\n\n"
         "SIGUSR1: no new sends; a line `quiet` on stdout when none is under way. SIGTERM: end.\n",
         out);
@@ -75,9 +80,10 @@ static void read_options(struct options *o, int argc, char **argv)
     const struct {
         const char *name;
         int *to;
-    } numbers[] = {{"--run", &o->run},         {"--senders", &o->senders},
-                   {"--width", &o->width},     {"--rate", &o->rate},
-                   {"--pollers", &o->pollers}, {"--final", &o->final_seconds}};
+    } numbers[] = {{"--run", &o->run},   {"--senders", &o->senders}, {"--width", &o->width},
+                   {"--rate", &o->rate}, {"--pollers", &o->pollers}, {"--final", &o->final_seconds},
+                   {"--txns", &o->txns}, {"--members", &o->members}};
+    int plain = 0;
 
     for (int n = 1; n < argc; n++) {
         size_t k;
@@ -94,6 +100,12 @@ static void read_options(struct options *o, int argc, char **argv)
             o->brokers = next(argc, argv, &n);
         } else if (strcmp(argv[n], "--out") == 0) {
             o->out = next(argc, argv, &n);
+        } else if (strcmp(argv[n], "--name") == 0) {
+            o->name = next(argc, argv, &n);
+        } else if (strcmp(argv[n], "--txn-topic") == 0) {
+            o->txn_topic = next(argc, argv, &n);
+        } else if (strcmp(argv[n], "--group-topic") == 0) {
+            o->group_topic = next(argc, argv, &n);
         } else if (strcmp(argv[n], "--topic") == 0) {
             add_topic(o, next(argc, argv, &n));
         } else if (strcmp(argv[n], "--seed") == 0) {
@@ -103,9 +115,15 @@ static void read_options(struct options *o, int argc, char **argv)
             exit(strcmp(argv[n], "--help") == 0 ? 0 : 2);
         }
     }
+    for (int n = 0; n < o->key_count; n++) {
+        o->keys[n].transactional = strcmp(o->keys[n].topic, o->txn_topic) == 0;
+        plain += !o->keys[n].transactional;
+    }
     if (o->brokers == NULL || o->out == NULL || o->key_count == 0 || o->rate < 1 ||
         o->senders < 0 || o->senders > 50 || o->width < 1 || o->senders * o->width > 900 ||
-        o->pollers < 0 || o->pollers > 100) {
+        o->pollers < 0 || o->pollers > PER_KIND || o->txns < 0 || o->txns > PER_KIND ||
+        o->members < 0 || o->members > PER_KIND || (o->txns > 0 && plain == o->key_count) ||
+        (plain == 0 && o->senders > 0)) {
         usage(stderr);
         exit(2);
     }
@@ -113,11 +131,22 @@ static void read_options(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct options o = {.run = 1, .senders = 2, .width = 8, .rate = 100, .pollers = 2};
+    static struct options o = {.run = 1,
+                               .senders = 2,
+                               .width = 8,
+                               .rate = 100,
+                               .pollers = 2,
+                               .name = "here",
+                               .txn_topic = "",
+                               .group_topic = ""};
     static struct sender senders[50];
-    static struct poller pollers[100];
+    static struct poller pollers[PER_KIND];
+    static struct txns txns[PER_KIND];
+    static struct member members[PER_KIND];
     pthread_t sending[50];
-    pthread_t polling[100];
+    pthread_t polling[PER_KIND];
+    pthread_t deciding[PER_KIND];
+    pthread_t sharing[PER_KIND];
     pthread_t obeying;
     struct sigaction on = {.sa_handler = on_signal};
 
@@ -137,13 +166,27 @@ int main(int argc, char **argv)
         pollers[n] = (struct poller){&o, n};
         (void)pthread_create(&polling[n], NULL, poller_main, &pollers[n]);
     }
+    for (int n = 0; n < o.txns; n++) {
+        txns[n] = (struct txns){&o, n};
+        (void)pthread_create(&deciding[n], NULL, txns_main, &txns[n]);
+    }
+    for (int n = 0; n < o.members; n++) {
+        members[n] = (struct member){&o, n};
+        (void)pthread_create(&sharing[n], NULL, member_main, &members[n]);
+    }
     for (int n = 0; n < o.senders; n++) {
         (void)pthread_join(sending[n], NULL);
+    }
+    for (int n = 0; n < o.txns; n++) {
+        (void)pthread_join(deciding[n], NULL);
     }
     (void)puts("quiet");
     (void)fflush(stdout);
     for (int n = 0; n < o.pollers; n++) {
         (void)pthread_join(polling[n], NULL);
+    }
+    for (int n = 0; n < o.members; n++) {
+        (void)pthread_join(sharing[n], NULL);
     }
     return 0;
 }

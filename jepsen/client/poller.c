@@ -38,6 +38,8 @@ static void begin(struct polling *p)
     client_set(conf, "enable.auto.offset.store", "false");
     client_set(conf, "auto.offset.reset", "error");
     client_set(conf, "check.crcs", "true");
+    client_set(conf, "isolation.level", "read_committed");
+    client_set(conf, "enable.partition.eof", "true");
     client_set(conf, "fetch.wait.max.ms", "100");
     client_set(conf, "fetch.error.backoff.ms", "50");
     if (getenv("JEPSEN_DEBUG") != NULL) { /* such as fetch,topic */
@@ -59,16 +61,6 @@ static void end(struct polling *p)
 {
     rd_kafka_queue_destroy(p->queue);
     rd_kafka_destroy_flags(p->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-}
-
-static int key_index(const struct options *o, const char *topic, int32_t partition)
-{
-    for (int n = 0; n < o->key_count; n++) {
-        if (o->keys[n].partition == partition && strcmp(o->keys[n].topic, topic) == 0) {
-            return n;
-        }
-    }
-    return -1;
 }
 
 /* Always a number: librdkafka 2.0 jumps ahead when an answer to its own question for the end comes in late. */
@@ -148,57 +140,26 @@ static void out_of_range(struct polling *p, int key)
 static int poll_once(struct polling *p, bool final)
 {
     rd_kafka_message_t *messages[BATCH_MAX];
-    struct text by_key[KEYS_MAX] = {0};
-    struct text value = {0};
-    struct text hw = {0};
-    uint64_t begun = now_ns();
+    struct batch batch = {.begun = now_ns()};
     ssize_t count = rd_kafka_consume_batch_queue(p->queue, 100, messages, BATCH_MAX);
-    int records = 0;
+    int records;
     int beyond = -1;
 
     for (ssize_t n = 0; n < count; n++) {
         const rd_kafka_message_t *m = messages[n];
-        int key = m->err == 0 ? key_index(p->o, rd_kafka_topic_name(m->rkt), m->partition) : -1;
+        int key = m->rkt != NULL ? key_index(p->o, rd_kafka_topic_name(m->rkt), m->partition) : -1;
         if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
             m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-            beyond =
-                m->rkt != NULL ? key_index(p->o, rd_kafka_topic_name(m->rkt), m->partition) : -1;
-        } else if (key >= 0) {
-            int64_t v = payload_read(m->payload, m->len, p->o->keys[key].name);
-            const char *space = by_key[key].len > 0 ? " " : "";
-            if (v >= 0) {
-                text_add(&by_key[key], "%s[%" PRId64 " %" PRId64 "]", space, m->offset, v);
-            } else {
-                text_add(&by_key[key], "%s[%" PRId64 " nil]", space, m->offset);
-            }
+            beyond = key;
+        } else if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && key >= 0) {
+            p->next[key] = m->offset; /* behind markers and aborted records, too */
+        } else if (batch_add(&batch, p->o, m) >= 0) {
             p->next[key] = m->offset + 1;
-            records++;
         }
         rd_kafka_message_destroy(messages[n]);
     }
-    for (int n = 0; n < p->o->key_count; n++) {
-        int64_t low = -1;
-        int64_t high = -1;
-        if (by_key[n].len == 0) {
-            continue;
-        }
-        text_add(&value, "%s\"%s\" [%s]", value.len > 0 ? ", " : "", p->o->keys[n].name,
-                 by_key[n].bytes);
-        if (rd_kafka_get_watermark_offsets(p->kafka, p->o->keys[n].topic, p->o->keys[n].partition,
-                                           &low, &high) == 0 &&
-            high >= 0) {
-            text_add(&hw, "%s\"%s\" %" PRId64, hw.len > 0 ? ", " : "", p->o->keys[n].name, high);
-        }
-        free(by_key[n].bytes);
-    }
-    if (records > 0) {
-        log_op(begun, p->id, "invoke", "poll", ", :value [[:poll {}]]");
-        log_op(now_ns(), p->id, "ok", "poll", ", :value [[:poll {%s}]]%s%s%s%s", value.bytes,
-               final ? ", :final true" : "", hw.len > 0 ? ", :hw {" : "",
-               hw.len > 0 ? hw.bytes : "", hw.len > 0 ? "}" : "");
-    }
-    free(value.bytes);
-    free(hw.bytes);
+    records = batch.records;
+    batch_write(&batch, p->o, p->kafka, p->id, final);
     out_of_range(p, beyond); /* an op of its own, after the poll */
     return records;
 }
@@ -236,39 +197,72 @@ void *poller_main(void *arg)
 
 /* ---- the last read -------------------------------------------------------------------------- */
 
-static bool ask_ends(struct polling *p, int64_t *ends, uint64_t until)
+static rd_kafka_t *open_uncommitted(const struct options *o)
 {
-    struct text value = {0};
+    rd_kafka_conf_t *conf = client_conf(o);
+    rd_kafka_t *kafka;
+    char why[256];
 
-    for (int n = 0; n < p->o->key_count; n++) {
-        int64_t low = 0;
-        while (rd_kafka_query_watermark_offsets(p->kafka, p->o->keys[n].topic,
-                                                p->o->keys[n].partition, &low, &ends[n],
-                                                2000) != 0) {
+    client_set(conf, "group.id", "jepsen-ends");
+    client_set(conf, "isolation.level", "read_uncommitted");
+    kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (kafka == NULL) {
+        complain("%s", why);
+        exit(1);
+    }
+    return kafka;
+}
+
+/* Where every key ends, for readers at the isolation of that client. */
+static bool ask_ends(const struct options *o, rd_kafka_t *kafka, int64_t *lows, int64_t *ends,
+                     uint64_t until)
+{
+    for (int n = 0; n < o->key_count; n++) {
+        while (rd_kafka_query_watermark_offsets(kafka, o->keys[n].topic, o->keys[n].partition,
+                                                &lows[n], &ends[n], 2000) != 0) {
             if (now_ns() > until) {
-                complain("the end of %s cannot be learned", p->o->keys[n].name);
-                free(value.bytes);
+                complain("the end of %s cannot be learned", o->keys[n].name);
                 return false;
             }
         }
-        text_add(&value, "%s\"%s\" %" PRId64, n > 0 ? ", " : "", p->o->keys[n].name, ends[n]);
-        p->next[n] = low;
     }
-    log_op(now_ns(), p->id, "invoke", "final-offsets", ", :value nil");
-    log_op(now_ns(), p->id, "ok", "final-offsets", ", :value {%s}", value.bytes);
-    free(value.bytes);
     return true;
 }
 
+static void write_places(const struct polling *p, const char *f, const int64_t *at,
+                         const int64_t *stable)
+{
+    struct text value = {0};
+    struct text lso = {0};
+
+    for (int n = 0; n < p->o->key_count; n++) {
+        text_add(&value, "%s\"%s\" %" PRId64, n > 0 ? ", " : "", p->o->keys[n].name, at[n]);
+        text_add(&lso, "%s\"%s\" %" PRId64, n > 0 ? ", " : "", p->o->keys[n].name,
+                 stable != NULL ? stable[n] : -1);
+    }
+    log_op(now_ns(), p->id, "invoke", f, ", :value nil");
+    log_op(now_ns(), p->id, "ok", f, ", :value {%s}%s%s%s", value.bytes,
+           stable != NULL ? ", :lso {" : "", stable != NULL ? lso.bytes : "",
+           stable != NULL ? "}" : "");
+    free(value.bytes);
+    free(lso.bytes);
+}
+
+/* Up to the high watermarks at its beginning. The last offsets of a log may be markers, and the last stable offset gets there only
+ * when every transaction has ended; so the end of a key is told by librdkafka's "end of partition", and in the end by both. */
 int final_read(const struct options *o)
 {
     uint64_t until = now_ns() + (uint64_t)o->final_seconds * 1000000000;
+    rd_kafka_t *uncommitted = open_uncommitted(o);
     int64_t ends[KEYS_MAX];
+    int64_t stable[KEYS_MAX];
+    int64_t lows[KEYS_MAX];
     struct polling p;
     int behind = 1;
 
     polling_init(&p, o, o->run * 1000);
-    if (ask_ends(&p, ends, until)) {
+    if (ask_ends(o, uncommitted, p.next, ends, until)) {
+        write_places(&p, "final-offsets", ends, NULL);
         assign(&p, true);
         while (behind > 0 && now_ns() < until) {
             (void)poll_once(&p, true);
@@ -277,7 +271,11 @@ int final_read(const struct options *o)
                 behind += p.next[n] < ends[n];
             }
         }
+        if (ask_ends(o, p.kafka, lows, stable, now_ns() + 10000000000)) {
+            write_places(&p, "final-positions", p.next, stable);
+        }
     }
+    rd_kafka_destroy(uncommitted);
     end(&p);
     return behind > 0 ? 1 : 0;
 }

@@ -34,13 +34,6 @@ struct sending {
     char *payload;
 };
 
-static int64_t next_value(const struct options *o)
-{
-    static int64_t count;
-
-    return (int64_t)o->run * VALUE_STRIDE + __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
-}
-
 static int producer_id(const struct sending *s)
 {
     return (s->o->run * 100 + s->number) * 1000 + s->generation;
@@ -169,7 +162,12 @@ static size_t size_of_next(struct sending *s)
 
 static const struct key *key_of_next(struct sending *s)
 {
-    return &s->o->keys[dice_roll(&s->dice, (uint64_t)s->o->key_count)];
+    const struct key *key;
+
+    do {
+        key = &s->o->keys[dice_roll(&s->dice, (uint64_t)s->o->key_count)];
+    } while (key->transactional);
+    return key;
 }
 
 static void send_one(struct process *p)

@@ -5,12 +5,13 @@ import collections
 import gc
 
 import graph
+import groups
 import history
 
 # Never a failure. duplicate-by-client: of a send during which its producer began a new epoch of its own accord. hw-back, out-of-range:
-# librdkafka before 2.1 knows no leader epochs and may ask a deposed leader again, which knows an older end. With subscribe also poll-skip and nonmonotonic-poll; G1c+ww* is G1c that needs the order of a log.
-ALLOWED = {'hw-back', 'out-of-range', 'duplicate-by-client', 'int-send-skip', 'G0', 'G0-process', 'G0-realtime', 'G1c+ww', 'G1c+ww-process', 'G1c+ww-realtime'}
-ALLOWED_SUBSCRIBED = {'poll-skip', 'nonmonotonic-poll'}
+# librdkafka before 2.1 knows no leader epochs and may ask a deposed leader again, which knows an older end. subscribed-*: of a process that has subscribed and does not say what it was assigned; G1c+ww* is G1c that needs the order of a log.
+ALLOWED = {'subscribed-poll-skip', 'subscribed-nonmonotonic-poll',
+           'hw-back', 'out-of-range', 'duplicate-by-client', 'int-send-skip', 'G0', 'G0-process', 'G0-realtime', 'G1c+ww', 'G1c+ww-process', 'G1c+ww-realtime'}
 SHOWN = 8  # examples kept per class
 
 
@@ -74,16 +75,17 @@ class Checker:
         self.read_any = set()
         self.finals = {}    # process: {k: {offset: v}}
         self.final_ends = {}
-        self.subscribed = False
+        self.final_ends_of = {}  # process: {k: n}
+        self.places = {}    # process: ({k: position}, {k: last stable offset}) after its last read
+        self.txn_keys = set()  # transactions write to them: markers and aborted records take offsets
+        self.first_read = {}  # (k, v): the completion, of any type, that was the first to have read it
         self.told_out_of_order = 0
         self.bumps = {}     # producer: times
         for op in self.invocations:
             self.collect_op(op, op.end)
 
     def collect_op(self, op, end):
-        if end.f == 'subscribe' and end.type == 'ok':
-            self.subscribed = True
-        elif end.f == 'out-of-range' and isinstance(end.value, dict):
+        if end.f == 'out-of-range' and isinstance(end.value, dict):
             for k, offset in end.value.items():
                 if self.bound(k) is None:
                     self.verdict.add('out-of-range', f'{key_name(k)}: process {end.process} was told that {offset} is out of range')
@@ -94,11 +96,16 @@ class Checker:
         elif end.f == 'final-offsets' and end.type == 'ok' and isinstance(end.value, dict):
             for k, n in end.value.items():
                 self.final_ends[k] = max(n, self.final_ends.get(k, 0))
+            self.final_ends_of[end.process] = end.value
+        elif end.f == 'final-positions' and end.type == 'ok' and isinstance(end.value, dict):
+            self.places[end.process] = (end.value, end.extra.get('lso') or {})
         sent = end.mops if any(m[0] == 'send' for m in end.mops) else op.mops
         for _, k, offset, v in (m for m in sent if m[0] == 'send'):
             if (k, v) in self.writer and self.writer[k, v] is not op:
                 self.verdict.add('bad-history', f'{key_name(k)}: value {v} is sent twice')
             self.writer[k, v] = op
+            if op.f == 'txn':
+                self.txn_keys.add(k)
             if end.type == 'ok':
                 self.acked[k, v] = offset
         for mop in end.mops:
@@ -107,6 +114,8 @@ class Checker:
             for k, pairs in mop[1].items():
                 for offset, v in pairs:
                     self.read_any.add((k, v))
+                    if (k, v) not in self.first_read or end.time < self.first_read[k, v].time:
+                        self.first_read[k, v] = end
                     if end.type == 'ok' and (k, v) not in self.reads:
                         self.reads[k, v] = end
             if end.extra.get('final') and end.type == 'ok':
@@ -220,7 +229,9 @@ class Checker:
             complete[k] = True
             for process in self.finals or [None]:
                 got = self.finals.get(process, {}).get(k, {})
-                if end > 0 and (not got or max(got) < end - 1):
+                if k in self.txn_keys and process in self.places:
+                    complete[k] = self.stable_end(process, k, end) and complete[k]
+                elif end > 0 and (not got or max(got) < end - 1):
                     complete[k] = False
                     self.verdict.add('final-read-incomplete', f'{key_name(k)}: process {process} came to offset '
                                      f'{max(got) + 1 if got else 0} of {end}')
@@ -233,7 +244,7 @@ class Checker:
                         self.verdict.add('duplicate-by-client' if self.excused(k, v) else 'duplicate', f'{key_name(k)} value {v}: offsets {where[k, v]} and {offset} in the final read')
                 where[k, v] = offset
             missing = max(offsets) - min(offsets) + 1 - len(offsets) if offsets else 0
-            if missing and offsets:
+            if missing > self.unread_offsets(k):
                 self.verdict.add('offset-gap', f'{key_name(k)}: {missing} offsets below {max(offsets)} hold nothing', missing)
         self.where = where
         self.complete = {k for k, whole in complete.items() if whole}
@@ -245,6 +256,41 @@ class Checker:
                     self.lost.add(kv)
                     self.verdict.add('vanished', f'{key_name(k)} value {v}: was shown to a reader, and is not there at the end'
                                      + (', although acknowledged' if kv in self.acked else ''))
+
+    def stable_end(self, process, k, end):
+        """Of a key that transactions write to. The end was asked before, at the high watermark, and every transaction had time to end."""
+        end = self.final_ends_of.get(process, {}).get(k, end)
+        place, stable = (at.get(k, 0) for at in self.places[process])
+        if stable < end:
+            self.verdict.add('hanging-transaction', f'{key_name(k)}: process {process}: the last stable offset is {stable} at the end, '
+                             f'the high watermark was {end}')
+        elif place < end:
+            self.verdict.add('final-read-incomplete', f'{key_name(k)}: process {process} came to offset {place} of {end}')
+        return place >= end
+
+    def unread_offsets(self, k):
+        """How many offsets may hold what no reader is shown: a marker for each transaction, and what was not committed."""
+        if k not in self.txn_keys:
+            return 0
+        if not hasattr(self, 'hidden'):
+            self.hidden = collections.Counter()
+            for op in self.invocations:
+                if op.f == 'txn':
+                    sent = collections.Counter(m[1] for m in op.mops if m[0] == 'send')
+                    for key, count in sent.items():
+                        self.hidden[key] += 1 + (count if op.end.type != 'ok' else 0)
+        return self.hidden[k]
+
+    def torn_transactions(self):
+        """At the end all of a transaction is there, or nothing."""
+        for op in self.invocations:
+            if op.f != 'txn' or op.end.type == 'fail':
+                continue
+            sent = [(m[1], m[3]) for m in op.mops if m[0] == 'send' and m[1] in self.complete and self.bound(m[1]) is None]
+            gone = [kv for kv in sent if kv not in self.where]
+            if gone and len(gone) < len(sent):
+                self.verdict.add('torn-transaction', f'{", ".join(f"{key_name(k)} value {v}" for k, v in gone)}: not there at the end, other '
+                                 f'writes of that transaction are; {op.end!r}')
 
     def exposed(self):
         """Async: acknowledged and gone is allowed only as the end of what the home had, and within the bound."""
@@ -310,10 +356,15 @@ class Checker:
     # ---- wrong reads ---------------------------------------------------------------------------------
 
     def aborted_reads(self):
-        for (k, v), end in self.reads.items():
+        for (k, v), end in self.first_read.items():
             op = self.writer.get((k, v))
-            if op is not None and op.end.type == 'fail':
-                self.verdict.add('G1a', f'{key_name(k)} value {v}: was refused, and read by {end!r}')
+            if op is None:
+                continue
+            asked = op.end.extra.get('asked')
+            if op.end.type == 'fail':
+                self.verdict.add('G1a', f'{key_name(k)} value {v}: was {"aborted" if op.f == "txn" else "refused"}, and read by {end!r}')
+            elif op.f == 'txn' and asked is not None and end.time < asked and end is not op.end:
+                self.verdict.add('G1b', f'{key_name(k)} value {v}: was read {(asked - end.time) / 1e6:.1f} ms before anybody asked to commit it, by {end!r}')
 
     def precommitted_reads(self):
         for end in self.completions:
@@ -367,7 +418,12 @@ class Checker:
 
     def outer_polls(self):
         at = {}  # (process, k): index of the last value read
+        unsaid = set()  # processes that were assigned something and did not say what
         for end in self.completions:
+            if end.f == 'subscribe' and end.type == 'ok':
+                unsaid.add(end.process)
+            elif end.f == 'assign':
+                unsaid.discard(end.process)
             if end.f in ('assign', 'subscribe', 'crash'):
                 for pk in [pk for pk in at if pk[0] == end.process]:
                     del at[pk]
@@ -383,10 +439,11 @@ class Checker:
                 pk = (end.process, k)
                 if pk in at and k not in moved:
                     delta = known[0] - at[pk]
+                    prefix = 'subscribed-' if end.process in unsaid else ''
                     if delta > 1:
-                        self.verdict.add('poll-skip', f'{key_name(k)}: {delta - 1} values are missing before {end!r}')
+                        self.verdict.add(prefix + 'poll-skip', f'{key_name(k)}: {delta - 1} values are missing before {end!r}')
                     elif delta < 1:
-                        self.verdict.add('nonmonotonic-poll', f'{key_name(k)}: goes back by {1 - delta} with {end!r}')
+                        self.verdict.add(prefix + 'nonmonotonic-poll', f'{key_name(k)}: goes back by {1 - delta} with {end!r}')
                 at[pk] = known[-1]
 
     def outer_sends(self):
@@ -413,9 +470,9 @@ class Checker:
         last = {}
         for op in self.invocations:
             producer = op.extra.get('producer')
-            if producer is None or op.f != 'send':
+            if producer is None or op.f not in ('send', 'txn'):
                 continue
-            for _, k, _, v in op.mops:
+            for _, k, _, v in op.sends():
                 at = self.first.get(k, {}).get(v)
                 if at is None or self.bound(k) is not None:
                     continue
@@ -436,6 +493,17 @@ class Checker:
                     if hw < last.get((end.process, k), 0):
                         self.verdict.add('hw-back', f'{key_name(k)}: high watermark {hw} after {last[end.process, k]}, {end!r}')
                     last[end.process, k] = max(hw, last.get((end.process, k), 0))
+
+    def committed_offsets(self):
+        offsets = groups.Groups(self.invocations, self.must_committed)
+        logs = {k: sorted(at) for k, at in self.at_offset.items() if self.bound(k) is None}
+        for name, text in (*offsets.went_back(), *offsets.skipped(logs), *offsets.consumed_twice()):
+            self.verdict.add(name, text)
+        self.verdict.numbers['offset_commits'] = offsets.acknowledged
+        ends = collections.Counter(op.end.type for op in self.invocations if op.f == 'txn')
+        if ends:
+            for type_, name in (('ok', 'committed'), ('fail', 'aborted'), ('info', 'unknown')):
+                self.verdict.numbers[f'transactions_{name}'] = ends[type_]
 
     def cycles(self):
         g = graph.Graph(self.invocations)
@@ -506,12 +574,10 @@ class Checker:
         numbers['ops'] = len(self.invocations)
         numbers['acked'] = len(self.acked)
         numbers['read'] = len(self.reads)
-        if self.subscribed:
-            self.verdict.allowed |= ALLOWED_SUBSCRIBED
         self.order_logs()
-        for step in (self.corrupt, self.lost_writes, self.final_reads, self.unseen, self.exposed, self.aborted_reads,
+        for step in (self.corrupt, self.lost_writes, self.final_reads, self.torn_transactions, self.unseen, self.exposed, self.aborted_reads,
                      self.precommitted_reads, self.inner_order, self.outer_polls, self.outer_sends, self.producer_order,
-                     self.high_watermarks, self.cycles, self.realtime_lag):
+                     self.high_watermarks, self.committed_offsets, self.cycles, self.realtime_lag):
             step()
         v = self.verdict
         numbers['lost'] = v.count('lost-write', 'vanished')

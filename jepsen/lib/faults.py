@@ -530,6 +530,9 @@ ORDERS = ('policy: orders\ntopics: [orders]\nmode: sync\nack: 3\non_region_loss:
           'policy: orders\ntopics: [orders]\nmode: sync\nack: 3\npartitions: 3\n')
 
 
+TRANSFERS = 'policy: transfers\ntopics: [transfers]\nmode: sync\nack: 2\npartitions: 3\n'
+
+
 def payments(leaders):
     return ('policy: payments\ntopics: [payments]\ncritical: true\nmode: sync\nack: 2\n'
             f'leaders: [{", ".join(leaders)}]\npartitions: 6\n')

@@ -36,8 +36,12 @@ def p(process, k, *pairs, type_='ok', rest=''):
     return f'{{:process {process}, :type :{type_}, :f :poll, :value [[:poll {{{k} [{pairs}]}}]]{rest}}}'
 
 
-def txn(process, mops, type_='ok'):
-    return f'{{:process {process}, :type :{type_}, :f :txn, :value [{mops}]}}'
+def txn(process, mops, type_='ok', rest=''):
+    return f'{{:process {process}, :type :{type_}, :f :txn, :value [{mops}]{rest}}}'
+
+
+def invoke(process, f, value='nil', rest=''):
+    return f'{{:process {process}, :type :invoke, :f :{f}, :value {value}{rest}}}'
 
 
 def other(process, f, value='nil', rest=''):
@@ -74,7 +78,9 @@ case('an invocation that never ends is unknown',
      ['{:process 0, :type :invoke, :f :send, :value [[:send 0 1]]}', p(1, 0, (0, 1))])
 case('with subscribe a poll may skip and go back',
      [*THREE, other(1, 'subscribe', '[0]'), p(1, 0, (0, 1)), p(1, 0, (2, 3)), p(1, 0, (1, 2))],
-     allowed=['poll-skip', 'nonmonotonic-poll'])
+     allowed=['subscribed-poll-skip', 'subscribed-nonmonotonic-poll'])
+case('who subscribes and says what it was assigned may begin anywhere',
+     [*THREE, other(1, 'subscribe', '[0]'), other(1, 'assign', '[0]'), p(1, 0, (0, 1)), other(1, 'assign', '[0]'), p(1, 0, (2, 3)), p(2, 0, (1, 2))])
 case('a key that was rebalanced within a poll may jump',
      [*THREE, p(2, 0, (1, 2)), p(1, 0, (0, 1), (2, 3), rest=', :rebalance-log [{:keys [0]}]')])
 case('another write between those of one transaction is allowed',
@@ -193,6 +199,104 @@ case('more bytes are exposed than the bound',
      numbers={'exposed': 4, 'exposed_over_bound': 2})
 case('an async value that was refused is read', [s(0, C, None, 1, 'fail'), p(1, C, (0, 1))], ['G1a'])
 case('one value is sent twice', [s(0, 0, 0, 1), s(1, 0, 0, 1), p(2, 0, (0, 1))], ['bad-history'])
+
+# ---- transactions --------------------------------------------------------------------------------
+
+T, T1 = '"transfers/0"', '"transfers/1"'
+
+
+def ends(process, *pairs):
+    return other(process, 'final-offsets', '{' + ', '.join(f'{k} {n}' for k, n in pairs) + '}')
+
+
+def places(process, at, lso):
+    return other(process, 'final-positions', '{' + ', '.join(f'{k} {n}' for k, n in at) + '}',
+                 rest=', :lso {' + ', '.join(f'{k} {n}' for k, n in lso) + '}')
+
+
+BOTH = txn(0, f'[:send {T} [0 1]] [:send {T1} [0 2]]')
+case('a transaction of which both writes are there at the end is clean, with its markers behind them',
+     [BOTH, ends(7, (T, 2), (T1, 2)), final(7, T, (0, 1)), final(7, T1, (0, 2)), places(7, [(T, 2), (T1, 2)], [(T, 2), (T1, 2)])],
+     numbers={'transactions_committed': 1})
+case('a transaction of which one write is gone at the end is torn',
+     [BOTH, p(3, T1, (0, 2)), s(4, T1, 1, 9), ends(7, (T, 2), (T1, 2)), final(7, T, (0, 1)), final(7, T1, (1, 9)), places(7, [(T, 2), (T1, 2)], [(T, 2), (T1, 2)])],
+     ['torn-transaction', 'vanished'])
+UNKNOWN = txn(0, f'[:send {T} 1] [:send {T1} 2]', 'info')
+case('an unknown transaction of which one write is there at the end is torn',
+     [UNKNOWN, ends(7, (T, 2), (T1, 2)), final(7, T, (0, 1)), s(4, T1, 1, 9), final(7, T1, (1, 9)), places(7, [(T, 2), (T1, 2)], [(T, 2), (T1, 2)])],
+     ['torn-transaction'])
+case('an unknown transaction of which nothing is there is clean',
+     [UNKNOWN, s(4, T1, 1, 9), ends(7, (T, 2), (T1, 2)), final(7, T1, (1, 9)), places(7, [(T, 2), (T1, 2)], [(T, 2), (T1, 2)])])
+case('of a key whose last read did not come to its end nothing is said of halves',
+     [UNKNOWN, ends(7, (T, 2), (T1, 2)), final(7, T, (0, 1)), places(7, [(T, 2), (T1, 1)], [(T, 2), (T1, 2)])], ['final-read-incomplete'])
+case('an aborted value is read', [txn(0, f'[:send {T} [0 1]]', 'fail'), p(1, T, (0, 1))], ['G1a'])
+case('an aborted value is read by a transaction that is aborted, too',
+     [txn(0, f'[:send {T} [0 1]]', 'fail'), txn(1, f'[:send {T1} 5] [:poll {{{T} [[0 1]]}}]', 'fail')], ['G1a'])
+case('an aborted value that nobody reads is clean, and its offset no gap',
+     [txn(0, f'[:send {T} [0 1]]', 'fail'), txn(0, f'[:send {T} [2 2]]'), p(1, T, (2, 2)), ends(7, (T, 4)), final(7, T, (2, 2)),
+      places(7, [(T, 4)], [(T, 4)])])
+case('a gap between records of transactions that markers explain is none',
+     [txn(0, f'[:send {T} [0 1]]'), txn(0, f'[:send {T} [2 2]]'), ends(7, (T, 4)), final(7, T, (0, 1), (2, 2)), places(7, [(T, 4)], [(T, 4)])])
+case('a gap that markers and aborted records do not explain is one',
+     [txn(0, f'[:send {T} [0 1]]'), txn(0, f'[:send {T} [9 2]]'), ends(7, (T, 11)), final(7, T, (0, 1), (9, 2)), places(7, [(T, 11)], [(T, 11)])],
+     ['offset-gap'])
+ASKED = [timed(invoke(0, 'txn', f'[[:send {T} 1]]'), 1), timed(txn(0, f'[:send {T} [0 1]]', rest=', :asked 50'), 60)]
+case('a value is read before anybody asked to commit it',
+     [ASKED[0], timed(p(1, T, (0, 1)), 40), ASKED[1]], ['G1b'])
+case('a value is read after its commit was asked for, and before that is acknowledged', [ASKED[0], timed(p(1, T, (0, 1)), 55), ASKED[1]])
+case('a transaction reads what it sends, which nobody else does', [txn(0, f'[:send {T} [0 1]] [:poll {{{T} [[0 1]]}}]', rest=', :asked 50')],
+     ['precommitted-read'])
+case('a transaction reads what its process sent before', [txn(0, f'[:send {T} [0 1]]'), txn(0, f'[:send {T} [2 2]] [:poll {{{T} [[0 1]]}}]'), p(1, T, (0, 1), (2, 2))])
+case('two committed transactions read each other', [txn(0, f'[:send {T} [0 1]] [:poll {{{T1} [[0 2]]}}]'), txn(1, f'[:send {T1} [0 2]] [:poll {{{T} [[0 1]]}}]')], ['G1c'])
+case('the last stable offset stays below the end',
+     [txn(0, f'[:send {T} [0 1]]'), ends(7, (T, 5)), final(7, T, (0, 1)), places(7, [(T, 2)], [(T, 2)])], ['hanging-transaction'])
+case('a last stable offset that comes to where the end was is clean, whatever is behind',
+     [txn(0, f'[:send {T} [0 1]]'), ends(7, (T, 2)), ends(8, (T, 3)), final(7, T, (0, 1)), final(8, T, (0, 1)), places(7, [(T, 2)], [(T, 2)]),
+      places(8, [(T, 3)], [(T, 3)])])
+case('a reader that does not come to the last stable offset is incomplete',
+     [txn(0, f'[:send {T} [0 1]]'), ends(7, (T, 5)), final(7, T, (0, 1)), places(7, [(T, 2)], [(T, 5)])], ['final-read-incomplete'])
+case('what one producer sent in two transactions lies in another order',
+     [txn(0, f'[:send {T} [2 1]]', rest=', :producer 5'), txn(1, f'[:send {T} [0 2]]', rest=', :producer 5'), p(2, T, (0, 2), (2, 1))], ['reordered'], ['G0-realtime'])
+
+# ---- groups --------------------------------------------------------------------------------------
+
+G = ', :group "g"'
+
+
+def moves(process, n, value, read, type_='ok', offset=None):
+    return txn(process, f'[:send {T1} [{offset if offset is not None else 2 * n} {value}]] [:poll {{{T} [[{n - 1} {read}]]}}]', type_, rest=f'{G}, :offsets {{{T} {n}}}')
+
+
+FOUR = [s(0, P, n, n + 1) for n in range(4)]
+ALL = p(5, P, (0, 1), (1, 2), (2, 3), (3, 4))
+case('a member begins where the one before it has committed',
+     [*FOUR, other(1, 'assign', f'[{P}]', G), p(1, P, (0, 1), (1, 2)), other(1, 'commit', f'{{{P} 2}}', G), other(2, 'assign', f'[{P}]', G), p(2, P, (2, 3), (3, 4))],
+     numbers={'offset_commits': 1})
+case('a member begins before what was committed',
+     [*FOUR, ALL, other(1, 'commit', f'{{{P} 2}}', G), other(2, 'assign', f'[{P}]', G), p(2, P, (1, 2), (2, 3))], ['offset-went-back'])
+case('a member that began before the commit may read before it',
+     [*FOUR, ALL, other(2, 'assign', f'[{P}]', G), other(1, 'commit', f'{{{P} 2}}', G), p(2, P, (0, 1), (1, 2))])
+case('another group has offsets of its own',
+     [*FOUR, ALL, other(1, 'commit', f'{{{P} 2}}', G), other(2, 'assign', f'[{P}]', G.replace('g"', 'h"')), p(2, P, (0, 1), (1, 2))])
+case('a committed offset is less than before', [other(1, 'commit', f'{{{P} 2}}', G), other(2, 'committed', f'{{{P} 1}}', G)], ['offset-went-back'])
+case('a committed offset is gone', [other(1, 'commit', f'{{{P} 2}}', G), other(2, 'committed', f'{{{P} -1}}', G)], ['offset-went-back'])
+case('a commit that nobody knows the end of may come into force late',
+     [f'{{:process 1, :type :info, :f :commit, :value {{{P} 1}}{G}}}', other(3, 'commit', f'{{{P} 2}}', G), other(2, 'committed', f'{{{P} 1}}', G)])
+case('a commit that is acknowledged while somebody asks may be seen or not',
+     [timed(invoke(2, 'committed', rest=G), 1), timed(invoke(1, 'commit', f'{{{P} 2}}', G), 2), timed(other(1, 'commit', f'{{{P} 2}}', G), 3), timed(other(2, 'committed', f'{{{P} 0}}', G), 4)])
+case('a member leaves out what nobody has asked to commit',
+     [*FOUR, ALL, other(1, 'commit', f'{{{P} 1}}', G), other(2, 'assign', f'[{P}]', G), p(2, P, (2, 3), (3, 4))], ['group-skip'])
+case('what a member whose commit is unknown has asked for may be in force',
+     [*FOUR, ALL, f'{{:process 1, :type :info, :f :commit, :value {{{P} 2}}{G}}}', other(2, 'assign', f'[{P}]', G), p(2, P, (2, 3), (3, 4))])
+READ = [s(8, T, 0, 91), s(8, T, 1, 92)]
+case('offsets that are committed with transactions go on', [*READ, moves(0, 1, 1, 91), moves(0, 2, 2, 92), p(5, T1, (2, 1), (4, 2)), other(0, 'committed', f'{{{T} 2}}', G)],
+     numbers={'offset_commits': 2})
+case('two committed transactions of a group have read the same', [*READ[:1], moves(0, 1, 1, 91), moves(1, 1, 2, 91, offset=5), p(5, T1, (2, 1), (5, 2))], ['consumed-twice'])
+case('what an aborted transaction has read is read again', [*READ[:1], moves(0, 1, 1, 91, 'fail'), moves(1, 1, 2, 91), p(5, T1, (2, 2))])
+case('the offset of an aborted transaction is committed', [*READ[:1], moves(0, 1, 1, 91, 'fail'), other(1, 'committed', f'{{{T} 1}}', G)], ['aborted-offset'])
+case('an unknown transaction may have committed the same offset as an aborted one',
+     [*READ[:1], moves(0, 1, 1, 91, 'fail'), moves(1, 1, 2, 91, 'info'), other(1, 'committed', f'{{{T} 1}}', G)])
+case('a transaction whose offset was acknowledged is forgotten', [*READ[:1], moves(0, 1, 1, 91), p(5, T1, (2, 1)), other(1, 'committed', f'{{{T} -1}}', G)], ['offset-went-back'])
 
 
 def run(case_):
