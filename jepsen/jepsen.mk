@@ -27,9 +27,9 @@ jepsen-rpo: deps
 	$(Q)$(MAKE) --no-print-directory -s jepsen-programs
 	$(Q)jepsen/run --rpo --bin $(B) $(JEPSEN_RUN)
 # Builds that break one rule (src/base/mutant.h); each must be convicted.
-JEPSEN_BAD := acks_early stale_acked rpo_ignored
+JEPSEN_BAD := acks_early stale_acked rpo_ignored stable_ignored aborted_unsaved
 jepsen-controls: jepsen-programs
-	$(Q)for bad in $(JEPSEN_BAD); do \
+	$(Q)for bad in $(or $(ONLY),$(JEPSEN_BAD)); do \
 	    $(MAKE) --no-print-directory -s B=$(B)/known-bad-$$bad EXTRA_CFLAGS=-DTERN_MUTANT=MUTANT_$$bad \
 	        $(B)/known-bad-$$bad/ternd $(B)/known-bad-$$bad/tern && \
 	    ln -sfn $(abspath $(B)/jepsen) $(B)/known-bad-$$bad/jepsen && ln -sfn $(abspath $(B)/tests/wan/wan) $(B)/known-bad-$$bad/wan || exit 1; \

@@ -126,6 +126,7 @@ static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t error,
     (void)rd_kafka_assign(kafka, given ? list : NULL);
     forget_places(s);
     write_assign(s, "ok", given ? list : NULL);
+    s->batch.begun = now_ns(); /* a poll that is under way goes on behind these ops */
 }
 
 static void begin(struct sharing *s)
@@ -185,8 +186,12 @@ static void crash(struct sharing *s)
 
 static void read_one(struct sharing *s)
 {
-    rd_kafka_message_t *m = rd_kafka_consumer_poll(s->kafka, 100);
+    rd_kafka_message_t *m;
 
+    if (s->batch.records == 0) {
+        s->batch.begun = now_ns();
+    }
+    m = rd_kafka_consumer_poll(s->kafka, 100);
     if (m != NULL) {
         int key = batch_add(&s->batch, s->o, m);
         if (key >= 0) {

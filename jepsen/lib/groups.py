@@ -25,9 +25,9 @@ class Commits:
             self.tops.append(top)
 
     def floor(self, at):
-        """Acknowledged before that time."""
+        """Acknowledged before that time; -1: nothing was."""
         before = bisect.bisect_left(self.ends, at)
-        return self.tops[before - 1] if before else 0
+        return self.tops[before - 1] if before else -1
 
     def late(self, at, n, exactly):
         """One that nobody knows the end of, and that came into force behind a later one, would explain it."""

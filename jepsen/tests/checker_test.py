@@ -279,6 +279,7 @@ case('a member that began before the commit may read before it',
 case('another group has offsets of its own',
      [*FOUR, ALL, other(1, 'commit', f'{{{P} 2}}', G), other(2, 'assign', f'[{P}]', G.replace('g"', 'h"')), p(2, P, (0, 1), (1, 2))])
 case('a committed offset is less than before', [other(1, 'commit', f'{{{P} 2}}', G), other(2, 'committed', f'{{{P} 1}}', G)], ['offset-went-back'])
+case('a group has committed nothing yet', [other(2, 'committed', f'{{{P} -1}}', G), other(1, 'commit', f'{{{P} 2}}', G)])
 case('a committed offset is gone', [other(1, 'commit', f'{{{P} 2}}', G), other(2, 'committed', f'{{{P} -1}}', G)], ['offset-went-back'])
 case('a commit that nobody knows the end of may come into force late',
      [f'{{:process 1, :type :info, :f :commit, :value {{{P} 1}}{G}}}', other(3, 'commit', f'{{{P} 2}}', G), other(2, 'committed', f'{{{P} 1}}', G)])
@@ -378,9 +379,9 @@ def a_large_history_is_checked_soon(count):
         f.write('\n'.join(lines))
         f.flush()
         del lines
-        begun = time.monotonic()
+        begun = time.process_time()
         verdict = checker.check_file(f.name)
-    took = time.monotonic() - begun
+    took = time.process_time() - begun
     print(f'    {count} ops in {took:.1f} s')
     return set(verdict.bad()) <= {'unseen'} and took < 5 + count / 5e3
 
