@@ -27,7 +27,7 @@ jepsen-rpo: deps
 	$(Q)$(MAKE) --no-print-directory -s jepsen-programs
 	$(Q)jepsen/run --rpo --bin $(B) $(JEPSEN_RUN)
 # Builds that break one rule (src/base/mutant.h); each must be convicted.
-JEPSEN_BAD := acks_early stale_acked rpo_ignored stable_ignored aborted_unsaved
+JEPSEN_BAD := acks_early stale_acked rpo_ignored stable_ignored aborted_lost
 jepsen-controls: jepsen-programs
 	$(Q)for bad in $(or $(ONLY),$(JEPSEN_BAD)); do \
 	    $(MAKE) --no-print-directory -s B=$(B)/known-bad-$$bad EXTRA_CFLAGS=-DTERN_MUTANT=MUTANT_$$bad \
