@@ -6,6 +6,7 @@ PROGRAM ROLE brokers=... topic=... log=FILE [group=...] [id=...] [to=...] [rate=
 Roles: produce, consume, transact (transactions, every fourth aborted), copy (topic to `to`, exactly once). A program ends when its
 stdin does: it flushes, commits, leaves, writes `end`. Lines of the log: tests/interop/checker.py.
 """
+import os
 import sys
 import threading
 import time
@@ -26,7 +27,9 @@ class Run:
         self.begun = time.monotonic()
 
     def _wait(self):
-        sys.stdin.buffer.read()
+        # Without a buffer: its lock would be taken when the interpreter ends.
+        while os.read(0, 4096):
+            pass
         self.stop.set()
 
     def log(self, *fields):

@@ -118,7 +118,9 @@ async fn commit(run: &'static Run, consumer: &Consumer, offsets: &mut HashMap<i3
         return;
     }
     let topic = run.word("topic");
-    let asked: Vec<_> = offsets.drain().collect();
+    // What was taken away is another member's to commit.
+    let mine = consumer.assignment().await.remove(&topic).unwrap_or_default();
+    let asked: Vec<_> = offsets.drain().filter(|(p, _)| mine.contains(p)).collect();
     match consumer.commit_offsets(asked.iter().map(|(p, o)| (TopicPartition::new(topic.as_str(), *p), OffsetAndMetadata::new(*o)))).await {
         Ok(()) => asked.iter().for_each(|(p, o)| run.log(format!("commit {} {topic} {p} {o}", run.word("group")))),
         Err(e) => run.note("commit", e),
