@@ -57,7 +57,7 @@ def commit(c, offsets):
         c.commit(asked, timeout_ms=20000)
         for tp, o in asked.items():
             run.log('commit', run.group, tp.topic, tp.partition, o.offset)
-    except KafkaError as e:
+    except Exception as e:  # noqa: BLE001 what leaves a rebalance callback ends the consumer
         run.note('commit', repr(e))
 
 
