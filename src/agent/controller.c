@@ -130,6 +130,8 @@ static void send_reports(struct node *node, uint32_t to)
         items[i].nodes = r->nodes;
         items[i].millis = r->millis;
         items[i].incarnation = r->incarnation;
+        items[i].n_members = r->kind == REPORT_MEMBERS ? CONTROL_REGIONS_MAX : 0;
+        items[i].members = r->members;
         list[i] = &items[i];
     }
     m.reports = list;

@@ -161,6 +161,8 @@ void partition_mended(struct partition *p);
 void partition_report(struct partition *p, enum decide_report_kind kind, node_set nodes);
 void partition_report_amnesia(struct partition *p, uint32_t of);
 /* voters: also of those that count already it is told who has caught up. */
+/* Coordinators: in which regions the members of their groups are. */
+void partition_report_members(struct partition *p);
 void partition_repeat_reports(struct partition *p, bool voters);
 /* Leads, but may have to move: the policy wants another region first, or there is another replica in
  * this one. The controller waits to hear that a voter there has caught up. */

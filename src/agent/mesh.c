@@ -295,10 +295,13 @@ static void on_reports(struct node *node, uint32_t from, struct slice head, stru
             .millis = r->millis,
             .incarnation = r->incarnation,
         };
-        if (r->topic_id.len != sizeof report.topic_id.bytes || r->kind > REPORT_AMNESIA) {
+        if (r->topic_id.len != sizeof report.topic_id.bytes || r->kind > REPORT_MEMBERS) {
             continue;
         }
         memcpy(report.topic_id.bytes, r->topic_id.data, r->topic_id.len);
+        for (size_t k = 0; k < r->n_members && k < CONTROL_REGIONS_MAX; k++) {
+            report.members[k] = r->members[k];
+        }
         controller_report(node, from, &report);
     }
 }

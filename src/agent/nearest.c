@@ -27,6 +27,16 @@ static unsigned nearness(const struct control *control, uint32_t id, struct slic
     return slice_equal(rest, own) ? 2 : 1;
 }
 
+int nearest_region(const struct control *control, struct slice rack)
+{
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (nearness(control, id, rack) > 0) {
+            return (int)control->nodes[id].region;
+        }
+    }
+    return -1;
+}
+
 static bool may_serve(const struct node *node, uint32_t id)
 {
     const struct control_node *n = &node->control->nodes[id];

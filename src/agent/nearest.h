@@ -20,6 +20,9 @@ enum nearest {
 enum nearest nearest_reader(const struct partition *p, struct slice rack, int64_t offset,
                             uint32_t *out_node);
 
+/* The region that a rack names or lies in; -1: it is none that we know. */
+int nearest_region(const struct control *control, struct slice rack);
+
 /* At a follower, asked when a consumer has read all that is shown here: has it lost its leader, or
  * does it lag behind, and did so for NEAREST_STALE_MS? Then the leader is the better place. */
 bool nearest_is_stale(struct partition *p);

@@ -18,6 +18,7 @@
 #define PRODUCER_HOUR_US   3600000000ULL
 #define REPORTS_EVERY_US   500000
 #define ERASED_PER_TICK    5    /* partitions: some ms of the disk */
+#define MEMBERS_EVERY      20   /* rounds; not all partitions in the same one */
 #define VOTERS_EVERY       10   /* rounds of reports: no hurry to bring leaders back */
 #define HAND_OVER_MS       2000 /* so long a clean stop waits for its leaderships to move */
 
@@ -329,6 +330,9 @@ static void repeat_reports(struct node *node, uint64_t now_us)
         bool voters = round && partition_may_move(p);
         if (voters || p->caught_up != 0 || p->replica.leader_hw < p->replica.leo) {
             partition_repeat_reports(p, voters);
+        }
+        if ((node->repeat_round + (uint32_t)p->key.partition) % MEMBERS_EVERY == 0) {
+            partition_report_members(p);
         }
     }
 }

@@ -2,7 +2,9 @@
 /* What a leader tells the controller of its partitions (control/decide.h, struct decide_report). */
 #include <string.h>
 
+#include "agent/group.h"
 #include "agent/inner.h"
+#include "agent/nearest.h"
 #include "base/trace.h"
 
 void partition_report_amnesia(struct partition *p, uint32_t of)
@@ -40,6 +42,54 @@ void partition_report(struct partition *p, enum decide_report_kind kind, node_se
     report_add(node, &r);
 }
 
+/* ---- members of consumer groups -------------------------------------------------------------- */
+
+struct members_count {
+    const struct control *control;
+    uint32_t *members;
+    bool any;
+};
+
+static void count_member(void *ctx, struct slice rack)
+{
+    struct members_count *count = ctx;
+    int region = nearest_region(count->control, rack);
+
+    if (region >= 0) {
+        count->members[region]++;
+        count->any = true;
+    }
+}
+
+/* Does the leader go where the members of its groups are? Else the policy says where it is. */
+static bool follows_members(const struct partition *p, const struct policy *policy)
+{
+    return p->coordinator != NULL && policy->mode == POLICY_SYNC && policy->prefer_count == 0 &&
+           coordinator_is_active(p->coordinator) &&
+           coordinator_state(p->coordinator, &coordinator_groups_kind) != NULL;
+}
+
+void partition_report_members(struct partition *p)
+{
+    const struct control *control = p->node->control;
+    const struct control_topic *topic =
+        p->coordinator != NULL ? control_topic_by_id(control, p->key.topic_id) : NULL;
+    struct decide_report r = {.kind = REPORT_MEMBERS,
+                              .topic_id = p->key.topic_id,
+                              .partition = p->key.partition,
+                              .epoch = p->replica.spec.epoch,
+                              .from = p->node->o.node_id};
+    struct members_count count = {control, r.members, false};
+
+    if (topic == NULL || !replica_serves(&p->replica) || !follows_members(p, &topic->policy)) {
+        return;
+    }
+    groups_each_rack(coordinator_groups(p->coordinator), count_member, &count);
+    if (count.any) {
+        report_add(p->node, &r);
+    }
+}
+
 bool partition_may_move(const struct partition *p)
 {
     const struct control *control = p->node->control;
@@ -59,7 +109,8 @@ bool partition_may_move(const struct partition *p)
             return true;
         }
     }
-    return first != NULL && strcmp(first, control->regions[self->region].name) != 0;
+    return follows_members(p, policy) ||
+           (first != NULL && strcmp(first, control->regions[self->region].name) != 0);
 }
 
 /* What the controller believes only for a while is told again, as long as it is so: who has caught

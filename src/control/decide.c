@@ -53,6 +53,7 @@ static void watch_epoch(const struct round *r, struct watch *watch, int32_t epoc
     watch->seen_ms = r->view->now_ms;
     watch->no_quorum = false;
     watch->ready = 0;
+    watch->crowd = 0;
 }
 
 struct watch *decide_find_watch(const struct round *r, struct uuid topic_id, int32_t partition)
@@ -128,6 +129,9 @@ static void note_report(struct round *r, const struct decide_report *report)
         watch->ready |= report->nodes;
         watch->silent &= ~report->nodes; /* they acknowledge: another silence begins anew */
         break;
+    case REPORT_MEMBERS:
+        decide_note_members(r, watch, s.p->leader, report->members);
+        break;
     case REPORT_AMNESIA:
         break;
     }
@@ -150,7 +154,8 @@ static void sweep(struct round *r)
         bool calm = p != NULL && p->activated && now - watch->seen_ms > SWEEP_MS &&
                     now - watch->failed_ms > SWEEP_MS && now - watch->assigned_ms > SWEEP_MS &&
                     now - watch->moved_ms > SWEEP_MS && watch->ready == 0 &&
-                    now - watch->silent_ms > SWEEP_MS && now > watch->hold_ms;
+                    now - watch->members_ms > SWEEP_MS && now - watch->silent_ms > SWEEP_MS &&
+                    now > watch->hold_ms;
         if (p == NULL || calm) {
             drop_watch(r->memory, watch);
         }

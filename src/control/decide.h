@@ -27,8 +27,10 @@ enum decide_report_kind {
                              incarnation than the pinned one) are within 1 s and 8 MiB of the
                              leader's end. Once per epoch and absence of the node is enough, but a
                              new controller must hear it, too */
-    REPORT_AMNESIA        /* incarnation `incarnation` of `nodes` (one) holds less than it has
+    REPORT_AMNESIA,       /* incarnation `incarnation` of `nodes` (one) holds less than it has
                              acknowledged to the leader; repeated while it does */
+    REPORT_MEMBERS /* `members` of consumer groups are coordinated by this partition's leader,
+                             of those whose region is known; repeated */
 };
 /* Reports of another epoch than the newest, or from a node that does not lead it, are ignored. */
 struct decide_report {
@@ -41,6 +43,7 @@ struct decide_report {
     node_set nodes; /* silent, ready or forgetful nodes */
     uint32_t incarnation;
     uint64_t millis;
+    uint32_t members[CONTROL_REGIONS_MAX]; /* by region */
 };
 
 /* Everything that the controller sees at one moment. The controller's own node is reachable. */
@@ -81,7 +84,8 @@ void decide_memory_free(struct decide_memory *memory);
  *      policy says, by learners that become voters when they are ready;
  *   7. leaders go back to the preferred region, an async home to the policy's, when its node was
  *      well for 30 s and is told to be ready (or was well for ten minutes); on the same terms they
- *      are spread over the replicas of one region.
+ *      are spread over the replicas of one region. Where the policy does not say, the leader of a
+ *      partition with consumer groups goes where clearly most of their members are.
  *
  * 6 and 7 pause their partition for some round trips: at most 50 of them per second.
  * At most `max` commands (not less than DECIDE_COMMANDS_MIN), each appended to its own buf of `out`

@@ -10,6 +10,9 @@
 #define DECIDE_MOVES_PER_SECOND 50     /* epochs that are only for the better */
 #define DECIDE_BATCH_MAX        256    /* assignments or ledger entries in one command */
 #define DECIDE_SILENT_FRESH_MS  5000   /* a report of silence counts for so long */
+#define DECIDE_MEMBERS_FRESH_MS 30000  /* a report of members counts for so long */
+#define DECIDE_MEMBERS_MS       60000  /* most members must be in another region for so long ... */
+#define DECIDE_MEMBERS_EVERY_MS 10000 /* ... before one coordinator goes there; then the next one */
 
 struct watch_key {
     struct uuid topic_id;
@@ -23,6 +26,11 @@ struct watch {
     uint64_t seen_ms; /* when the epoch was first seen */
     bool no_quorum;   /* its leader has resigned */
     node_set ready;   /* told to be close to the leader's end */
+    /* Region + 1 that has clearly more members of consumer groups than the leader's (0: none has),
+     * since when, and when that was last told. */
+    uint32_t crowd;
+    uint64_t crowd_from_ms;
+    uint64_t members_ms;
     /* ---- about the partition */
     node_set silent;         /* told not to acknowledge ... */
     uint64_t silent_from_ms; /* ... since then, by one leader after the other ... */
@@ -45,6 +53,7 @@ struct decide_memory {
     uint64_t tokens_ms; /* when tokens were last added */
     uint32_t tokens;    /* moves for the better that may be made now */
     uint64_t swept_ms;
+    uint64_t followed_ms; /* when a coordinator last followed its members */
 };
 
 struct round {
@@ -91,5 +100,12 @@ bool decide_repair(struct round *r, struct subject *s);
 /* decide_shape.c: 4, 6, 7 and the ledger that goes with them. */
 bool decide_degrade(struct round *r, struct subject *s);
 bool decide_shape(struct round *r, struct subject *s);
+/* May its leader move for the better, and which voters can take over at once? */
+bool decide_may_move(const struct round *r, const struct subject *s);
+node_set decide_level_nodes(const struct round *r, const struct subject *s);
+/* decide_members.c: coordinators of consumer groups go where their members are. */
+void decide_note_members(const struct round *r, struct watch *watch, uint32_t leader,
+                         const uint32_t members[CONTROL_REGIONS_MAX]);
+bool decide_follow_members(struct round *r, struct subject *s);
 void decide_ledger_index(struct round *r); /* before any of these */
 void decide_ledger(struct round *r);

@@ -458,7 +458,7 @@ static node_set following(const struct round *r, const struct subject *s)
     return set & s->p->config.voters & ~silent_nodes(r, s, 0);
 }
 
-static bool may_move(const struct round *r, const struct subject *s)
+bool decide_may_move(const struct round *r, const struct subject *s)
 {
     const struct watch *watch = s->watch;
 
@@ -468,7 +468,7 @@ static bool may_move(const struct round *r, const struct subject *s)
 }
 
 /* Who is still catching up after a long absence would have to finish that before it serves. */
-static node_set level_nodes(const struct round *r, const struct subject *s)
+node_set decide_level_nodes(const struct round *r, const struct subject *s)
 {
     node_set caught_up = ready_nodes(r, s) & well_nodes(r, DECIDE_HEALTHY_MS);
 
@@ -482,10 +482,10 @@ static bool balance(struct round *r, struct subject *s)
     node_set others = r->region_nodes[r->control->nodes[leader].region] & ~NODE_BIT(leader);
     uint32_t least = 0;
 
-    if ((s->p->config.voters & others) == 0 || !may_move(r, s)) {
+    if ((s->p->config.voters & others) == 0 || !decide_may_move(r, s)) {
         return false;
     }
-    for (node_set left = level_nodes(r, s) & others; left != 0; left &= left - 1) {
+    for (node_set left = decide_level_nodes(r, s) & others; left != 0; left &= left - 1) {
         uint32_t n = node_set_first(left);
         least = least == 0 || r->leads[n] < r->leads[least] ? n : least;
     }
@@ -507,10 +507,10 @@ static bool back_in_place(struct round *r, struct subject *s)
         control_preference(r->control, s->topic, r->control->nodes[p->leader].region);
     node_set better = 0;
 
-    if (now_rank == 0 || !may_move(r, s)) {
+    if (now_rank == 0 || !decide_may_move(r, s)) {
         return false;
     }
-    node_set candidates = level_nodes(r, s);
+    node_set candidates = decide_level_nodes(r, s);
     for (node_set left = candidates; left != 0; left &= left - 1) {
         uint32_t n = node_set_first(left);
         uint32_t rank = control_preference(r->control, s->topic, r->control->nodes[n].region);
@@ -543,5 +543,6 @@ bool decide_shape(struct round *r, struct subject *s)
     if (is_degraded(s->topic, s->p)) {
         (void)open_ledger(r, s, "fewer regions acknowledge than the policy says");
     }
-    return grow_or_shrink(r, s) || count_again(r, s) || back_in_place(r, s) || balance(r, s);
+    return grow_or_shrink(r, s) || count_again(r, s) || back_in_place(r, s) ||
+           decide_follow_members(r, s) || balance(r, s);
 }

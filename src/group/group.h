@@ -316,6 +316,9 @@ int groups_delete_offset(struct groups *groups, struct slice group_id, struct sl
 int groups_delete(struct groups *groups, struct slice group_id, struct group_out *out);
 /* What has been without use for the retention time; call it every few minutes. No record may be on
  * its way, or a tombstone would take a newer commit with it. */
+/* The racks that members tell (KIP-881, KIP-848); of who tells none nothing. */
+void groups_each_rack(const struct groups *groups, void (*each)(void *ctx, struct slice rack),
+                      void *ctx);
 void groups_expire(struct groups *groups, struct group_now now, struct group_out *out);
 /* Offsets of topics for which `gone` says so. No record may be on its way. */
 void groups_forget_topics(struct groups *groups, bool (*gone)(void *ctx, struct slice topic),

@@ -1020,6 +1020,121 @@ static void leaders_go_back_when_the_preferred_node_is_well_and_caught_up(void *
     assert_string_equal(round_of(s), "");
 }
 
+/* ---- coordinators of consumer groups ------------------------------------------------------- */
+
+static struct control_topic *groups_of(struct scene *s, int32_t partitions)
+{
+    struct policy policy = control_fixture_sync();
+
+    policy.prefer_count = 0;
+    return control_fixture_topic(&s->f, "__consumer_offsets", &policy, partitions);
+}
+
+static void report_members(struct scene *s, const struct control_topic *t, uint32_t partition,
+                           uint32_t region, uint32_t there, uint32_t here)
+{
+    const struct control_partition *p = &t->partitions[partition];
+    struct decide_report *r = &s->reports[s->view.report_count];
+
+    report(s, REPORT_MEMBERS, t, 0, 0);
+    r->partition = (int32_t)partition;
+    r->epoch = p->epoch;
+    r->from = p->leader;
+    r->members[s->f.control->nodes[p->leader].region] = here;
+    r->members[region] = there;
+    report(s, REPORT_LEARNER_READY, t, ALL & ~NODE_BIT(p->leader), 0);
+    r[1].partition = (int32_t)partition;
+    r[1].epoch = p->epoch;
+    r[1].from = p->leader;
+}
+
+/* Members are told every ten seconds, for so long. How often a leader moved. */
+static uint32_t members_for(struct scene *s, const struct control_topic *t, uint32_t region,
+                            uint32_t there, uint32_t here, uint32_t seconds)
+{
+    uint32_t moves = 0;
+
+    for (uint32_t i = 0; i <= seconds / 10; i++) {
+        for (uint32_t k = 0; k < t->partition_count; k++) {
+            report_members(s, t, k, region, there, here);
+        }
+        moves += strcmp(round_of(s), "assign") == 0;
+        pass(s, 10000);
+    }
+    return moves;
+}
+
+static uint32_t other_than(const struct scene *s, const struct control_topic *t)
+{
+    return s->f.control->nodes[t->partitions[0].leader == 3 ? 2 : 3].region;
+}
+
+static void a_coordinator_goes_where_clearly_most_members_have_been_for_a_minute(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = groups_of(s, 1);
+    uint32_t region = other_than(s, t);
+
+    assert_string_equal(round_of(s), ""); /* all are well from here on */
+    pass(s, 60000);
+    assert_int_equal(members_for(s, t, region, 10, 5, 50), 0);
+    assert_int_equal(members_for(s, t, region, 10, 5, 0), 1);
+    assert_int_equal(s->f.control->nodes[t->partitions[0].leader].region, region);
+    assert_int_equal(members_for(s, t, region, 10, 5, 600), 0); /* and stays there */
+}
+
+static void a_coordinator_stays_where_no_region_has_clearly_more(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = groups_of(s, 1);
+    uint32_t region = other_than(s, t);
+
+    assert_string_equal(round_of(s), "");
+    pass(s, 60000);
+    assert_int_equal(members_for(s, t, region, 9, 5, 300), 0);
+    assert_int_equal(members_for(s, t, region, 1, 0, 300), 0); /* one member is no crowd */
+    for (uint32_t i = 0; i < 10; i++) {                        /* nor are many for half a minute */
+        assert_int_equal(members_for(s, t, region, 100, 1, 30), 0);
+        assert_int_equal(members_for(s, t, region, 1, 100, 10), 0);
+    }
+    assert_int_equal(members_for(s, t, region, 100, 1, 20), 0);
+    for (uint32_t i = 0; i < 10; i++) { /* and what is told no more is not believed for ever */
+        pass(s, 10000);
+        assert_string_equal(round_of(s), "");
+    }
+}
+
+static void a_coordinator_stays_where_the_policy_wants_it(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+
+    assert_string_equal(round_of(s), "");
+    pass(s, 60000);
+    assert_int_equal(members_for(s, t, s->f.control->nodes[3].region, 100, 0, 300), 0);
+    assert_int_equal(t->partitions[0].leader, 1);
+}
+
+static void coordinators_follow_their_members_one_at_a_time(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = groups_of(s, 3);
+    uint32_t region = s->f.control->nodes[3].region;
+    uint32_t elsewhere = 0;
+
+    for (uint32_t k = 0; k < 3; k++) {
+        elsewhere += s->f.control->nodes[t->partitions[k].leader].region != region;
+    }
+    assert_int_equal(elsewhere, 2);
+    assert_string_equal(round_of(s), "");
+    pass(s, 60000);
+    assert_int_equal(members_for(s, t, region, 10, 0, 60), 1); /* three partitions, one of them */
+    assert_int_equal(members_for(s, t, region, 10, 0, 0), 1);
+    for (uint32_t k = 0; k < 3; k++) {
+        assert_int_equal(s->f.control->nodes[t->partitions[k].leader].region, region);
+    }
+}
+
 static void leaders_go_back_at_last_without_a_report(void **state)
 {
     struct scene *s = *state;
@@ -1124,6 +1239,10 @@ int main(void)
         SCENE(leaders_are_spread_over_the_replicas_of_a_region),
         SCENE(leaders_go_back_when_the_preferred_node_is_well_and_caught_up),
         SCENE(leaders_go_back_at_last_without_a_report),
+        SCENE(a_coordinator_goes_where_clearly_most_members_have_been_for_a_minute),
+        SCENE(a_coordinator_stays_where_no_region_has_clearly_more),
+        SCENE(a_coordinator_stays_where_the_policy_wants_it),
+        SCENE(coordinators_follow_their_members_one_at_a_time),
         SCENE(moves_for_the_better_are_bounded),
         SCENE(a_round_keeps_to_its_bound),
     };

@@ -585,6 +585,40 @@ static void another_coordinator_goes_on_with_the_stored_group(void **state)
     rig_fini(&rig);
 }
 
+static void join_rack(void *ctx, struct slice rack)
+{
+    buf_put(ctx, rack);
+    buf_text(ctx, " ");
+}
+
+static void racks_are_read_from_what_members_subscribe_to(void **state)
+{
+    /* version 3: topic "t", no user data, owned t-0 and t-7, generation 4, rack "eu-west" */
+    static const uint8_t subscription[] =
+        "\0\3\0\0\0\1\0\1t\xff\xff\xff\xff\0\0\0\1\0\1t\0\0\0\2\0\0\0\0\0\0\0\7\0\0\0\4\0\7eu-west";
+    static const uint8_t hostile[] = "\0\3\x7f\xff\xff\xff\0\1t";
+    struct rig rig;
+    struct buf racks = {0};
+
+    (void)state;
+    rig_init(&rig);
+    for (size_t len = 2; len < sizeof subscription; len++) {
+        struct rig_member m = rig_member("");
+        m.bytes = slice_of(subscription, len); /* the whole one comes last */
+        (void)rig_join(&rig, m);
+    }
+    struct rig_member other = rig_member("");
+    other.bytes = slice_of(hostile, sizeof hostile - 1);
+    (void)rig_join(&rig, other);
+    other.metadata = "none"; /* not what consumers send */
+    other.bytes = (struct slice){0};
+    (void)rig_join(&rig, other);
+    groups_each_rack(rig.groups, join_rack, &racks);
+    assert_true(slice_equal(buf_slice(&racks), slice_text("eu-west ")));
+    buf_fini(&racks);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -619,6 +653,7 @@ int main(void)
         cmocka_unit_test(a_full_group_takes_nobody_else),
         cmocka_unit_test(all_who_wait_are_told_when_the_coordinator_is_lost),
         cmocka_unit_test(another_coordinator_goes_on_with_the_stored_group),
+        cmocka_unit_test(racks_are_read_from_what_members_subscribe_to),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,7 @@ struct rig_member {
     const char *type;
     const char *protocols[4]; /* up to the first NULL */
     const char *metadata;
+    struct slice bytes; /* instead of metadata, if there are any */
     int32_t session_ms;
     int32_t rebalance_ms;
     bool id_required;
@@ -210,7 +211,7 @@ static inline struct rig_answer *rig_join(struct rig *rig, struct rig_member m)
     struct rig_answer *answer = &rig->answers[rig->answer_count++];
     while (count < 4 && m.protocols[count] != NULL) {
         protocols[count].name = slice_text(m.protocols[count]);
-        protocols[count].metadata = slice_text(m.metadata);
+        protocols[count].metadata = m.bytes.len > 0 ? m.bytes : slice_text(m.metadata);
         count++;
     }
     struct group_join join = {
