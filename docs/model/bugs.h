@@ -50,3 +50,4 @@
 #define b_leader_unsynced 44
 #define b_learners_unread 45
 #define b_outsider 46
+#define b_shown_cut 47

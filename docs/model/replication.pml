@@ -7,6 +7,7 @@
  *   E, APPENDS  epochs, and records in all; at most 6
  *   WIPES, ROLLBACKS, DAMAGES, PRODUCER, LOSSY  lost disks, disks put back, damaged records, sequence numbers, lossy epochs
  *   REMOVAL, STREAMS, LEASES, RETAIN  1: with it
+ *   SILENT    how often a disk loses the end of a log and does not know it; with LOSSY alone
  *   BUG       b_NAME: a rule is left out (bugs.h)
  *   TELL      1: every step is printed when a trail is replayed
  *
@@ -49,12 +50,23 @@
 #ifndef RETAIN
 #define RETAIN 0
 #endif
+#ifndef SILENT
+#define SILENT 0
+#endif
 #ifndef TELL
 #define TELL 0
 #endif
+/* PROMISES_STAY: can a promise come back lower? Then old pushes are still of use. */
+#if SILENT
+#if WIPES || ROLLBACKS || DAMAGES || PRODUCER || REMOVAL || STREAMS || LEASES || RETAIN
+#error "not modelled together"
+#endif
+#define INCARNATIONS 1
+#define PROMISES_STAY 1
+#else
 #define INCARNATIONS (WIPES + ROLLBACKS > 0)
-/* Can a promise come back lower? Then old pushes are still of use. */
 #define PROMISES_STAY (!INCARNATIONS && !IS(volatile_promise) && !IS(tombstone_lost))
+#endif
 /* An epoch that nobody has promised does nothing, where nothing but promises happens in an epoch. */
 #define EPOCHS_WAIT (SCENARIO == PLAIN && !INCARNATIONS)
 
@@ -128,8 +140,16 @@ int log[N];
 /* What a fencing leader has read: the best answer, who gave one, whose count. BUILDING to SERVING: `read_synced` only. */
 int read_log[N];
 byte read_synced[N], read[N], counted[N];
-#if ROLLBACKS
+#if ROLLBACKS || SILENT
 byte source[N];
+#endif
+#if SILENT
+byte silent_left = SILENT;
+byte shown[N];                          /* up to where it has shown its log as committed since it started */
+byte accused;                           /* replicas that somebody has reported as forgetful */
+#if LOSSY
+byte shown_epoch[N];                    /* the epoch in which it did */
+#endif
 #endif
 
 /* Messages, for each epoch. */
@@ -144,6 +164,12 @@ byte acked[(E + 1) * N];                /* what voters and learners have acknowl
 /* What the checks know. */
 int committed;
 byte hw[E + 1], newest_hw;              /* high watermark of each epoch; newest epoch that has one */
+
+#if SILENT
+bit loss;                               /* a disk has lost something and does not know it: */
+byte lost_from = 7, lost_synced;        /* from where on (the lowest), and its `synced` then (the highest) */
+byte true_acked[(E + 1) * N], true_hw[E + 1]; /* `acked` and `hw` without what such a disk has lost since */
+#endif
 
 #if ROLLBACKS
 byte image_of, image_promised, image_synced, rollbacks_left = ROLLBACKS; /* a copy of a disk; replica + 1 */
@@ -170,6 +196,9 @@ hidden byte what_a_follower_shows_is_committed, what_is_truncated_was_not_commit
 hidden byte an_initial_log_has_all_that_is_committed, a_lossy_epoch_keeps_what_a_survivor_has_acknowledged;
 hidden byte one_record_is_committed_at_an_offset, a_sequence_number_is_committed_once_and_in_order;
 hidden byte what_is_answered_is_committed, what_is_not_there_was_deleted, nobody_answers_behind_a_lossy_epoch;
+#if SILENT
+hidden byte what_was_shown_is_not_cut, nobody_is_accused_without_a_loss;
+#endif
 #define CHECK(claim, name) assert(name || (claim))
 
 /* ---- printing --------------------------------------------------------------------------------------------------- */
@@ -226,7 +255,31 @@ inline tell_all()
 #define OUTDATED(e) ((e) < floor || newest_hw > (e))
 
 /* A follower shows its log up to the HW of the epoch that it follows, once it holds that epoch's initial log. */
+#if SILENT
+#define SHOWN(i) (MIN(true_hw[promised[i]], LEN(log[i])))
+/* What it has shown is cut for epoch e only behind a lossy epoch. */
+#if LOSSY
+#define MAY_LOSE(i, e) (IS_LOSSY(e) || (floor <= (e) && floor > shown_epoch[i]))
+#else
+#define MAY_LOSE(i, e) 0
+#endif
+#define OR_FORGETS_SHOWN(i) || shown[i] > 0
+#define TRUE1(e, i, n) ((true_acked[(e) * N + (i)] >= (n)) << (i))
+#if N == 2
+#define TRULY(e, n) (TRUE1(e, 0, n) | TRUE1(e, 1, n))
+#elif N == 3
+#define TRULY(e, n) (TRUE1(e, 0, n) | TRUE1(e, 1, n) | TRUE1(e, 2, n))
+#else
+#define TRULY(e, n) (TRUE1(e, 0, n) | TRUE1(e, 1, n) | TRUE1(e, 2, n) | TRUE1(e, 3, n))
+#endif
+#define OR_FORGETS_SHOWN(i) || shown[i] > 0
+#define REFUSES(i, n, e) ((n) < shown[i] && !MAY_LOSE(i, e) && !IS(shown_cut))
+#define SET_ACKED(k, n) acked[k] = n; true_acked[k] = n
+#else
 #define SHOWN(i) (MIN(hw[promised[i]], LEN(log[i])))
+#define OR_FORGETS_SHOWN(i)
+#define SET_ACKED(k, n) acked[k] = n
+#endif
 inline check_shown(a)
 {
     if
@@ -254,6 +307,9 @@ inline check_shown(a)
 /* What is truncated for epoch ep was never committed. */
 inline check_cut(a, n, ep)
 {
+#if SILENT
+    CHECK(n >= shown[a] || MAY_LOSE(a, ep), what_was_shown_is_not_cut);
+#endif
     CHECK(OUTDATED(ep) || IS_LOSSY(ep) || OTHER_LINE(a) || n >= SAME(log[a], committed), what_is_truncated_was_not_committed)
 }
 
@@ -262,12 +318,12 @@ inline drop_role(a)
 {
     s = 0;
     do
-    :: phase[a] >= PREPARED && s < N -> acked[promised[a] * N + s] = 0; s++
+    :: phase[a] >= PREPARED && s < N -> SET_ACKED(promised[a] * N + s, 0); s++
     :: else -> break
     od;
     s = 0;
     phase[a] = FOLLOWING; read_log[a] = 0; read_synced[a] = 0; read[a] = 0; counted[a] = 0;
-#if ROLLBACKS
+#if ROLLBACKS || SILENT
     source[a] = 0;
 #endif
 #if LOSSY
@@ -291,6 +347,9 @@ inline forget()
             if
             :: s == N && leader[t] != 0 ->
                 pushed[t] = 0; initial[t] = 0; hw[t] = 0;
+#if SILENT
+                true_hw[t] = 0;
+#endif
 #if RETAIN
                 start[t] = 0;
 #endif
@@ -306,7 +365,7 @@ inline forget()
 #if STREAMS
                     starts[t * N + s] = 0; cuts[t * N + s] = 0;
 #endif
-                    acked[t * N + s] = 0; s++
+                    SET_ACKED(t * N + s, 0); s++
                 :: else -> break
                 od
             :: else
@@ -340,6 +399,9 @@ inline acknowledge(a, ep)
        (PINNED(ep, a) || IS(wiped_acks)) && acked[ep * N + a] < durable[a] -> acked[ep * N + a] = durable[a]
     :: else
     fi;
+#if SILENT
+    true_acked[ep * N + a] = (true_acked[ep * N + a] < durable[a] -> MIN(acked[ep * N + a], durable[a]) : true_acked[ep * N + a]);
+#endif
 #if LOSSY
     if
     :: shipped[a] < durable[a] && PINNED(ep, a) -> shipped[a] = durable[a]
@@ -366,8 +428,27 @@ inline cut(a, n)
     ghosts[a] = PREFIX(ghosts[a], n) | BEHIND(log[a], n) | (BEHIND(log[a], n) != 0 -> 0 : BEHIND(ghosts[a], n));
 #endif
     log[a] = PREFIX(log[a], n);
+#if SILENT
+    shown[a] = MIN(shown[a], n);
+#endif
     durable[a] = MIN(durable[a], n)
 }
+
+#if SILENT
+/* It shows its log up to n. */
+inline show_up_to(a, n)
+{
+    shown[a] = n;
+#if LOSSY
+    shown_epoch[a] = promised[a]
+#endif
+}
+#if LOSSY
+#define MORE_TO_SHOW(i, n) ((n) > shown[i] || ((n) == shown[i] && (n) > 0 && floor > shown_epoch[i] && promised[i] > shown_epoch[i]))
+#else
+#define MORE_TO_SHOW(i, n) ((n) > shown[i])
+#endif
+#endif
 
 inline crash(a)
 {
@@ -375,6 +456,12 @@ inline crash(a)
     :: durable[a] < LEN(log[a]) -> cut(a, durable[a])
     :: else
     fi;
+#if SILENT
+    shown[a] = 0;
+#if LOSSY
+    shown_epoch[a] = 0;
+#endif
+#endif
     drop_role(a)
 }
 

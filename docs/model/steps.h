@@ -98,7 +98,7 @@ inline answer(a)
             :: (IS(lossy_own) && IS_LOSSY(e)) || read[j] == BIT(a) ||
                BETTER(synced[a], l, n, read_synced[j], read_log[j], k) ->
                 read_log[j] = l; read_synced[j] = synced[a];
-#if ROLLBACKS
+#if ROLLBACKS || SILENT
                 source[j] = a + 1;
 #endif
             :: else
@@ -130,8 +130,11 @@ inline serve(a, ep)
     phase[a] = SERVING;
     pushed[ep] = log[a];
     initial[ep] = LEN(log[a]) + 1;
-    acked[ep * N + a] = durable[a];
+    SET_ACKED(ep * N + a, durable[a]);
     read_log[a] = 0; read[a] = 0; counted[a] = 0;
+#if SILENT
+    source[a] = 0;
+#endif
     if
     :: !IS_LOSSY(ep) -> read_synced[a] = 0
     :: else
@@ -149,7 +152,7 @@ inline built(a, ep)
             set_synced(a, n);
             durable[a] = LEN(log[a]);
             phase[a] = PREPARED;
-            acked[ep * N + a] = durable[a];
+            SET_ACKED(ep * N + a, durable[a]);
             read_log[a] = 0; read[a] = 0; counted[a] = 0
         :: else -> serve(a, ep)
         fi
@@ -327,8 +330,19 @@ inline commit(a)
     :: k > 0 && !HELD(e, k) -> k--
     :: else -> break
     od;
+#if SILENT
+    t = k;
+    do                                                          /* and what really is */
+    :: t > 0 && !COMMITS(config[e], TRULY(e, t)) -> t--
+    :: else -> break
+    od;
+    t = (e < lost_synced -> MIN(t, lost_from) : t);             /* an old leader, late: it was lost in a newer epoch's log */
+    l = PREFIX(log[a], t);
+    CHECK(SAME(l, committed) >= MIN(t, LEN(committed)), one_record_is_committed_at_an_offset);
+#else
     l = PREFIX(log[a], k);
     CHECK(SAME(l, committed) >= MIN(k, LEN(committed)), one_record_is_committed_at_an_offset);
+#endif
     if
     :: k > LEN(committed) || (k > hw[e] && k >= INITIAL(e)) ->
         STEP("leader %d commits up to %d", a, k);
@@ -341,9 +355,21 @@ inline commit(a)
 #endif
         committed = committed | BEHIND(l, LEN(committed));
         hw[e] = k;
+#if SILENT
+        true_hw[e] = MAX(true_hw[e], t);
+        t = 0;
+        if
+        :: MORE_TO_SHOW(a, k) -> show_up_to(a, k)
+        :: else
+        fi;
+#endif
         newest_hw = MAX(newest_hw, e);
         check_all_shown()
+#if SILENT
+    :: else -> s = 1; t = 0
+#else
     :: else -> s = 1
+#endif
     fi
 }
 
@@ -410,7 +436,17 @@ active proctype protocol()
                 :: else -> s = 1
                 fi
             /* Rule 3. It may crash at any time between. */
+#if SILENT
+            :: FENCING(i) && ENOUGH(i) && REFUSES(i, AGREE(log[i], read_log[i]), promised[i]) && source[i] > 0 &&
+               PINNED(promised[i], source[i] - 1) && !HAS(accused, source[i] - 1) ->
+                d_step {
+                    STEP("%d keeps what it has shown, and accuses %d", i, source[i] - 1);
+                    CHECK(loss, nobody_is_accused_without_a_loss);
+                    accused = accused | BIT(source[i] - 1) }
+            :: FENCING(i) && ENOUGH(i) && !REFUSES(i, AGREE(log[i], read_log[i]), promised[i]) ->
+#else
             :: FENCING(i) && ENOUGH(i) ->
+#endif
 #if !RETAIN
                 k = AGREE(log[i], read_log[i]);
 #endif
@@ -440,10 +476,10 @@ active proctype protocol()
                     STEP("%d resumes epoch %d", i, promised[i]);
                     again = again | BIT(promised[i]);
                     drop_role(i);
-                    phase[i] = SERVING; acked[promised[i] * N + i] = durable[i]; pushed[promised[i]] = log[i]; initial[promised[i]] = 1 }
+                    phase[i] = SERVING; SET_ACKED(promised[i] * N + i, durable[i]); pushed[promised[i]] = log[i]; initial[promised[i]] = 1 }
 #endif
             :: phase[i] != FOLLOWING || read[i] != 0 || durable[i] < LEN(log[i]) ||
-               (IS(volatile_promise) && promised[i] > synced[i]) ->
+               (IS(volatile_promise) && promised[i] > synced[i]) OR_FORGETS_SHOWN(i) ->
                 d_step {
                     STEP("%d crashes, promised %d", i, promised[i]);
                     crash(i);
@@ -463,7 +499,7 @@ active proctype protocol()
                     STEP("%d fsyncs up to %d", i, LEN(log[i]));
                     durable[i] = LEN(log[i]);
                     if
-                    :: phase[i] >= PREPARED -> acked[promised[i] * N + i] = durable[i]
+                    :: phase[i] >= PREPARED -> SET_ACKED(promised[i] * N + i, durable[i])
                     :: phase[i] < PREPARED && (synced[i] == promised[i] || IS(late_ack)) &&
                        (WHOLE(log[i]) || IS(damage_acks)) -> acknowledge(i, synced[i])
                     :: else
@@ -519,7 +555,18 @@ active proctype protocol()
                     fi
                 :: FOLLOWS(i, e) && synced[i] == e && LEN(log[i]) < LEN(pushed[e]) && LEN(log[i]) >= FIRST(pushed[e]) ->
 #else
+#if SILENT
+                :: FOLLOWS(i, e) && synced[i] < e && REFUSES(i, AGREE(log[i], pushed[e]), e) &&
+                   PINNED(e, leader[e] - 1) && (promised[i] < e || !HAS(accused, leader[e] - 1)) ->
+                    d_step {
+                        STEP("%d keeps what it has shown, and accuses the leader of epoch %d", i, e);
+                        CHECK(loss, nobody_is_accused_without_a_loss);
+                        promise(i, e);
+                        accused = accused | BIT(leader[e] - 1) }
+                :: FOLLOWS(i, e) && synced[i] < e && !REFUSES(i, AGREE(log[i], pushed[e]), e) ->
+#else
                 :: FOLLOWS(i, e) && synced[i] < e ->
+#endif
                     k = AGREE(log[i], pushed[e]);
                     CLIMB(k, INITIAL(e));
                     if
@@ -645,6 +692,58 @@ active proctype protocol()
                 fi
 #endif
             /* Disks. */
+#if SILENT
+            /* Rule 10: a follower hears of the high watermark. */
+            :: phase[i] == FOLLOWING && promised[i] > 0 && synced[i] == promised[i] &&
+               MORE_TO_SHOW(i, MIN(hw[promised[i]], durable[i])) ->
+                d_step {
+                    n = MIN(hw[promised[i]], durable[i]);
+                    STEP("%d shows up to %d", i, n);
+                    show_up_to(i, n) }
+            :: silent_left > 0 && durable[i] > 0 ->
+                PICK(n, durable[i]);
+                skip;
+                d_step {
+                    STEP("the disk of %d has lost all from %d on", i, n);
+                    crash(i);
+                    k = SAME(log[i], committed);
+                    if
+                    :: n < k ->                                 /* no more than that is given up */
+                        committed = PREFIX(committed, n);
+                        s = 0;
+                        do
+                        :: s <= E -> true_hw[s] = MIN(true_hw[s], n); s++
+                        :: else -> break
+                        od;
+                        s = 0;
+#if LOSSY
+                        do
+                        :: s < N -> known[s] = MIN(known[s], n); s++
+                        :: else -> break
+                        od;
+                        s = 0
+#endif
+                    :: else
+                    fi;
+                    cut(i, n);
+#if LOSSY
+                    shipped[i] = MIN(shipped[i], n);
+#endif
+                    do
+                    :: s <= E -> true_acked[s * N + i] = MIN(true_acked[s * N + i], n); s++
+                    :: else -> break
+                    od;
+                    s = 0;
+                    loss = 1; lost_from = MIN(lost_from, n); lost_synced = MAX(lost_synced, synced[i]);
+                    silent_left-- }
+            /* The control state hears of it; the process ends, and is a new incarnation when it starts. */
+            :: HAS(accused, i) ->
+                d_step {
+                    STEP("%d is declared forgetful, newest epoch %d", i, newest);
+                    crash(i);
+                    new_incarnation(i);
+                    accused = accused & ~BIT(i) }
+#endif
 #if WIPES
             :: wipes_left > 0 && (promised[i] > 0 || log[i] != 0) ->
                 d_step {
