@@ -102,6 +102,9 @@ void api_describe_configs(struct request *rq);
 void api_alter_configs(struct request *rq);
 void api_create_partitions(struct request *rq);
 void api_incremental_alter_configs(struct request *rq);
+void api_update_features(struct request *rq);
+/* In ApiVersions. */
+void features_tell(struct request *rq, struct kafka_api_versions_response *out);
 void api_describe_cluster(struct request *rq);
 void api_consumer_group_heartbeat(struct request *rq);
 void api_consumer_group_describe(struct request *rq);

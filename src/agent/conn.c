@@ -49,6 +49,7 @@ static const struct handler handlers[] = {
     {48, api_describe_client_quotas},
     {49, api_alter_client_quotas},
     {55, api_describe_quorum},
+    {57, api_update_features},
     {60, api_describe_cluster},
     {61, api_describe_producers},
     {64, api_unregister_broker},

@@ -163,3 +163,42 @@ def flexible(broker, key, version, body):
     r.take('B')
     assert isinstance(r, Reader)
     return r
+
+
+def features(broker):
+    """ApiVersions version 3: {name: finalized level}, the same of what is supported must hold."""
+    broker.number += 1
+    frame = struct.pack('>hhi', 18, 3, broker.number) + text('live') + b'\0' + b'\5live\0021\0'
+    broker.socket.sendall(struct.pack('>i', len(frame)) + frame)
+    r = broker.receive()
+    expect('versions', r.take('h'), 0)
+    for _ in range(compact(r) - 1):
+        r.take('hhhB')
+    r.take('i')
+    found = {}
+    for _ in range(compact(r)):
+        tag, size = compact(r), compact(r)
+        if tag not in (0, 2):
+            r.take(f'{size}s')
+            continue
+        found[tag] = {}
+        for _ in range(compact(r) - 1):
+            name = r.take(f'{compact(r) - 1}s').decode()
+            first, second, _tags = r.take('hhB')
+            expect('one level', first, second)
+            found[tag][name] = first
+    expect('finalized as supported', found[2], found[0])
+    return found[2]
+
+
+def update_feature(broker, name, level):
+    """UpdateFeatures version 1: (error, error of the feature)"""
+    name = name.encode()
+    body = struct.pack('>i', 1000) + b'\2' + bytes([len(name) + 1]) + name + struct.pack('>hb', level, 1) + b'\0' + b'\0\0'
+    r = flexible(broker, 57, 1, body)
+    _throttle, error = r.take('ih')
+    if (length := compact(r)) > 1:
+        r.take(f'{length - 1}s')
+    expect('one answer', compact(r) - 1, 1)
+    expect('its name', r.take(f'{compact(r) - 1}s'), name)
+    return error, r.take('h')

@@ -22,5 +22,6 @@ void api_api_versions(struct request *rq)
             out->max_version = api->advertised_max;
         }
     }
+    features_tell(rq, &response);
     request_reply(rq, &response);
 }
