@@ -64,7 +64,8 @@ static void prune_replicas(struct control_partition *p)
     p->replica_count = kept;
 }
 
-/* An epoch that cannot be recovered is served by nobody, so nobody catches up in it either. */
+/* An epoch that cannot be recovered is served by nobody, so nobody catches up in it either; nor in a
+ * lossy one that was never activated. */
 static void forget_on(struct control_partition *p)
 {
     for (uint32_t i = 0; i < p->replica_count; i++) {
@@ -87,6 +88,9 @@ void apply_epoch(struct apply *a, struct control_topic *topic, int32_t partition
     if (a->leads_counted) {
         a->leads[p->leader]--;
         a->leads[leader]++;
+    }
+    if (p->lossy && !p->activated) {
+        forget_on(p);
     }
     p->epoch++;
     p->leader = leader;

@@ -28,9 +28,13 @@ node_set control_writable(const struct control *control, node_set alive)
 
 node_set control_recoverable(const struct control_partition *partition, node_set alive)
 {
+    /* The newest epoch of which anybody can have got the initial log: a lossy one leaves no trace
+     * before it is activated. */
+    int32_t newest = partition->epoch - (partition->lossy && !partition->activated ? 1 : 0);
+
     for (uint32_t i = 0; i < partition->replica_count; i++) {
         /* No epoch >= since could be served yet, so its `synced` cannot have got there. */
-        if (partition->replicas[i].since > partition->epoch) {
+        if (partition->replicas[i].since > newest) {
             alive &= ~NODE_BIT(partition->replicas[i].node);
         }
     }

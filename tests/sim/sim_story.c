@@ -578,6 +578,21 @@ void sim_story_heal(struct sim *sim)
     }
 }
 
+/* The parts of the pattern between its stars are there, in that order. */
+static bool matches(const char *line, const char *pattern)
+{
+    char parts[80];
+    char *rest = NULL;
+
+    (void)snprintf(parts, sizeof parts, "%s", pattern);
+    for (char *part = strtok_r(parts, "*", &rest); part != NULL && line != NULL;
+         part = strtok_r(NULL, "*", &rest)) {
+        line = strstr(line, part);
+        line = line != NULL ? line + strlen(part) : NULL;
+    }
+    return line != NULL;
+}
+
 /* A command may wait for the line: it is taken from the loop, never from inside a node. */
 static void trigger(struct sim *sim, const char *line, uint64_t us)
 {
@@ -586,7 +601,7 @@ static void trigger(struct sim *sim, const char *line, uint64_t us)
     for (uint32_t i = 0; i < story->step_count; i++) {
         struct step *step = &story->steps[i];
         if (step->when[0] == '\0' || step->taken || us < step->from_us ||
-            strstr(line, step->when) == NULL) {
+            !matches(line, step->when)) {
             continue;
         }
         const char *who = strstr(line, "node=");

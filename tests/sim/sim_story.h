@@ -5,7 +5,8 @@
  *   partitions N              of each
  *   batch T                   seconds from batch to batch of a producer, instead of 0.02
  *   at T COMMAND              seconds since the clients began
- *   when FROM TEXT: +T COMMAND   T seconds after the first line that holds TEXT, from FROM on
+ *   when FROM TEXT: +T COMMAND   T seconds after the first line that holds TEXT, from FROM on; a star
+ *                             in TEXT stands for anything
  *     kill NODE | power NODE | start NODE | pause NODE | resume NODE
  *     cut A B | cut-one-way A B | isolate A | heal | join A B | join-one-way A B
  *     reset A B                 their connections break: what is under way is lost

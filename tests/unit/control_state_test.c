@@ -570,6 +570,35 @@ static void a_lossy_epoch_that_never_activated_leaves_the_old_config(void **stat
     assert_int_equal(p->epoch, 5);
 }
 
+/* Found by a story of the simulator: the home's new disk was taken for one that had caught up in a lossy
+ * epoch that nobody ever served, and led for ever what it could not recover. */
+static void nobody_catches_up_in_a_lossy_epoch_that_never_activated(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = control_fixture_async();
+    struct control_topic *t = control_fixture_topic(f, "clicks", &policy, 1);
+    struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_wipe(f, 1, "eu-west"), 0);
+    assert_true(control_lost(f->control, p));
+    struct command_assignment a = {
+        .topic_id = t->id, .if_epoch = p->epoch, .leader = 3, .lossy = true};
+    assert_int_equal(control_fixture_assign(f, &a), 0);
+    assert_true(control_lost(f->control, p));
+    assert_int_equal(control_fixture_fence(f, 3, true), 0);
+    assert_int_not_equal(p->leader, 1);
+    a.if_epoch = p->epoch;
+    a.leader = 2;
+    assert_int_equal(control_fixture_assign(f, &a), 0);
+    assert_true(p->lossy);
+    assert_true(control_lost(f->control, p));
+    assert_int_equal(control_fixture_fence(f, 2, true), 0);
+    assert_int_not_equal(p->leader, 1);
+    assert_int_equal(control_fixture_fence(f, 2, false), 0);
+    assert_int_equal(control_fixture_activate(f, t, 0), 0);
+    assert_true(control_recovers(f->control, p, NODE_BIT(2)));
+}
+
 static void policies_have_revisions_and_topics_follow_them(void **state)
 {
     struct control_fixture *f = *state;
@@ -914,6 +943,7 @@ int main(void)
         WITH_CLUSTER(a_removed_node_comes_back_only_with_an_empty_disk),
         WITH_CLUSTER(an_operator_gives_up_what_two_lost_regions_held),
         WITH_CLUSTER(a_lossy_epoch_that_never_activated_leaves_the_old_config),
+        WITH_CLUSTER(nobody_catches_up_in_a_lossy_epoch_that_never_activated),
         WITH_CLUSTER(policies_have_revisions_and_topics_follow_them),
         WITH_CLUSTER(policies_are_applied_together_or_not_at_all),
         WITH_CLUSTER(a_topics_own_retention_survives_a_policy_change),
