@@ -160,8 +160,8 @@ def play(cluster, parts, say):
     """The story, for all of them at once."""
     for part in parts:
         part.begin(part.client.kip848 if part.features == ('kip848',) else ())
-    if not wait(lambda: all(p.under_way() for p in parts), 60):
-        say('not all are under way after 60 s: ' + ', '.join(p.client.name for p in parts if not p.under_way()))
+    if not wait(lambda: all(p.under_way() for p in parts), 180):
+        say('not all are under way after 180 s: ' + ', '.join(p.client.name for p in parts if not p.under_way()))
     led = {p: cluster.leaders(p.topic) for p in parts}
     region = max(REGIONS, key=lambda r: (min(led[p].get(r, 0) for p in parts), sum(led[p].get(r, 0) for p in parts)))
     for p in parts:
