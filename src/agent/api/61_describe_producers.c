@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DescribeProducers: who writes into a partition, and whose transaction is open. Leader only. */
+/* DescribeProducers: who writes into a partition, and whose transaction is open. Followers tell what
+ * they know, too: kafka-transactions asks one broker for all that it holds. */
 #include "agent/api.h"
 #include "base/error.h"
 
@@ -33,6 +34,10 @@ static void answer(struct request *rq, const struct control_topic *topic, uint32
     struct partition *p = NULL;
     int status = leader_partition(rq->node, topic, out->partition_index, -1, &p);
 
+    if (status == TERN_ENOTLEADER) {
+        p = partition_find(rq->node, topic->id, out->partition_index);
+        status = p != NULL && !p->deleting ? 0 : TERN_ENOTLEADER;
+    }
     if (status == 0 && p->replica.producers_at != p->replica.leo) {
         status = TERN_ENOTLEADER; /* they are being read from the log */
     }
