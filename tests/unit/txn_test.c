@@ -486,7 +486,7 @@ static void a_dump_is_all_that_another_coordinator_needs(void **state)
 {
     (void)state;
     for (int i = 0; i < 5; i++) {
-        char id[8];
+        char id[16];
         (void)snprintf(id, sizeof id, "t%d", i);
         (void)init(i, id);
         struct txn_who by = who(id, 500 + i, 0);
