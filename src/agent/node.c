@@ -446,6 +446,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     queue_init(&node->group_loads);
     int status = store_open(node->o.disk, node->o.clock, &node->o.store, &node->store, why);
     if (status != 0) {
+        node_txns_close(node);
         control_free(node->control);
         lease_free(node->lease);
         repairs_free(node->repairs);
