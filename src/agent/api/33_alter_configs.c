@@ -15,9 +15,6 @@ static const char *take(struct request *rq, const struct kafka_alter_configs_req
         if (!slice_to_text(c->name, out[i].name, sizeof out[i].name)) {
             return "a config name is longer than any that there is";
         }
-        if (out[i].op == TOPIC_CONFIG_DELETE) {
-            continue;
-        }
         if (c->value.base == NULL || !slice_to_text(c->value, text, c->value.len + 1)) {
             return "Null value not supported";
         }
