@@ -60,6 +60,48 @@ def read(cluster, topic, committed=True, brokers=None):
     return values
 
 
+def compact(s):
+    return bytes([len(s) + 1]) + s.encode()
+
+
+def compact_text(r):
+    """None for null."""
+    size = r.take('B') - 1
+    if size < 0:
+        return None
+    r.at += size
+    return r.data[r.at - size:r.at].decode()
+
+
+def flexible(broker, key, body):
+    """Version 0 of an API that was flexible from the beginning."""
+    broker.number += 1
+    frame = struct.pack('>hhi', key, 0, broker.number) + text('live') + b'\0' + body + b'\0'
+    broker.socket.sendall(struct.pack('>i', len(frame)) + frame)
+    r = broker.receive()
+    r.take('B')
+    return r
+
+
+def producers(address, topic, partition):
+    """What that node's DescribeProducers tells: {producer id: (epoch, last sequence, last timestamp, coordinator epoch, open since)}, or
+    the error."""
+    broker = groups.Broker(address)
+    r = flexible(broker, 61, b'\2' + compact(topic) + b'\2' + struct.pack('>i', partition) + b'\0')
+    broker.close()
+    r.take('iB')
+    compact_text(r)
+    r.take('B')
+    index, error = r.take('ih')
+    compact_text(r)
+    found = {}
+    for _ in range(r.take('B') - 1):
+        producer, *rest = r.take('qiiqiq')
+        found[producer] = tuple(rest)
+        r.take('B')
+    return error or found
+
+
 class Coordinator:
     """Requests by hand to the coordinator of an id."""
 
@@ -94,43 +136,24 @@ class Coordinator:
         r.take('i')
         return r.take('h')
 
-    @staticmethod
-    def compact(s):
-        return bytes([len(s) + 1]) + s.encode()
-
-    @staticmethod
-    def name(r):
-        size = r.take('B') - 1
-        r.at += size
-        return r.data[r.at - size:r.at].decode()
-
-    def flexible(self, key, body):
-        """Version 0 of an API that was flexible from the beginning."""
-        self.broker.number += 1
-        frame = struct.pack('>hhi', key, 0, self.broker.number) + text('live') + b'\0' + body + b'\0'
-        self.broker.socket.sendall(struct.pack('>i', len(frame)) + frame)
-        r = self.broker.receive()
-        r.take('B')
-        return r
-
     def describe(self, name):
         """(state, producer id, epoch), or the error"""
-        r = self.flexible(65, b'\2' + self.compact(name))
+        r = flexible(self.broker, 65, b'\2' + compact(name))
         r.take('i')
         r.take('B')
         error = r.take('h')
-        self.name(r)
-        state = self.name(r)
+        compact_text(r)
+        state = compact_text(r)
         _timeout, _start, producer, epoch = r.take('iqqh')
         return error or (state, producer, epoch)
 
     def list(self):
         """[(id, producer id, state)]"""
-        r = self.flexible(66, b'\1\1')
+        r = flexible(self.broker, 66, b'\1\1')
         r.take('ih')
         r.take('B')
         found = []
         for _ in range(r.take('B') - 1):
-            found.append((self.name(r), r.take('q'), self.name(r)))
+            found.append((compact_text(r), r.take('q'), compact_text(r)))
             r.take('B')
         return found
