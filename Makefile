@@ -9,7 +9,7 @@ say   = $(if $(filter 1,$(V)),,@echo "  $(1)	$(2)";)
 B := build/$(MODE)
 PACKAGES := raft libuv libprotobuf-c openssl libfyaml jansson smartcols libisal zlib snappy liblz4 libzstd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread
+LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wvla \
         -Wswitch-enum -Wundef -Wpointer-arith -Wcast-qual $(if $(NO_WERROR),,-Werror)

@@ -6,10 +6,17 @@
 #include "cli/cli.h"
 
 extern const struct cli_option bench_produce_options[];
-extern const struct cli_option bench_fault_options[];
+extern const struct cli_option bench_read_options[];
+extern const struct cli_option bench_arrival_options[];
+extern const struct cli_option bench_gap_options[];
+extern const struct cli_option bench_conns_options[];
 
 int verb_bench_produce(struct cli *cli);
-int verb_bench_fault_gap(struct cli *cli);
+int verb_bench_consume(struct cli *cli);
+int verb_bench_e2e(struct cli *cli);
+int verb_bench_ship_lag(struct cli *cli);
+int verb_bench_gap(struct cli *cli);
+int verb_bench_conns(struct cli *cli);
 
 /* Table, or JSON with -o json. */
 void bench_print(const struct bench_plan *plan, const struct bench_result *result, bool json);

@@ -38,16 +38,24 @@ static uint64_t slot_high(size_t slot)
 
 void bench_hist_note(struct bench_hist *hist, uint64_t value)
 {
+    bench_hist_note_many(hist, value, 1);
+}
+
+void bench_hist_note_many(struct bench_hist *hist, uint64_t value, uint64_t times)
+{
+    if (times == 0) {
+        return;
+    }
     if (value > VALUE_MAX) {
         value = VALUE_MAX;
     }
     size_t slot = slot_of(value);
     CHECK(slot < BENCH_HIST_SLOTS);
-    hist->slots[slot]++;
+    hist->slots[slot] += times;
     hist->min = hist->count == 0 || value < hist->min ? value : hist->min;
     hist->max = value > hist->max ? value : hist->max;
-    hist->count++;
-    hist->sum += value;
+    hist->count += times;
+    hist->sum += value * times;
 }
 
 void bench_hist_add(struct bench_hist *hist, const struct bench_hist *from)

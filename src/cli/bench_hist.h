@@ -21,6 +21,8 @@ struct bench_hist {
 
 /* A zeroed one is empty. Values above 2^42 count as that. */
 void bench_hist_note(struct bench_hist *hist, uint64_t value);
+/* The same value so many times. */
+void bench_hist_note_many(struct bench_hist *hist, uint64_t value, uint64_t times);
 /* Adds what `from` has. */
 void bench_hist_add(struct bench_hist *hist, const struct bench_hist *from);
 void bench_hist_clear(struct bench_hist *hist);

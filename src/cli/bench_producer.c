@@ -6,15 +6,16 @@
 
 #include "base/error.h"
 #include "base/prng.h"
+#include "cli/bench_arrivals.h"
+#include "cli/bench_node.h"
 #include "kafka/batch.h"
 
-#define PRODUCE     0
-#define PRODUCE_V   11
-#define VERSIONS    18
-#define VERSIONS_V  3
 #define NETWORK     13 /* Kafka's NETWORK_EXCEPTION */
 #define TURN_MS     10 /* how often what takes too long is looked at */
 #define RECORD_HEAD 24 /* most of what a record has around its value */
+
+static const struct bench_api produce = {.key = 0, .version = 11};
+static const struct bench_api needs[] = {{.key = 0, .version = 11}, {.key = -1}};
 
 struct producer_request {
     struct link link; /* in broker->requests, oldest first */
@@ -28,9 +29,7 @@ struct producer_request {
 struct producer_broker {
     struct bench_producer *producer;
     int32_t id; /* node id; 0: not used */
-    char address[WIRE_ADDRESS_MAX];
-    struct kafka_link *link;
-    bool up;          /* it has said which versions it speaks */
+    struct bench_node node;
     bool moved;       /* the link goes to its former address */
     uint64_t dial_us; /* not before */
     struct link requests;
@@ -129,9 +128,11 @@ static void build(struct bench_producer *producer, const struct bench_queue *que
 
     batch_builder_reset(builder);
     for (uint32_t i = 0; i < batch->count; i++) {
-        if (value.len >= 12) { /* partition and number: whoever reads can tell what is missing */
-            put_be32(producer->payload, (uint32_t)queue->index);
-            put_be64(producer->payload + 4, batch->first + i);
+        if (value.len >= BENCH_STAMP) { /* whoever reads can tell what is missing */
+            bench_stamp_put(producer->payload,
+                            (struct bench_stamp){.partition = (uint32_t)queue->index,
+                                                 .run = producer->settings.run,
+                                                 .number = batch->first + i});
         }
         batch_builder_add(builder, (struct slice){0}, value, wall_ms);
     }
@@ -145,15 +146,9 @@ static void send_request(struct producer_broker *broker, struct producer_request
                          struct bench_batch *const *batches)
 {
     struct bench_producer *producer = broker->producer;
-    struct kafka_request_header header = {.key = PRODUCE,
-                                          .version = PRODUCE_V,
-                                          .correlation_id = request->correlation,
-                                          .client_id = slice_text("tern-bench")};
     struct kafka_produce_request message;
     struct kafka_produce_request_topic topic;
-    struct kafka_out out = {0};
     struct arena arena;
-    const struct chunk *chunks;
 
     arena_init(&arena);
     kafka_produce_request_init(&message);
@@ -170,10 +165,7 @@ static void send_request(struct producer_broker *broker, struct producer_request
         topic.partitions[i].records.chunks = &batches[i]->bytes;
         topic.partitions[i].records.chunk_count = 1;
     }
-    CHECK(kafka_encode_request(&header, &message, &out, NULL) == 0);
-    size_t count = kafka_out_take(&out, &chunks);
-    kafka_link_send(broker->link, chunks, count);
-    kafka_out_fini(&out);
+    bench_node_send(&broker->node, produce, request->correlation, &message);
     arena_fini(&arena);
 }
 
@@ -233,7 +225,7 @@ static bool send_ready(struct producer_broker *broker, uint64_t now_us)
 
 static void flush_broker(struct producer_broker *broker, uint64_t now_us)
 {
-    while (broker->up && broker->in_flight < broker->producer->settings.in_flight &&
+    while (broker->node.up && broker->in_flight < broker->producer->settings.in_flight &&
            !broker->producer->broken && send_ready(broker, now_us)) {
     }
 }
@@ -352,12 +344,8 @@ static void drop_link(struct producer_broker *broker, uint64_t now_us)
 {
     struct bench_producer *producer = broker->producer;
 
-    if (broker->link != NULL) {
-        kafka_link_close(broker->link);
-        broker->link = NULL;
-    }
-    producer->counters.disconnects += broker->up;
-    broker->up = false;
+    producer->counters.disconnects += broker->node.up;
+    bench_node_drop(&broker->node);
     broker->dial_us = now_us + (uint64_t)producer->settings.retry_ms * 1000;
     while (!queue_empty(&broker->requests)) {
         end_request(broker, CONTAINER_OF(broker->requests.next, struct producer_request, link),
@@ -372,24 +360,16 @@ static void take_answer(struct producer_broker *broker, struct blob *frame)
     uint64_t now_us = now_of(producer);
     struct kafka_produce_response *response;
     struct arena arena;
-    struct slice body;
     void *message;
-    int32_t correlation = -1;
 
     arena_init(&arena);
-    arena.limit = frame->len * KAFKA_ARENA_FACTOR + KAFKA_ARENA_SLACK;
-    int status = kafka_decode_response_header(
-        PRODUCE, PRODUCE_V, slice_of(frame->bytes, frame->len), &correlation, &body);
     struct producer_request *request =
         queue_empty(&broker->requests)
             ? NULL
             : CONTAINER_OF(broker->requests.next, struct producer_request, link);
-    if (status == 0 && (request == NULL || request->correlation != correlation)) {
-        status = TERN_EMALFORMED;
-    }
-    if (status == 0) {
-        status = kafka_decode_response(PRODUCE, PRODUCE_V, body, &arena, &message, NULL);
-    }
+    int status = request == NULL
+                     ? TERN_EMALFORMED
+                     : bench_node_take(frame, produce, request->correlation, &arena, &message);
     if (status != 0) {
         drop_link(broker, now_us);
         arena_fini(&arena);
@@ -409,93 +389,36 @@ static void take_answer(struct producer_broker *broker, struct blob *frame)
 
 /* ---- brokers --------------------------------------------------------------------------------- */
 
-/* The first request of a connection, as with any client: brokers allow no large one there. */
 static void on_up(void *owner)
 {
     struct producer_broker *broker = owner;
-    struct kafka_request_header header = {.key = VERSIONS,
-                                          .version = VERSIONS_V,
-                                          .correlation_id = 0,
-                                          .client_id = slice_text("tern-bench")};
-    struct kafka_api_versions_request request;
-    struct kafka_out out = {0};
-    const struct chunk *chunks;
 
-    kafka_api_versions_request_init(&request);
-    request.client_software_name = slice_text("tern-bench");
-    request.client_software_version = slice_text("1");
-    CHECK(kafka_encode_request(&header, &request, &out, NULL) == 0);
-    size_t count = kafka_out_take(&out, &chunks);
-    kafka_link_send(broker->link, chunks, count);
-    kafka_out_fini(&out);
+    flush_broker(broker, now_of(broker->producer));
 }
 
-static bool speaks_produce(const struct kafka_api_versions_response *response)
-{
-    for (uint32_t i = 0; i < response->api_keys_count; i++) {
-        const struct kafka_api_versions_response_api *api = &response->api_keys[i];
-        if (api->key == PRODUCE) {
-            return api->min_version <= PRODUCE_V && api->max_version >= PRODUCE_V;
-        }
-    }
-    return false;
-}
-
-static void take_versions(struct producer_broker *broker, struct blob *frame)
-{
-    struct bench_producer *producer = broker->producer;
-    struct arena arena;
-    struct slice body;
-    void *message;
-    int32_t correlation;
-
-    arena_init(&arena);
-    arena.limit = frame->len * KAFKA_ARENA_FACTOR + KAFKA_ARENA_SLACK;
-    int status = kafka_decode_response_header(
-        VERSIONS, VERSIONS_V, slice_of(frame->bytes, frame->len), &correlation, &body);
-    if (status == 0) {
-        status = kafka_decode_response(VERSIONS, VERSIONS_V, body, &arena, &message, NULL);
-    }
-    if (status == 0 && speaks_produce(message)) {
-        broker->up = true;
-        flush_broker(broker, now_of(producer));
-    } else {
-        (void)snprintf(producer->meta.why, sizeof producer->meta.why,
-                       "%.60s does not speak version %d of produce", broker->address, PRODUCE_V);
-        drop_link(broker, now_of(producer));
-    }
-    arena_fini(&arena);
-}
-
-static void on_down(void *owner, const char *why)
+static void on_down(void *owner)
 {
     struct producer_broker *broker = owner;
 
-    (void)snprintf(broker->producer->meta.why, sizeof broker->producer->meta.why, "%.60s: %.100s",
-                   broker->address, why);
-    broker->link = NULL;
+    (void)snprintf(broker->producer->meta.why, sizeof broker->producer->meta.why, "%s",
+                   broker->node.why);
     drop_link(broker, now_of(broker->producer));
 }
 
 static void on_frame(void *owner, struct blob *frame)
 {
-    struct producer_broker *broker = owner;
-
-    if (broker->up) {
-        take_answer(broker, frame);
-    } else {
-        take_versions(broker, frame);
-    }
+    take_answer(owner, frame);
 }
 
-static const struct kafka_link_ops link_ops = {.up = on_up, .frame = on_frame, .down = on_down};
+static const struct bench_node_ops node_ops = {.up = on_up, .frame = on_frame, .down = on_down};
 
 static void dial(struct producer_broker *broker, uint64_t now_us)
 {
     struct bench_producer *producer = broker->producer;
 
-    broker->link =
-        kafka_link_open(producer->dialer, broker->address, &link_ops, broker, producer->meta.why);
+    if (!bench_node_dial(&broker->node)) {
+        (void)snprintf(producer->meta.why, sizeof producer->meta.why, "%s", broker->node.why);
+    }
     broker->dial_us = now_us + (uint64_t)producer->settings.retry_ms * 1000;
 }
 
@@ -510,13 +433,14 @@ static void take_broker(struct bench_producer *producer, int32_t id, struct slic
     struct producer_broker *broker = &producer->brokers[id];
     (void)snprintf(address, sizeof address, "%.*s:%d", (int)host.len, (const char *)host.base,
                    port);
-    if (broker->id == 0 || strcmp(broker->address, address) != 0) {
+    if (broker->id == 0 || strcmp(broker->node.address, address) != 0) {
         broker->id = id;
-        memcpy(broker->address, address, sizeof address);
-        broker->moved = broker->link != NULL; /* given up from the timer: it may be in use now */
+        memcpy(broker->node.address, address, sizeof address);
+        broker->moved =
+            broker->node.link != NULL; /* given up from the timer: it may be in use now */
         broker->dial_us = 0;
     }
-    if (broker->link == NULL && broker->dial_us <= now_of(producer)) {
+    if (broker->node.link == NULL && broker->dial_us <= now_of(producer)) {
         dial(broker, now_of(producer));
     }
 }
@@ -606,7 +530,7 @@ static bool look_at_broker(struct producer_broker *broker, uint64_t now_us)
         broker->moved = false;
         drop_link(broker, now_us);
     }
-    if (broker->link == NULL && now_us >= broker->dial_us) {
+    if (broker->node.link == NULL && now_us >= broker->dial_us) {
         dial(broker, now_us);
     }
     if (queue_empty(&broker->requests)) {
@@ -669,6 +593,8 @@ struct bench_producer *bench_producer_new(struct kafka_dialer *dialer,
     queue_init(&producer->delayed);
     for (size_t i = 0; i < BENCH_BROKERS_MAX; i++) {
         producer->brokers[i].producer = producer;
+        bench_node_init(&producer->brokers[i].node, dialer, needs, &node_ops,
+                        &producer->brokers[i]);
         queue_init(&producer->brokers[i].requests);
         queue_init(&producer->brokers[i].ready);
     }
@@ -694,9 +620,7 @@ void bench_producer_free(struct bench_producer *producer)
     for (size_t i = 0; i < BENCH_BROKERS_MAX; i++) {
         struct producer_broker *broker = &producer->brokers[i];
         struct link *link;
-        if (broker->link != NULL) {
-            kafka_link_close(broker->link);
-        }
+        bench_node_drop(&broker->node);
         while ((link = queue_pop(&broker->requests)) != NULL) {
             free(CONTAINER_OF(link, struct producer_request, link));
         }
@@ -728,6 +652,11 @@ void bench_producer_start(struct bench_producer *producer)
 uint32_t bench_producer_partitions(const struct bench_producer *producer)
 {
     return producer->queue_count;
+}
+
+uint32_t bench_producer_batch_records(const struct bench_producer *producer)
+{
+    return producer->records_max;
 }
 
 void bench_producer_due(struct bench_producer *producer, uint32_t partition, uint32_t count,

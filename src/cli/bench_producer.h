@@ -19,6 +19,7 @@ struct bench_settings {
     uint32_t request_timeout_ms;
     int16_t acks;
     bool idempotent;
+    uint32_t run; /* its number, in every record that has room for a stamp */
 };
 
 #define BENCH_ERRORS 128 /* Kafka error codes are below it; the last one counts all others */
@@ -58,6 +59,8 @@ void bench_producer_start(struct bench_producer *producer);
 
 /* From `ready` on. */
 uint32_t bench_producer_partitions(const struct bench_producer *producer);
+/* How many fill a batch. */
+uint32_t bench_producer_batch_records(const struct bench_producer *producer);
 /* `count` more records of a partition are due now; sent by bench_producer_flush. */
 void bench_producer_due(struct bench_producer *producer, uint32_t partition, uint32_t count,
                         uint64_t now_us);

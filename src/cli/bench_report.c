@@ -57,13 +57,21 @@ static json_t *json_hist(const struct bench_hist *hist)
 static json_t *json_settings(const struct bench_plan *plan)
 {
     const struct bench_settings *s = &plan->settings;
+    const struct bench_consumer_settings *r = &plan->reading;
 
-    return json_pack("{s:s, s:I, s:I, s:I, s:f, s:I, s:i, s:b, s:I, s:I, s:I}", "topic", s->topic,
-                     "rate", (json_int_t)plan->rate, "record_bytes", (json_int_t)s->size,
-                     "batch_bytes", (json_int_t)s->batch_bytes, "linger_ms", to_ms(s->linger_us),
-                     "in_flight", (json_int_t)s->in_flight, "acks", s->acks, "idempotent",
-                     s->idempotent, "stall_ms", (json_int_t)s->stall_ms, "retry_ms",
-                     (json_int_t)s->retry_ms, "warmup_ms", (json_int_t)plan->warmup_ms);
+    return json_pack(
+        "{s:s, s:s, s:o, s:I, s:I, s:f, s:I, s:I, s:i, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:s?, s:I}",
+        "verb", plan->what, "topic", s->topic, "rate",
+        plan->rate > 0 ? json_integer(plan->rate) : json_string("max"), "record_bytes",
+        (json_int_t)s->size, "batch_bytes", (json_int_t)s->batch_bytes, "linger_ms",
+        to_ms(s->linger_us), "in_flight", (json_int_t)s->in_flight, "window_bytes",
+        (json_int_t)plan->window_bytes, "acks", s->acks, "idempotent", s->idempotent, "stall_ms",
+        (json_int_t)s->stall_ms, "retry_ms", (json_int_t)s->retry_ms, "warmup_ms",
+        (json_int_t)plan->warmup_ms, "fetch_max_wait_ms", (json_int_t)r->max_wait_ms,
+        "fetch_min_bytes", (json_int_t)r->min_bytes, "fetch_max_bytes", (json_int_t)r->max_bytes,
+        "fetch_partition_bytes", (json_int_t)r->partition_bytes, "read_from", r->from,
+        "connections", (json_int_t)plan->connections);
 }
 
 static json_t *json_errors(const struct bench_counters *counters)
@@ -99,6 +107,23 @@ static json_t *json_faults(const struct bench_result *result)
     return out;
 }
 
+static json_t *json_reading(const struct bench_result *result)
+{
+    const struct bench_consumer_counters *c = &result->reading;
+
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "fetches", (json_int_t)c->fetches,
+        "empty", (json_int_t)c->empty, "records", (json_int_t)c->records, "bytes",
+        (json_int_t)c->bytes, "corrupt", (json_int_t)c->corrupt, "errors", (json_int_t)c->errors,
+        "arrived", (json_int_t)result->arrived, "missing", (json_int_t)result->missing, "repeated",
+        (json_int_t)result->repeated, "strange", (json_int_t)result->strange);
+}
+
+static bool is_void(const struct bench_result *result)
+{
+    return bench_cpu_share(&result->cpu) > BENCH_CPU_VOID;
+}
+
 static void print_json(const struct bench_plan *plan, const struct bench_result *result)
 {
     const struct bench_counters *c = &result->counters;
@@ -108,9 +133,21 @@ static void print_json(const struct bench_plan *plan, const struct bench_result 
     json_object_set_new(out, "partitions", json_integer((json_int_t)result->partitions));
     json_object_set_new(out, "seconds", json_real(result->seconds));
     json_object_set_new(out, "records",
-                        json_pack("{s:I, s:I, s:I}", "due", (json_int_t)result->due, "acked",
-                                  (json_int_t)result->acked, "warmup", (json_int_t)result->warmed));
+                        json_pack("{s:I, s:I, s:I, s:I}", "due", (json_int_t)result->due, "acked",
+                                  (json_int_t)result->acked, "in_time", (json_int_t)result->in_time,
+                                  "warmup", (json_int_t)result->warmed));
     json_object_set_new(out, "latency_ms", json_hist(&result->latency));
+    if (plan->kind == BENCH_ARRIVAL) {
+        json_object_set_new(out, "arrival_ms", json_hist(&result->arrival));
+    }
+    if (plan->kind == BENCH_ARRIVAL || plan->kind == BENCH_READ) {
+        json_object_set_new(out, "reading", json_reading(result));
+    }
+    if (plan->kind == BENCH_CONNS) {
+        json_object_set_new(out, "connecting_ms", json_hist(&result->connecting));
+        json_object_set_new(out, "connected", json_integer(result->connected));
+        json_object_set_new(out, "lost", json_integer(result->lost));
+    }
     json_object_set_new(out, "lateness_ms", json_hist(&result->lateness));
     json_object_set_new(out, "gap", json_gap(&result->gap));
     json_object_set_new(out, "gaps_ms", json_hist(&result->gaps));
@@ -122,6 +159,8 @@ static void print_json(const struct bench_plan *plan, const struct bench_result 
                                   (json_int_t)c->hints, "late_acks", (json_int_t)c->late_acks,
                                   "late_answers", (json_int_t)c->late, "disconnects",
                                   (json_int_t)c->disconnects, "cpu_s", result->client_cpu_s));
+    json_object_set_new(out, "client_core_share", json_real(bench_cpu_share(&result->cpu)));
+    json_object_set_new(out, "void", json_boolean(is_void(result)));
     json_object_set_new(out, "errors", json_errors(c));
     if (plan->fault != NULL) {
         json_object_set_new(out, "faults", json_faults(result));
@@ -139,12 +178,31 @@ static void row(struct table *table, const char *name)
     table_cell(table, "%s", name);
 }
 
-static void latency_rows(struct table *table, const struct bench_result *result)
+static void hist_rows(struct table *table, const char *name, const struct bench_hist *hist)
 {
     for (size_t i = 0; i < ARRAY_COUNT(shares); i++) {
-        row(table, i == 0 ? "latency" : "");
+        row(table, i == 0 ? name : "");
         table_cell(table, "%s %.3f ms", shares[i].name,
-                   to_ms(bench_hist_at(&result->latency, shares[i].parts)));
+                   to_ms(bench_hist_at(hist, shares[i].parts)));
+    }
+}
+
+static void latency_rows(struct table *table, const struct bench_plan *plan,
+                         const struct bench_result *result)
+{
+    hist_rows(table, plan->kind == BENCH_ARRIVAL ? "acknowledged after" : "latency",
+              &result->latency);
+    if (plan->kind == BENCH_ARRIVAL) {
+        hist_rows(table, "read after", &result->arrival);
+        row(table, "read");
+        table_cell(table,
+                   "%" PRIu64 " of the measured ones, %" PRIu64 " missing, %" PRIu64
+                   " repeated; %" PRIu64 " fetches, %" PRIu64 " of them empty, %" PRIu64 " errors",
+                   result->arrived, result->missing, result->repeated, result->reading.fetches,
+                   result->reading.empty, result->reading.errors);
+    }
+    if (plan->rate == 0) {
+        return;
     }
     row(table, "generator late");
     table_cell(table, "p50 %.3f ms, p99 %.3f ms, max %.3f ms",
@@ -195,32 +253,89 @@ static void fault_rows(struct table *table, const struct bench_result *result)
     }
 }
 
-static void print_table(const struct bench_plan *plan, const struct bench_result *result)
+static void cpu_row(struct table *table, const struct bench_result *result)
 {
-    static const char *const columns[] = {"WHAT", "VALUE"};
-    const struct bench_settings *s = &plan->settings;
-    struct table *table = table_new(columns, ARRAY_COUNT(columns));
-    double seconds = result->seconds > 0 ? result->seconds : 1;
+    row(table, "client's processor");
+    table_cell(table, "%.0f %% of a core%s", bench_cpu_share(&result->cpu) * 100,
+               is_void(result) ? ": VOID, above 80 % it is the client that is measured" : "");
+}
 
-    row(table, "topic");
-    table_cell(table, "%s, %u partitions", s->topic, result->partitions);
+static void load_rows(struct table *table, const struct bench_plan *plan,
+                      const struct bench_result *result)
+{
+    const struct bench_settings *s = &plan->settings;
+    double seconds = result->seconds > 0 ? result->seconds : 1;
+    char rate[64];
+
+    if (plan->rate > 0) {
+        (void)snprintf(rate, sizeof rate, "%u records/s", plan->rate);
+    } else {
+        (void)snprintf(rate, sizeof rate, "as fast as it goes, %u bytes waiting",
+                       plan->window_bytes);
+    }
     row(table, "load");
-    table_cell(
-        table,
-        "%u records/s of %u bytes; batch %u bytes, linger %.0f ms, %u in flight, acks %s, %s",
-        plan->rate, s->size, s->batch_bytes, to_ms(s->linger_us), s->in_flight,
-        s->acks == 1 ? "1" : "all", s->idempotent ? "idempotent" : "not idempotent");
+    table_cell(table, "%s of %u bytes; batch %u bytes, linger %.0f ms, %u in flight, acks %s, %s",
+               rate, s->size, s->batch_bytes, to_ms(s->linger_us), s->in_flight,
+               s->acks == 1 ? "1" : "all", s->idempotent ? "idempotent" : "not idempotent");
     row(table, "acknowledged");
-    table_cell(table, "%" PRIu64 " of %" PRIu64 " in %.1f s: %.0f records/s, %.2f MB/s",
-               result->acked, result->due, result->seconds, (double)result->acked / seconds,
-               (double)result->acked * s->size / seconds / 1e6);
-    latency_rows(table, result);
+    table_cell(table, "%" PRIu64 " of %" PRIu64 "; within the %.1f s: %.0f records/s, %.2f MB/s",
+               result->acked, result->due, result->seconds, (double)result->in_time / seconds,
+               (double)result->in_time * s->size / seconds / 1e6);
+    latency_rows(table, plan, result);
     row(table, "gap between acks");
     table_cell(table, "longest %.1f ms (partition %d); median of partitions %.1f ms",
                to_ms(result->gap.us), result->gap.partition,
                to_ms(bench_hist_at(&result->gaps, 50000)));
     client_rows(table, result);
     fault_rows(table, result);
+}
+
+static void read_rows(struct table *table, const struct bench_result *result)
+{
+    const struct bench_consumer_counters *c = &result->reading;
+    double seconds = result->seconds > 0 ? result->seconds : 1;
+
+    row(table, "read");
+    table_cell(table, "%" PRIu64 " records, %" PRIu64 " bytes in %.2f s: %.0f records/s, %.2f MB/s",
+               c->records, c->bytes, result->seconds, (double)c->records / seconds,
+               (double)c->bytes / seconds / 1e6);
+    row(table, "fetches");
+    table_cell(table,
+               "%" PRIu64 ", %" PRIu64 " of them empty, %" PRIu64 " errors, %" PRIu64
+               " wrong checksums",
+               c->fetches, c->empty, c->errors, c->corrupt);
+}
+
+static void conn_rows(struct table *table, const struct bench_plan *plan,
+                      const struct bench_result *result)
+{
+    row(table, "connections");
+    table_cell(table, "%u of %u, all at once; %u lost", result->connected, plan->connections,
+               result->lost);
+    hist_rows(table, "usable after", &result->connecting);
+    row(table, "requests");
+    table_cell(table, "%" PRIu64 " of %" PRIu64 " answered, %u a second", result->acked,
+               result->due, plan->rate);
+    latency_rows(table, plan, result);
+}
+
+static void print_table(const struct bench_plan *plan, const struct bench_result *result)
+{
+    static const char *const columns[] = {"WHAT", "VALUE"};
+    struct table *table = table_new(columns, ARRAY_COUNT(columns));
+
+    if (plan->kind != BENCH_CONNS) {
+        row(table, "topic");
+        table_cell(table, "%s, %u partitions", plan->settings.topic, result->partitions);
+    }
+    if (plan->kind == BENCH_READ) {
+        read_rows(table, result);
+    } else if (plan->kind == BENCH_CONNS) {
+        conn_rows(table, plan, result);
+    } else {
+        load_rows(table, plan, result);
+    }
+    cpu_row(table, result);
     table_print(table);
 }
 
@@ -242,11 +357,21 @@ bool bench_write_raw(const struct bench_plan *plan, const struct bench_result *r
         return false;
     }
     (void)fprintf(out,
-                  "# latency in microseconds: from, to, records; topic %s, %u records/s of %u "
+                  "# latency in microseconds: from, to, records; %s, topic %s, %u records/s of %u "
                   "bytes, %u partitions, %.1f s\n",
-                  plan->settings.topic, plan->rate, plan->settings.size, result->partitions,
-                  result->seconds);
+                  plan->what, plan->settings.topic, plan->rate, plan->settings.size,
+                  result->partitions, result->seconds);
     bench_hist_write(&result->latency, out);
+    if (plan->kind == BENCH_ARRIVAL) {
+        (void)fputs("# the same until it was read\n", out);
+        bench_hist_write(&result->arrival, out);
+    }
+    (void)fputs("# over time: 100 ms intervals, records, p50, p99, max\n", out);
+    for (size_t i = 0; i < result->over_time.count; i++) {
+        const struct bench_interval *at = &result->over_time.at[i];
+        (void)fprintf(out, "%zu %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", i, at->count,
+                      at->p50_us, at->p99_us, at->max_us);
+    }
     bool good = ferror(out) == 0;
     return fclose(out) == 0 && good;
 }

@@ -124,11 +124,28 @@ const struct cli_verb cli_verbs[] = {
      "  tern bench produce payments --rate 1000 --duration 30s\n"
      "  tern bench produce payments --rate 50000 --linger 5ms -o json --out raw.txt\n",
      1, 1, bench_produce_options, verb_bench_produce},
-    {"bench fault-gap", "TOPIC", "longest time without an ack per partition under a fault",
+    {"bench consume", "TOPIC", "reads a topic to its end, as fast as it comes",
+     "Long polls, one fetch at a time per node; checksums are checked.",
+     "  tern bench consume payments\n"
+     "  tern bench consume payments --from 127.0.0.1:39092 -o json\n",
+     1, 1, bench_read_options, verb_bench_consume},
+    {"bench e2e", "TOPIC", "open-loop load that reads what it wrote: latency until it is read",
+     "Only records of this run count; what is missing at the end is told.",
+     "  tern bench e2e payments --rate 1000 --duration 30s --plot e2e.svg\n", 1, 1,
+     bench_arrival_options, verb_bench_e2e},
+    {"bench ship-lag", "TOPIC", "the same, read from a node that follows: how far it is behind",
+     "What is read is committed, so the lag is that of whoever reads there.",
+     "  tern bench ship-lag clicks --from 127.0.0.1:39092 --rate 1000\n", 1, 1,
+     bench_arrival_options, verb_bench_ship_lag},
+    {"bench gap", "TOPIC", "longest time without an ack per partition under a fault",
      "While the load goes on, a shell command does something to the cluster and another undoes it.",
-     "  tern bench fault-gap payments --rate 600 --fault 'deploy/local/regions kill eu-west' \\\n"
+     "  tern bench gap payments --rate 600 --fault 'deploy/local/regions kill eu-west' \\\n"
      "      --heal 'deploy/local/regions start eu-west' --repeats 10\n",
-     1, 1, bench_fault_options, verb_bench_fault_gap},
+     1, 1, bench_gap_options, verb_bench_gap},
+    {"bench conns", "TOPIC", "many connections at once, then requests on them in turn",
+     "A connection is usable once it has told its versions; requests ask for the topic.",
+     "  tern bench conns payments --connections 5000 --rate 1000\n", 1, 1, bench_conns_options,
+     verb_bench_conns},
     {"version", "", "print the version", "", "  tern version\n", 0, 0, NULL, verb_version},
 };
 const size_t cli_verb_count = ARRAY_COUNT(cli_verbs);
