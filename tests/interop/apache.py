@@ -190,8 +190,12 @@ def kafka_metadata_quorum(a):
 @tool
 def kafka_leader_election(a):
     a.topic('io-election')
-    a.run('org.apache.kafka.tools.LeaderElectionCommand', '--bootstrap-server', a.brokers, '--election-type', 'preferred',
-          '--all-topic-partitions')
+
+    def elect(*words):
+        return a.run('org.apache.kafka.tools.LeaderElectionCommand', '--bootstrap-server', a.brokers, '--election-type', 'preferred', *words)
+    has('one partition', elect('--topic', 'io-election', '--partition', '1'),
+        r'(already elected|completed leader election \(PREFERRED\)) for partitions io-election-1')
+    elect('--all-topic-partitions')
 
 
 @tool
@@ -285,12 +289,16 @@ def kafka_broker_api_versions(a):
 
 @tool
 def kafka_log_dirs(a):
-    has('--describe', a.ask('LogDirsCommand', '--describe'), r'"logDirs"')
+    a.topic('io-dirs', 1)
+    a.fill('io-dirs', range(100))
+    told = json.loads(a.ask('LogDirsCommand', '--describe', '--topic-list', 'io-dirs').splitlines()[-1])
+    places = {b['broker']: [(p['partition'], p['size'] > 0) for d in b['logDirs'] for p in d['partitions']] for b in told['brokers']}
+    expect('its replicas, and that they hold something', places, {n: [('io-dirs-0', True)] for n in (1, 2, 3)})
 
 
 @tool
 def kafka_features(a):
-    a.ask('FeatureCommand', 'describe')
+    has('describe', a.ask('FeatureCommand', 'describe'), r'Feature: group.version', r'Feature: transaction.version')
 
 
 # ---- programs ------------------------------------------------------------------------------------
