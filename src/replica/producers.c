@@ -306,6 +306,29 @@ static int check_transaction(const struct producers *p, const struct producer *k
     return begins && full ? TERN_EBUSY : 0;
 }
 
+/* The batch of these sequences that is in the log already; NULL: none of the newest ones. */
+static const struct noted *find_original(const struct producer *known,
+                                         const struct batch_info *batch)
+{
+    for (uint8_t i = 0; i < known->count && batch->producer_epoch == known->epoch; i++) {
+        const struct noted *n = &known->batches[i];
+        if (n->first_seq == batch->base_sequence && n->last_seq == last_seq(batch)) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+/* Was the original part of a transaction that is over? A producer asks for the end of a transaction only when
+ * no batch of it is under way, so this is another batch, under a sequence that was used before: librdkafka does
+ * so after an abort that dropped a batch whose answer was lost. */
+static bool has_ended(const struct producer *known, const struct batch_info *batch,
+                      const struct noted *original)
+{
+    return is_transactional(batch) &&
+           (known->open_since < 0 || original->base_offset < known->open_since);
+}
+
 enum producers_verdict producers_check(const struct producers *p, const struct batch_info *batch,
                                        int64_t lossy_start, int64_t *out_base, int64_t *out_last,
                                        int *out_error)
@@ -317,15 +340,15 @@ enum producers_verdict producers_check(const struct producers *p, const struct b
         return *out_error != 0 ? PRODUCERS_REFUSE : PRODUCERS_APPEND;
     }
     bool sequenced = batch->base_sequence >= 0;
-    if (sequenced && batch->producer_epoch == known->epoch) {
-        for (uint8_t i = 0; i < known->count; i++) {
-            const struct noted *n = &known->batches[i];
-            if (n->first_seq == batch->base_sequence && n->last_seq == last_seq(batch)) {
-                *out_base = n->base_offset;
-                *out_last = n->last_offset;
-                return PRODUCERS_DUPLICATE;
-            }
-        }
+    const struct noted *original = sequenced ? find_original(known, batch) : NULL;
+    if (original != NULL && has_ended(known, batch, original)) {
+        *out_error = TERN_EOUTOFORDER;
+        return PRODUCERS_REFUSE;
+    }
+    if (original != NULL) {
+        *out_base = original->base_offset;
+        *out_last = original->last_offset;
+        return PRODUCERS_DUPLICATE;
     }
     if (batch->producer_epoch < known->epoch) {
         *out_error = TERN_EPRODUCERFENCED;
@@ -347,12 +370,8 @@ enum producers_verdict producers_check(const struct producers *p, const struct b
 bool producers_begins(const struct producers *p, const struct batch_info *batch)
 {
     const struct producer *known = find(p, batch->producer_id);
-    int64_t base;
-    int64_t last;
-    int error;
 
-    return is_transactional(batch) && (known == NULL || known->open_since < 0) &&
-           producers_check(p, batch, -1, &base, &last, &error) != PRODUCERS_DUPLICATE;
+    return is_transactional(batch) && (known == NULL || known->open_since < 0);
 }
 
 enum producers_verdict producers_check_marker(const struct producers *p,

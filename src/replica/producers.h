@@ -42,8 +42,8 @@ enum producers_verdict { PRODUCERS_APPEND, PRODUCERS_DUPLICATE, PRODUCERS_REFUSE
 /* `lossy_start`: where the newest lossy epoch of the partition begins, -1 if there was none. It cut
  * off batches that producers know as acknowledged: a producer whose newest batch lies below may go
  * on with a gap, once. What is there is still recognised, and nothing goes back. What to do with a
- * client's batch. DUPLICATE: the original's offsets. REFUSE: error is TERN_EOUTOFORDER,
- * TERN_EPRODUCERFENCED, TERN_ETXNSTATE (not of the transaction that is open) or TERN_EBUSY (too many
+ * client's batch. DUPLICATE: the original's offsets, of the transaction that is open if it has one: the sequences of
+ * one that has ended are used up. REFUSE: error is TERN_EOUTOFORDER, TERN_EPRODUCERFENCED, TERN_ETXNSTATE (not of the transaction that is open) or TERN_EBUSY (too many
  * transactions). Batches without a producer id are always appended; one without a sequence (-1) is a
  * coordinator's, whose order is its own. */
 enum producers_verdict producers_check(const struct producers *p, const struct batch_info *batch,
