@@ -20,10 +20,11 @@ struct sim_shape {
     struct sim_range longest_us; /* the longest one, drawn once per run */
     struct sim_range batch_us;   /* from batch to batch of one producer */
     uint64_t batches; /* acknowledged: not many more, nor fewer if that can be; 0: as it comes */
-    struct sim_range partitions;  /* per topic */
-    uint32_t members;             /* of a consumer group; 0: there is none */
-    uint32_t consumers;           /* of one of the new protocol; 0: there is none */
-    uint32_t tellers;             /* transactional producers; 0: there are none */
+    struct sim_range partitions; /* per topic */
+    uint32_t members;            /* of a consumer group; 0: there is none */
+    uint32_t consumers;          /* of one of the new protocol; 0: there is none */
+    uint32_t tellers;            /* transactional producers; 0: there are none */
+    uint64_t dawdle_us; /* from their last record to the end that they ask for; 0: at once */
     struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
     bool all_faults;              /* also those of ways, clocks and stored bits */
     bool operator_always;         /* else in half of the runs */

@@ -156,6 +156,12 @@ static bool read_line(struct sim_story *story, char *line)
         story->shape.batch_us = (struct sim_range){us, us};
         return us > 0;
     }
+    if (strncmp(line, "tellers ", 8) == 0) {
+        char *end = NULL;
+        story->shape.tellers = (uint32_t)strtoul(line + 8, &end, 10);
+        story->shape.dawdle_us = seconds(end);
+        return story->shape.tellers > 0;
+    }
     if (strncmp(line, "end ", 4) == 0) {
         story->end_us = seconds(line + 4);
         return true;

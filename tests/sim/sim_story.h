@@ -4,6 +4,7 @@
  *   topics NAME...            besides payments: strict homely clicks
  *   partitions N              of each
  *   batch T                   seconds from batch to batch of a producer, instead of 0.02
+ *   tellers N T               so many transactional producers, which wait for T seconds before each end
  *   at T COMMAND              seconds since the clients began
  *   when FROM TEXT: +T COMMAND   T seconds after the first line that holds TEXT, from FROM on; a star
  *                             in TEXT stands for anything
