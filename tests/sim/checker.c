@@ -18,6 +18,7 @@ struct value {
     int64_t cut_offset; /* where it stood; NOWHERE: the ack did not say */
     uint32_t cut_by;    /* which lossy epoch of the partition */
     uint64_t sent_us;
+    uint64_t tried_us; /* 0: not yet */
     uint64_t acked_us;
 };
 
@@ -33,8 +34,9 @@ struct place {
     uint64_t number;
     int32_t epoch; /* -1: not known (nobody read it yet) */
     uint64_t readers;
-    uint64_t stale;   /* readers who were shown last what a lossy epoch had cut off */
-    uint64_t process; /* that appended it; 0: not known */
+    uint64_t stale;        /* readers who were shown last what a lossy epoch had cut off */
+    uint64_t process;      /* that appended it; 0: not known */
+    uint64_t committed_us; /* somebody was told by then; 0: nobody */
 };
 
 struct lossy {
@@ -56,6 +58,7 @@ struct partition {
     int64_t keeps;
     int64_t deleted_to; /* the highest log start told */
     int64_t told_end;   /* the highest high watermark told */
+    int64_t committed;  /* the highest end, log start or high watermark told */
 };
 
 struct position {
@@ -198,6 +201,15 @@ void checker_sent(struct checker *c, uint32_t partition, uint32_t producer, uint
     c->counts.sent++;
 }
 
+void checker_tried(struct checker *c, uint32_t producer, uint64_t number, uint64_t now_us)
+{
+    struct value *value = value_of(c, producer, number);
+
+    if (value != NULL && value->tried_us == 0) {
+        value->tried_us = now_us;
+    }
+}
+
 /* Behind lossy epochs there are records that clients were shown, of which nobody was told that they
  * were acknowledged, and others in their places; and nodes that do not know yet. There only what
  * was acknowledged stands fast; whether it does, the final readers show. False: who says this is
@@ -263,6 +275,15 @@ static bool stands(struct checker *c, uint32_t partition, int64_t offset, uint32
              (long long)offset);
     }
     value->offset = offset;
+    if (place->committed_us > 0 && value->tried_us > place->committed_us &&
+        c->partitions[partition].lossy_count == 0) {
+        fail(c,
+             "C13: value %u/%llu was first tried %llu ms after somebody was told that all of "
+             "partition %u is committed to beyond %lld, where it stands",
+             producer, (unsigned long long)number,
+             (unsigned long long)((value->tried_us - place->committed_us) / 1000), partition,
+             (long long)offset);
+    }
     return true;
 }
 
@@ -545,6 +566,20 @@ void checker_latest(struct checker *c, uint32_t reader, uint32_t partition, int6
     if (end > c->partitions[partition].told_end) {
         c->partitions[partition].told_end = end;
     }
+}
+
+void checker_committed(struct checker *c, uint32_t partition, int64_t end, uint64_t now_us)
+{
+    struct partition *p = &c->partitions[partition];
+
+    if (end <= p->committed) {
+        return;
+    }
+    (void)place_of(c, partition, end);
+    for (int64_t i = p->committed; i < end; i++) {
+        p->log[i].committed_us = now_us;
+    }
+    p->committed = end;
 }
 
 int64_t checker_deleted_to(const struct checker *c, uint32_t partition)

@@ -18,6 +18,8 @@
  *       the topic keeps, and excuses only readers that were told of it
  *   C12 a log's end, as leaders tell it to one reader, never goes back, whoever leads, unless there
  *       were lossy epochs
+ *   C13 where anybody was told that all is committed (by a high watermark, an end or a log start)
+ *       stands nothing that was first tried later, unless there were lossy epochs
  *
  * A lossy epoch (checker_lossy) cuts off what older epochs wrote from an offset on, and only that:
  *
@@ -42,6 +44,8 @@ const char *checker_failure(const struct checker *checker);
 
 void checker_sent(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
                   uint64_t now_us);
+/* It goes to a node for the first time: no copy of it is older. */
+void checker_tried(struct checker *checker, uint32_t producer, uint64_t number, uint64_t now_us);
 /* offset -1: acknowledged, but the answer did not say where (a known duplicate). `left_us`: when
  * the answer left the node. `old`: the node has led no epoch from the newest lossy one in force on. */
 void checker_acked(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
@@ -71,6 +75,8 @@ void checker_skipped(struct checker *checker, uint32_t reader, uint32_t partitio
                      int64_t log_start);
 /* A leader has told the reader where the log ends, as far as it is committed. */
 void checker_latest(struct checker *checker, uint32_t reader, uint32_t partition, int64_t end);
+/* Somebody was told that everything below this offset is committed, whatever the words for it. */
+void checker_committed(struct checker *checker, uint32_t partition, int64_t end, uint64_t now_us);
 /* The highest log start that anybody was told. */
 int64_t checker_deleted_to(const struct checker *checker, uint32_t partition);
 

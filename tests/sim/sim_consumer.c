@@ -183,6 +183,8 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
     checker_high_watermark(sim->checker, consumer->number, (uint32_t)partition, in->high_watermark);
     checker_log_start(sim->checker, consumer->number, (uint32_t)partition, in->log_start_offset,
                       in->high_watermark);
+    checker_committed(sim->checker, (uint32_t)partition, in->high_watermark, sim->now_us);
+    checker_committed(sim->checker, (uint32_t)partition, in->log_start_offset, sim->now_us);
     struct slice run = in->records.bytes;
     struct batch_info info;
     struct slice batch;
@@ -316,6 +318,7 @@ static void answered(struct sim_call *call, int status, const void *response)
         return;
     }
     int64_t offset = m->topics[0].partitions[0].offset;
+    checker_committed(sim->checker, partition, offset, sim->now_us);
     if (question->what == LATEST) {
         checker_latest(sim->checker, consumer->number, partition, offset);
     } else {

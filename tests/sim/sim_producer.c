@@ -131,6 +131,7 @@ static void send(struct batch *batch, uint32_t leader)
 
     batch_builder_init(&builder);
     for (uint32_t i = 0; i < batch->count; i++) {
+        checker_tried(sim->checker, producer->number, batch->first + i, sim->now_us);
         buf_clear(&value);
         sim_value_write(&value, producer->number, batch->first + i, (uint32_t)lane->partition);
         struct slice key = {0};

@@ -19,6 +19,7 @@
 #include "tests/sim/sim_txn.h"
 
 #define CREATE_TOPICS_VERSION 5
+#define CONFIGS_MAX           4
 #define FOUND_LIMIT           (30 * SIM_S)
 #define RETENTION_MIN         (64 << 10)
 #define MORE_LIMIT            (10 * SIM_S) /* for a run that has not acknowledged enough */
@@ -247,34 +248,49 @@ struct maker {
 
 static struct maker *maker_now; /* for `made`, which gets only the sim */
 
+static uint32_t config(struct kafka_create_topics_request_config *out, const char *name,
+                       const char *value)
+{
+    kafka_create_topics_request_config_init(out);
+    out->name = slice_text(name);
+    out->value = slice_text(value);
+    return 1;
+}
+
+static uint32_t configs_of(const struct sim_topic *topic, bool compacted,
+                           struct kafka_create_topics_request_config out[CONFIGS_MAX],
+                           char bytes[24])
+{
+    uint32_t count = 0;
+
+    if (topic->retention_bytes > 0) {
+        (void)snprintf(bytes, 24, "%lld", (long long)topic->retention_bytes);
+        count += config(&out[count], "retention.bytes", bytes);
+    }
+    if (compacted) {
+        count += config(&out[count], "cleanup.policy", "compact");
+        count += config(&out[count], "segment.ms", "300");
+        count += config(&out[count], "min.cleanable.dirty.ratio", "0.01");
+    }
+    return count;
+}
+
 static void ask_for_topic(struct timer *timer)
 {
     struct maker *maker = CONTAINER_OF(timer, struct maker, again);
     const struct sim_topic *topic = &maker->client.sim->topics[maker->topic];
     struct kafka_create_topics_request m;
     struct kafka_create_topics_request_topic t;
-    struct kafka_create_topics_request_config configs[] = {
-        {.name = slice_text("cleanup.policy"), .value = slice_text("compact")},
-        {.name = slice_text("segment.ms"), .value = slice_text("300")},
-        {.name = slice_text("min.cleanable.dirty.ratio"), .value = slice_text("0.01")},
-    };
-
-    kafka_create_topics_request_init(&m);
-    struct kafka_create_topics_request_config keep;
+    struct kafka_create_topics_request_config configs[CONFIGS_MAX];
     char bytes[24];
 
+    kafka_create_topics_request_init(&m);
     kafka_create_topics_request_topic_init(&t);
-    kafka_create_topics_request_config_init(&keep);
-    (void)snprintf(bytes, sizeof bytes, "%lld", (long long)topic->retention_bytes);
-    keep.name = slice_text("retention.bytes");
-    keep.value = slice_text(bytes);
-    t.configs = &keep;
-    t.configs_count = topic->retention_bytes > 0;
+    t.configs = configs;
+    t.configs_count = configs_of(topic, maker->client.sim->shape->compacted, configs, bytes);
     t.name = slice_text(topic->name);
     t.num_partitions = topic->partitions;
     t.replication_factor = -1;
-    t.configs = configs;
-    t.configs_count = maker->client.sim->shape->compacted ? (uint32_t)ARRAY_COUNT(configs) : 0;
     m.topics = &t;
     m.topics_count = 1;
     m.timeout_ms = 2000;

@@ -368,6 +368,47 @@ static void a_deletion_of_what_nobody_was_shown_is_seen(void **state)
     expect(c, "C11");
 }
 
+/* ---- what is committed ---- */
+
+static void what_was_tried_before_it_was_told_as_committed_may_stand_there(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_sent(c, 0, 0, 4, 5000);
+    checker_tried(c, 0, 4, 6000);
+    checker_committed(c, 0, 5, 7000);
+    checker_tried(c, 0, 4, 8000); /* once more */
+    checker_acked(c, 0, 0, 4, 4, 9000, 9000, false);
+    expect(c, NULL);
+}
+
+static void what_was_tried_after_it_was_told_as_committed_is_seen(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_sent(c, 0, 0, 4, 5000);
+    checker_committed(c, 0, 5, 6000);
+    checker_tried(c, 0, 4, 7000);
+    checker_committed(c, 0, 6, 8000); /* the first who was told counts */
+    checker_acked(c, 0, 0, 4, 4, 9000, 9000, false);
+    expect(c, "C13");
+}
+
+static void behind_a_lossy_epoch_another_value_may_stand_where_all_was_committed(void **state)
+{
+    struct checker *c = four_acknowledged();
+
+    (void)state;
+    checker_committed(c, 0, 4, 6000);
+    (void)checker_lossy(c, 0, 2, 2, 7000, 0);
+    checker_sent(c, 0, 1, 0, 8000);
+    checker_tried(c, 1, 0, 8000);
+    checker_acked(c, 0, 1, 0, 2, 9000, 9000, false);
+    expect(c, NULL);
+}
+
 static void a_topic_that_keeps_too_little_is_seen(void **state)
 {
     struct checker *c = four_acknowledged();
@@ -486,6 +527,9 @@ int main(void)
         cmocka_unit_test(a_log_start_above_the_high_watermark_is_seen),
         cmocka_unit_test(a_deletion_of_what_nobody_was_shown_is_seen),
         cmocka_unit_test(a_topic_that_keeps_too_little_is_seen),
+        cmocka_unit_test(what_was_tried_before_it_was_told_as_committed_may_stand_there),
+        cmocka_unit_test(what_was_tried_after_it_was_told_as_committed_is_seen),
+        cmocka_unit_test(behind_a_lossy_epoch_another_value_may_stand_where_all_was_committed),
         cmocka_unit_test(an_end_that_goes_back_is_seen_whoever_leads),
         cmocka_unit_test(an_end_may_go_back_behind_a_lossy_epoch),
         cmocka_unit_test(a_loss_that_is_no_suffix_is_seen),
