@@ -3,8 +3,8 @@
  * `make sim-mutants`, `make crash-mutants`).
  *
  * MUTANT(name) marks where a rule is left out. It is the constant false, and costs nothing, unless
- * the build defines TERN_MUTANTS; then the test program switches one of them on. Names are those of
- * the `--bug`s of docs/model/replication_model.py where it has the same. A build with
+ * the build defines TERN_MUTANTS; then the test program switches one of them on, or two, where each
+ * of two rules keeps what the other one would lose. Names are those of the `--bug`s of docs/model/replication_model.py where it has the same. A build with
  * TERN_MUTANT=MUTANT_name has that one always on. */
 #pragma once
 
@@ -120,7 +120,8 @@ enum mutant { MUTANT_none, MUTANTS(MUTANT_ENUM) MUTANT_count };
 #define MUTANT(name) (MUTANT_##name == TERN_MUTANT)
 #elif defined TERN_MUTANTS
 extern enum mutant mutant_on; /* the test program's */
-#define MUTANT(name) (mutant_on == MUTANT_##name)
+extern enum mutant mutant_too;
+#define MUTANT(name) (mutant_on == MUTANT_##name || mutant_too == MUTANT_##name)
 #else
 #define MUTANT(name) false
 #endif

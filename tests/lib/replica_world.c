@@ -10,6 +10,7 @@
 
 #ifdef TERN_MUTANTS
 enum mutant mutant_on;
+enum mutant mutant_too; /* none: a walk has one at a time */
 
 void rworld_choose_mutant(void)
 {

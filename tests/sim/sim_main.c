@@ -22,14 +22,15 @@ static const char usage[] =
     "       sim [-v]... -f STORY\n"
     "         one story; the last line is `story: NAME ok` or `story: NAME FAIL reason`\n"
     "       sim -x -m MUTANT [-n COUNT] [-j JOBS] [-s SHAPE] [SEED]...\n"
-    "         these seeds, then 1 to COUNT, until one fails that is good without the mutant\n";
+    "         these seeds, then 1 to COUNT, until one fails that is good without the mutant\n"
+    "       MUTANT: a name of src/base/mutant.h, or two of them, NAME+NAME\n";
 
 struct options {
     const struct sim_shape *shape;
     const char *mutant_name;
     const char *results;
     const char *commit;
-    int mutant;
+    struct sim_mutants mutants;
     int verbose;
     uint64_t count;
     unsigned jobs;
@@ -63,9 +64,18 @@ static int mutant_of(const char *name)
     exit(2);
 }
 
-#ifdef TERN_MUTANTS
-enum mutant mutant_on;
-#endif
+/* `one`, or `one+other`. */
+static struct sim_mutants mutants_of(const char *names)
+{
+    const char *plus = strchr(names, '+');
+    char first[64];
+
+    if (plus == NULL) {
+        return (struct sim_mutants){.on = mutant_of(names)};
+    }
+    (void)snprintf(first, sizeof first, "%.*s", (int)(plus - names), names);
+    return (struct sim_mutants){mutant_of(first), mutant_of(plus + 1)};
+}
 
 /* ---- one ------------------------------------------------------------------------------------- */
 
@@ -91,9 +101,7 @@ static int run_one(const struct options *o, uint64_t seed)
     (void)signal(SIGABRT, on_abort);
     (void)signal(SIGXCPU, on_abort);
     sim_limit_cpu((unsigned)limit_s());
-#ifdef TERN_MUTANTS
-    mutant_on = (enum mutant)o->mutant;
-#endif
+    sim_plant(o->mutants);
     sim_run_seed(seed, o->shape, o->verbose, &result);
     printf("sim: seed %llu ran %.1f s in %llu steps, trace %016llx: %llu faults, %llu sent, %llu "
            "acknowledged in %llu batches, %llu reads\n",
@@ -120,9 +128,7 @@ static int run_story(const struct options *o)
         return 2;
     }
     (void)signal(SIGABRT, on_abort);
-#ifdef TERN_MUTANTS
-    mutant_on = (enum mutant)o->mutant;
-#endif
+    sim_plant(o->mutants);
     sim_run_story(story, o->verbose, &result);
     sim_story_free(story);
     if (result.failure[0] != '\0') {
@@ -192,7 +198,7 @@ static int append(const struct options *o, uint64_t first, uint64_t last, const 
 static struct sim_plan plan_of(const struct options *o)
 {
     return (struct sim_plan){
-        .shape = o->shape, .jobs = o->jobs, .limit_s = (unsigned)limit_s(), .mutant = o->mutant};
+        .shape = o->shape, .jobs = o->jobs, .limit_s = (unsigned)limit_s(), .mutants = o->mutants};
 }
 
 static int run_many(const struct options *o, uint64_t first)
@@ -240,7 +246,7 @@ static bool prey(void *ctx, uint64_t seed, const struct sim_result *result, cons
     if (result->failure[0] != '\0' && (!hunt->found || (safety && !hunt->safety))) {
         struct sim_result right;
         struct sim_plan plan = plan_of(hunt->options);
-        plan.mutant = 0;
+        plan.mutants = (struct sim_mutants){0};
         if (sim_one(&plan, seed, &right)) {
             hunt->found = true;
             hunt->safety = safety;
@@ -296,7 +302,7 @@ int main(int argc, char **argv)
             break;
         case 'm':
             o.mutant_name = optarg;
-            o.mutant = mutant_of(optarg);
+            o.mutants = mutants_of(optarg);
             break;
         case 'n':
             o.count = strtoull(optarg, NULL, 10);
@@ -324,7 +330,7 @@ int main(int argc, char **argv)
     if (o.story != NULL) {
         return run_story(&o);
     }
-    if (o.shape == NULL || (o.hunt ? o.mutant == 0 : optind + 1 != argc) || o.jobs == 0) {
+    if (o.shape == NULL || (o.hunt ? o.mutants.on == 0 : optind + 1 != argc) || o.jobs == 0) {
         (void)fputs(usage, stderr);
         for (unsigned i = 0; sim_shape_at(i) != NULL; i++) {
             (void)fprintf(stderr, "shape %-10s %s\n", sim_shape_at(i)->name, sim_shape_at(i)->what);

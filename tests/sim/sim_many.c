@@ -15,14 +15,18 @@
 #define SAID_MAX 4096
 
 #ifdef TERN_MUTANTS
-static void choose(int mutant)
+enum mutant mutant_on;
+enum mutant mutant_too;
+
+void sim_plant(struct sim_mutants mutants)
 {
-    mutant_on = (enum mutant)mutant;
+    mutant_on = (enum mutant)mutants.on;
+    mutant_too = (enum mutant)mutants.too;
 }
 #else
-static void choose(int mutant)
+void sim_plant(struct sim_mutants mutants)
 {
-    (void)mutant;
+    (void)mutants;
 }
 #endif
 
@@ -63,7 +67,7 @@ static void run(const struct sim_plan *plan, const struct job *job)
     (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
     (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
     (void)mallopt(M_TOP_PAD, 8 << 20);
-    choose(plan->mutant);
+    sim_plant(plan->mutants);
     sim_run_seed(job->seed, plan->shape, 0, &result);
     (void)getrusage(RUSAGE_SELF, &usage);
     result.real_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +

@@ -4,11 +4,17 @@
 
 #include "tests/sim/sim_run.h"
 
+/* Planted bugs that are switched on together; 0: none. */
+struct sim_mutants {
+    int on;
+    int too;
+};
+
 struct sim_plan {
     const struct sim_shape *shape;
     unsigned jobs;    /* processes at a time */
     unsigned limit_s; /* of the processor, for one run */
-    int mutant;       /* switched on in every run; 0: none */
+    struct sim_mutants mutants;
 };
 
 struct sim_sum {
@@ -35,6 +41,8 @@ uint64_t sim_many(const struct sim_plan *plan, uint64_t first, uint64_t count, d
                   sim_ended *ended, void *ctx);
 /* One seed, in a process of its own. True: good. */
 bool sim_one(const struct sim_plan *plan, uint64_t seed, struct sim_result *out);
+/* In this process, from here on. */
+void sim_plant(struct sim_mutants mutants);
 double sim_real_s(void);
 /* SIGXCPU comes when this process has used so much. */
 void sim_limit_cpu(unsigned seconds);
