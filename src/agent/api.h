@@ -117,6 +117,8 @@ void api_alter_client_quotas(struct request *rq);
 void api_describe_quorum(struct request *rq);
 void api_unregister_broker(struct request *rq);
 void api_list_config_resources(struct request *rq);
+void api_describe_topic_partitions(struct request *rq);
+void api_alter_replica_log_dirs(struct request *rq);
 
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);
@@ -136,8 +138,26 @@ struct slice arena_copy(struct arena *arena, struct slice bytes);
 struct slice arena_text(struct arena *arena, const char *text);
 /* False: it does not fit, or has a zero in it. */
 bool slice_to_text(struct slice from, char *out, size_t size);
+/* Could a topic have this name? */
+bool topic_name_allowed(struct slice name);
 /* A list of broker ids: false if it is empty, has one twice, or one that cannot be. */
 bool nodes_of(const int32_t *ids, uint32_t count, node_set *out);
+
+/* ---- topics as clients see them (api/topic_views.c) ------------------------------------------ */
+
+struct partition_view {
+    int32_t leader; /* -1: none, or one that is fenced */
+    int32_t leader_epoch;
+    int32_t *replicas; /* these three in the request's arena */
+    int32_t *isr;
+    int32_t *offline;
+    uint32_t replicas_count;
+    uint32_t isr_count;
+    uint32_t offline_count;
+};
+struct partition_view partition_view(struct request *rq, const struct control_topic *topic,
+                                     uint32_t index);
+int32_t *node_ids(struct arena *arena, node_set nodes, uint32_t *out_count);
 
 /* ---- commands (api/proposals.c) -------------------------------------------------------------- */
 

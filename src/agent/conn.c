@@ -38,6 +38,7 @@ static const struct handler handlers[] = {
     {28, api_txn_offset_commit},
     {32, api_describe_configs},
     {33, api_alter_configs},
+    {34, api_alter_replica_log_dirs},
     {35, api_describe_log_dirs},
     {37, api_create_partitions},
     {42, api_delete_groups},
@@ -58,6 +59,7 @@ static const struct handler handlers[] = {
     {68, api_consumer_group_heartbeat},
     {69, api_consumer_group_describe},
     {74, api_list_config_resources},
+    {75, api_describe_topic_partitions},
 };
 
 static const struct handler *handler_of(int16_t key)

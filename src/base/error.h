@@ -85,7 +85,9 @@
     X(74, EUNRELEASEDINSTANCE, 111, "another member still uses this group.instance.id")            \
     X(75, EUNSUPPORTEDASSIGNOR, 112, "there is no such assignor on this side")                     \
     X(76, ESTALEMEMBER, 113, "the member's epoch has moved on")                                    \
-    X(77, EINVALIDREGEX, 128, "the regular expression is not understood")
+    X(77, EINVALIDREGEX, 128, "the regular expression is not understood")                          \
+    X(78, ELOGDIR, 57, "the node has no such log directory")                                       \
+    X(79, EREPLICA, 9, "the node has no replica of the partition")
 
 enum tern_error {
     TERN_OK = 0,

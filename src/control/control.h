@@ -232,6 +232,8 @@ static inline bool control_topic_internal(const char *name)
 {
     return strcmp(name, CONTROL_GROUPS_TOPIC) == 0 || strcmp(name, CONTROL_TXNS_TOPIC) == 0;
 }
+/* 1 to 249 of a-z A-Z 0-9 . _ -, and neither "." nor "..". */
+bool control_topic_name_allowed(const char *name);
 struct control_topic *control_topic_named(const struct control *control, const char *name);
 struct control_topic *control_topic_by_id(const struct control *control, struct uuid id);
 /* NULL if the topic or the partition is not there. */

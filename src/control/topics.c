@@ -21,7 +21,7 @@ void control_topic_free(struct control *control, struct control_topic *topic)
 
 /* ---- topics -------------------------------------------------------------------------------- */
 
-static bool name_allowed(const char *name)
+bool control_topic_name_allowed(const char *name)
 {
     size_t len = strlen(name);
     size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
@@ -185,7 +185,7 @@ static bool create_allowed(struct apply *a, const struct command *command)
 {
     const char *name = command->as.create.name;
 
-    if (!name_allowed(name)) {
+    if (!control_topic_name_allowed(name)) {
         (void)apply_refuse(a, TERN_EINVALIDTOPIC, "the topic name may have letters, digits, . _ -");
         return false;
     }

@@ -188,12 +188,13 @@ def describe_theirs(field, since, until):
 
 
 def is_nullable_kind(field):
-    return field.is_array() or field.is_struct_array() or field.type_str in ("string", "bytes")
+    return (field.is_array() or field.is_struct_array() or field.is_struct()
+            or field.type_str in ("string", "bytes"))
 
 
 def describe_ours(field, since, until, never):
     nullable = max(field.nullable_since, since)
-    return ("struct" if field.struct else field.type, field.array, field.tag, since, until,
+    return ("struct" if field.struct else field.type, field.array and not field.one, field.tag, since, until,
             nullable if field.nullable_since != never and nullable <= until else None)
 
 

@@ -31,41 +31,21 @@ static void fill_brokers(struct request *rq, struct kafka_metadata_response *res
     }
 }
 
-static uint32_t fill_nodes(int32_t *out, node_set nodes)
-{
-    uint32_t count = 0;
-
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if ((nodes & NODE_BIT(id)) != 0) {
-            out[count++] = (int32_t)id;
-        }
-    }
-    return count;
-}
-
 static void fill_partition(struct request *rq, const struct control_topic *topic, uint32_t index,
                            struct kafka_metadata_response_partition *out)
 {
-    const struct control *control = rq->node->control;
-    const struct control_partition *p = &topic->partitions[index];
-    node_set members = control_members(&p->config);
-    node_set live = 0;
+    struct partition_view view = partition_view(rq, topic, index);
 
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if (control->nodes[id].id != 0 && !control->nodes[id].fenced) {
-            live |= NODE_BIT(id);
-        }
-    }
     out->partition = (int32_t)index;
-    out->leader_epoch = p->epoch;
-    out->leader_id = p->leader != 0 && (live & NODE_BIT(p->leader)) != 0 ? (int32_t)p->leader : -1;
-    out->error = out->leader_id < 0 ? error_kafka(TERN_ELEADERUNKNOWN) : 0;
-    out->replicas = arena_take(&rq->arena, WIRE_NODES_MAX * sizeof *out->replicas);
-    out->isr = arena_take(&rq->arena, WIRE_NODES_MAX * sizeof *out->isr);
-    out->offline_replicas = arena_take(&rq->arena, WIRE_NODES_MAX * sizeof *out->replicas);
-    out->replicas_count = fill_nodes(out->replicas, members);
-    out->isr_count = fill_nodes(out->isr, p->config.voters & live);
-    out->offline_replicas_count = fill_nodes(out->offline_replicas, members & ~live);
+    out->leader_epoch = view.leader_epoch;
+    out->leader_id = view.leader;
+    out->error = view.leader < 0 ? error_kafka(TERN_ELEADERUNKNOWN) : 0;
+    out->replicas = view.replicas;
+    out->replicas_count = view.replicas_count;
+    out->isr = view.isr;
+    out->isr_count = view.isr_count;
+    out->offline_replicas = view.offline;
+    out->offline_replicas_count = view.offline_count;
 }
 
 static void fill_topic(struct request *rq, const struct control_topic *topic,
@@ -95,6 +75,10 @@ static void fill_wanted(struct request *rq, const struct kafka_metadata_request_
     }
     out->name = wanted->name;
     out->topic_id = wanted->topic_id;
+    if (!by_id && !topic_name_allowed(wanted->name)) {
+        out->error = error_kafka(TERN_EINVALIDTOPIC);
+        return;
+    }
     if (!node_is_current(rq->node)) {
         /* Its control state may be an old one: clients would take "unknown" for final. */
         out->error = error_kafka(TERN_ELEADERUNKNOWN);

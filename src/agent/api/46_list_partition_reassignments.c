@@ -20,28 +20,15 @@ static bool is_asked(const struct kafka_list_partition_reassignments_request *m,
     return false;
 }
 
-static int32_t *fill_nodes(struct arena *arena, node_set nodes, uint32_t *out_count)
-{
-    int32_t *ids = arena_take(arena, WIRE_NODES_MAX * sizeof *ids);
-
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if ((nodes & NODE_BIT(id)) != 0) {
-            ids[(*out_count)++] = (int32_t)id;
-        }
-    }
-    return ids;
-}
-
 static void fill_partition(struct request *rq, const struct control_partition *p, int32_t index,
                            struct kafka_list_partition_reassignments_response_partition *out)
 {
     node_set now = p->config.voters;
 
     out->index = index;
-    out->replicas = fill_nodes(&rq->arena, now | p->target, &out->replicas_count);
-    out->adding_replicas = fill_nodes(&rq->arena, p->target & ~now, &out->adding_replicas_count);
-    out->removing_replicas =
-        fill_nodes(&rq->arena, now & ~p->target, &out->removing_replicas_count);
+    out->replicas = node_ids(&rq->arena, now | p->target, &out->replicas_count);
+    out->adding_replicas = node_ids(&rq->arena, p->target & ~now, &out->adding_replicas_count);
+    out->removing_replicas = node_ids(&rq->arena, now & ~p->target, &out->removing_replicas_count);
 }
 
 static void fill_topic(struct request *rq, const struct control_topic *topic,

@@ -16,6 +16,13 @@ const struct control_topic *topic_by_slice(const struct node *node, struct slice
     return control_topic_named(node->control, text);
 }
 
+bool topic_name_allowed(struct slice name)
+{
+    char text[CONTROL_TOPIC_NAME_MAX];
+
+    return slice_to_text(name, text, sizeof text) && control_topic_name_allowed(text);
+}
+
 int leader_partition(struct node *node, const struct control_topic *topic, int32_t index,
                      int32_t claimed_epoch, struct partition **out_partition)
 {

@@ -30,6 +30,7 @@
 #include "kafka/generated/28_txn_offset_commit.h"
 #include "kafka/generated/32_describe_configs.h"
 #include "kafka/generated/33_alter_configs.h"
+#include "kafka/generated/34_alter_replica_log_dirs.h"
 #include "kafka/generated/35_describe_log_dirs.h"
 #include "kafka/generated/36_sasl_authenticate.h"
 #include "kafka/generated/37_create_partitions.h"
@@ -51,3 +52,4 @@
 #include "kafka/generated/68_consumer_group_heartbeat.h"
 #include "kafka/generated/69_consumer_group_describe.h"
 #include "kafka/generated/74_list_config_resources.h"
+#include "kafka/generated/75_describe_topic_partitions.h"

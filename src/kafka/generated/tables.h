@@ -1788,6 +1788,71 @@ const struct kafka_shape kafka_alter_configs_response_shape = {
     .size = sizeof(struct kafka_alter_configs_response),
 };
 
+static const struct kafka_field kafka_alter_replica_log_dirs_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_request_topic, name)},
+    {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_request_topic, partitions), .count_offset = offsetof(struct kafka_alter_replica_log_dirs_request_topic, partitions_count)},
+};
+const struct kafka_shape kafka_alter_replica_log_dirs_request_topic_shape = {
+    .name = "alter_replica_log_dirs_request_topic",
+    .fields = kafka_alter_replica_log_dirs_request_topic_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_replica_log_dirs_request_topic),
+};
+
+static const struct kafka_field kafka_alter_replica_log_dirs_request_dir_fields[] = {
+    {.name = "path", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_request_dir, path)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_alter_replica_log_dirs_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_request_dir, topics), .count_offset = offsetof(struct kafka_alter_replica_log_dirs_request_dir, topics_count)},
+};
+const struct kafka_shape kafka_alter_replica_log_dirs_request_dir_shape = {
+    .name = "alter_replica_log_dirs_request_dir",
+    .fields = kafka_alter_replica_log_dirs_request_dir_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_replica_log_dirs_request_dir),
+};
+
+static const struct kafka_field kafka_alter_replica_log_dirs_request_fields[] = {
+    {.name = "dirs", .kind = KAFKA_STRUCT, .shape = &kafka_alter_replica_log_dirs_request_dir_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_request, dirs), .count_offset = offsetof(struct kafka_alter_replica_log_dirs_request, dirs_count)},
+};
+const struct kafka_shape kafka_alter_replica_log_dirs_request_shape = {
+    .name = "alter_replica_log_dirs_request",
+    .fields = kafka_alter_replica_log_dirs_request_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_alter_replica_log_dirs_request),
+};
+
+static const struct kafka_field kafka_alter_replica_log_dirs_response_partition_fields[] = {
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_response_partition, partition)},
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_response_partition, error)},
+};
+const struct kafka_shape kafka_alter_replica_log_dirs_response_partition_shape = {
+    .name = "alter_replica_log_dirs_response_partition",
+    .fields = kafka_alter_replica_log_dirs_response_partition_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_replica_log_dirs_response_partition),
+};
+
+static const struct kafka_field kafka_alter_replica_log_dirs_response_result_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_response_result, name)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_alter_replica_log_dirs_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_response_result, partitions), .count_offset = offsetof(struct kafka_alter_replica_log_dirs_response_result, partitions_count)},
+};
+const struct kafka_shape kafka_alter_replica_log_dirs_response_result_shape = {
+    .name = "alter_replica_log_dirs_response_result",
+    .fields = kafka_alter_replica_log_dirs_response_result_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_replica_log_dirs_response_result),
+};
+
+static const struct kafka_field kafka_alter_replica_log_dirs_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_response, throttle_ms)},
+    {.name = "results", .kind = KAFKA_STRUCT, .shape = &kafka_alter_replica_log_dirs_response_result_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_alter_replica_log_dirs_response, results), .count_offset = offsetof(struct kafka_alter_replica_log_dirs_response, results_count)},
+};
+const struct kafka_shape kafka_alter_replica_log_dirs_response_shape = {
+    .name = "alter_replica_log_dirs_response",
+    .fields = kafka_alter_replica_log_dirs_response_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_alter_replica_log_dirs_response),
+};
+
 static const struct kafka_field kafka_describe_log_dirs_request_topic_fields[] = {
     {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_request_topic, name)},
     {.name = "partitions", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_log_dirs_request_topic, partitions), .count_offset = offsetof(struct kafka_describe_log_dirs_request_topic, partitions_count)},
@@ -3032,6 +3097,95 @@ const struct kafka_shape kafka_list_config_resources_response_shape = {
     .size = sizeof(struct kafka_list_config_resources_response),
 };
 
+static const struct kafka_field kafka_describe_topic_partitions_request_topic_fields[] = {
+    {.name = "name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_request_topic, name)},
+};
+const struct kafka_shape kafka_describe_topic_partitions_request_topic_shape = {
+    .name = "describe_topic_partitions_request_topic",
+    .fields = kafka_describe_topic_partitions_request_topic_fields,
+    .field_count = 1,
+    .size = sizeof(struct kafka_describe_topic_partitions_request_topic),
+};
+
+static const struct kafka_field kafka_describe_topic_partitions_request_cursor_fields[] = {
+    {.name = "topic_name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_request_cursor, topic_name)},
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_request_cursor, partition)},
+};
+const struct kafka_shape kafka_describe_topic_partitions_request_cursor_shape = {
+    .name = "describe_topic_partitions_request_cursor",
+    .fields = kafka_describe_topic_partitions_request_cursor_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_topic_partitions_request_cursor),
+};
+
+static const struct kafka_field kafka_describe_topic_partitions_request_fields[] = {
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_topic_partitions_request_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_request, topics), .count_offset = offsetof(struct kafka_describe_topic_partitions_request, topics_count)},
+    {.name = "response_partition_limit", .kind = KAFKA_I32, .fallback = INT64_C(2000), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_request, response_partition_limit)},
+    {.name = "cursor", .kind = KAFKA_STRUCT, .shape = &kafka_describe_topic_partitions_request_cursor_shape, .flags = KAFKA_ARRAY | KAFKA_ONE | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_request, cursor), .count_offset = offsetof(struct kafka_describe_topic_partitions_request, cursor_count)},
+};
+const struct kafka_shape kafka_describe_topic_partitions_request_shape = {
+    .name = "describe_topic_partitions_request",
+    .fields = kafka_describe_topic_partitions_request_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_describe_topic_partitions_request),
+};
+
+static const struct kafka_field kafka_describe_topic_partitions_response_partition_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, error)},
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, partition)},
+    {.name = "leader_id", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, leader_id)},
+    {.name = "leader_epoch", .kind = KAFKA_I32, .fallback = INT64_C(-1), .flags = KAFKA_IGNORABLE, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, leader_epoch)},
+    {.name = "replicas", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, replicas), .count_offset = offsetof(struct kafka_describe_topic_partitions_response_partition, replicas_count)},
+    {.name = "isr", .kind = KAFKA_I32, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, isr), .count_offset = offsetof(struct kafka_describe_topic_partitions_response_partition, isr_count)},
+    {.name = "eligible_leader_replicas", .kind = KAFKA_I32, .flags = KAFKA_ARRAY | KAFKA_IGNORABLE | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, eligible_leader_replicas), .count_offset = offsetof(struct kafka_describe_topic_partitions_response_partition, eligible_leader_replicas_count)},
+    {.name = "last_known_elr", .kind = KAFKA_I32, .flags = KAFKA_ARRAY | KAFKA_IGNORABLE | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, last_known_elr), .count_offset = offsetof(struct kafka_describe_topic_partitions_response_partition, last_known_elr_count)},
+    {.name = "offline_replicas", .kind = KAFKA_I32, .flags = KAFKA_ARRAY | KAFKA_IGNORABLE, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_partition, offline_replicas), .count_offset = offsetof(struct kafka_describe_topic_partitions_response_partition, offline_replicas_count)},
+};
+const struct kafka_shape kafka_describe_topic_partitions_response_partition_shape = {
+    .name = "describe_topic_partitions_response_partition",
+    .fields = kafka_describe_topic_partitions_response_partition_fields,
+    .field_count = 9,
+    .size = sizeof(struct kafka_describe_topic_partitions_response_partition),
+};
+
+static const struct kafka_field kafka_describe_topic_partitions_response_topic_fields[] = {
+    {.name = "error", .kind = KAFKA_I16, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_topic, error)},
+    {.name = "name", .kind = KAFKA_STRING, .flags = KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_topic, name)},
+    {.name = "topic_id", .kind = KAFKA_UUID, .flags = KAFKA_IGNORABLE, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_topic, topic_id)},
+    {.name = "is_internal", .kind = KAFKA_BOOL, .flags = KAFKA_IGNORABLE, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_topic, is_internal)},
+    {.name = "partitions", .kind = KAFKA_STRUCT, .shape = &kafka_describe_topic_partitions_response_partition_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_topic, partitions), .count_offset = offsetof(struct kafka_describe_topic_partitions_response_topic, partitions_count)},
+    {.name = "authorized_operations", .kind = KAFKA_I32, .fallback = INT64_C(-2147483648), .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_topic, authorized_operations)},
+};
+const struct kafka_shape kafka_describe_topic_partitions_response_topic_shape = {
+    .name = "describe_topic_partitions_response_topic",
+    .fields = kafka_describe_topic_partitions_response_topic_fields,
+    .field_count = 6,
+    .size = sizeof(struct kafka_describe_topic_partitions_response_topic),
+};
+
+static const struct kafka_field kafka_describe_topic_partitions_response_next_cursor_fields[] = {
+    {.name = "topic_name", .kind = KAFKA_STRING, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_next_cursor, topic_name)},
+    {.name = "partition", .kind = KAFKA_I32, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response_next_cursor, partition)},
+};
+const struct kafka_shape kafka_describe_topic_partitions_response_next_cursor_shape = {
+    .name = "describe_topic_partitions_response_next_cursor",
+    .fields = kafka_describe_topic_partitions_response_next_cursor_fields,
+    .field_count = 2,
+    .size = sizeof(struct kafka_describe_topic_partitions_response_next_cursor),
+};
+
+static const struct kafka_field kafka_describe_topic_partitions_response_fields[] = {
+    {.name = "throttle_ms", .kind = KAFKA_I32, .flags = KAFKA_IGNORABLE, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response, throttle_ms)},
+    {.name = "topics", .kind = KAFKA_STRUCT, .shape = &kafka_describe_topic_partitions_response_topic_shape, .flags = KAFKA_ARRAY, .until = KAFKA_NEVER, .nullable_since = KAFKA_NEVER, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response, topics), .count_offset = offsetof(struct kafka_describe_topic_partitions_response, topics_count)},
+    {.name = "next_cursor", .kind = KAFKA_STRUCT, .shape = &kafka_describe_topic_partitions_response_next_cursor_shape, .flags = KAFKA_ARRAY | KAFKA_ONE | KAFKA_DEFAULT_NULL, .until = KAFKA_NEVER, .nullable_since = 0, .tag = -1, .offset = offsetof(struct kafka_describe_topic_partitions_response, next_cursor), .count_offset = offsetof(struct kafka_describe_topic_partitions_response, next_cursor_count)},
+};
+const struct kafka_shape kafka_describe_topic_partitions_response_shape = {
+    .name = "describe_topic_partitions_response",
+    .fields = kafka_describe_topic_partitions_response_fields,
+    .field_count = 3,
+    .size = sizeof(struct kafka_describe_topic_partitions_response),
+};
+
 static const struct kafka_api kafka_apis[] = {
     {
         .name = "produce",
@@ -3385,6 +3539,19 @@ static const struct kafka_api kafka_apis[] = {
         .operation = KAFKA_OPERATION_ALTER_CONFIGS,
     },
     {
+        .name = "alter_replica_log_dirs",
+        .request = &kafka_alter_replica_log_dirs_request_shape,
+        .response = &kafka_alter_replica_log_dirs_response_shape,
+        .key = 34,
+        .min_version = 1,
+        .max_version = 2,
+        .advertised_min = 1,
+        .advertised_max = 2,
+        .flexible_since = 2,
+        .resource = KAFKA_RESOURCE_CLUSTER,
+        .operation = KAFKA_OPERATION_ALTER,
+    },
+    {
         .name = "describe_log_dirs",
         .request = &kafka_describe_log_dirs_request_shape,
         .response = &kafka_describe_log_dirs_response_shape,
@@ -3656,5 +3823,18 @@ static const struct kafka_api kafka_apis[] = {
         .flexible_since = 0,
         .resource = KAFKA_RESOURCE_CLUSTER,
         .operation = KAFKA_OPERATION_DESCRIBE_CONFIGS,
+    },
+    {
+        .name = "describe_topic_partitions",
+        .request = &kafka_describe_topic_partitions_request_shape,
+        .response = &kafka_describe_topic_partitions_response_shape,
+        .key = 75,
+        .min_version = 0,
+        .max_version = 0,
+        .advertised_min = 0,
+        .advertised_max = 0,
+        .flexible_since = 0,
+        .resource = KAFKA_RESOURCE_TOPIC,
+        .operation = KAFKA_OPERATION_DESCRIBE,
     },
 };

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partitions as clients are told of them (Metadata, DescribeTopicPartitions, reassignments). */
+#include "agent/api.h"
+
+int32_t *node_ids(struct arena *arena, node_set nodes, uint32_t *out_count)
+{
+    int32_t *ids = arena_take(arena, WIRE_NODES_MAX * sizeof *ids);
+
+    *out_count = 0;
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if ((nodes & NODE_BIT(id)) != 0) {
+            ids[(*out_count)++] = (int32_t)id;
+        }
+    }
+    return ids;
+}
+
+static node_set not_fenced(const struct control *control)
+{
+    node_set live = 0;
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if (control->nodes[id].id != 0 && !control->nodes[id].fenced) {
+            live |= NODE_BIT(id);
+        }
+    }
+    return live;
+}
+
+struct partition_view partition_view(struct request *rq, const struct control_topic *topic,
+                                     uint32_t index)
+{
+    const struct control_partition *p = &topic->partitions[index];
+    node_set members = control_members(&p->config);
+    node_set live = not_fenced(rq->node->control);
+    struct partition_view view = {.leader_epoch = p->epoch, .leader = -1};
+
+    if (p->leader != 0 && (live & NODE_BIT(p->leader)) != 0) {
+        view.leader = (int32_t)p->leader;
+    }
+    view.replicas = node_ids(&rq->arena, members, &view.replicas_count);
+    view.isr = node_ids(&rq->arena, p->config.voters & live, &view.isr_count);
+    view.offline = node_ids(&rq->arena, members & ~live, &view.offline_count);
+    return view;
+}
