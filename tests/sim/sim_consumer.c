@@ -169,7 +169,8 @@ static bool take_partition(struct sim_consumer *consumer, int32_t partition,
         bool near = to <= sim->node_count &&
                     sim->nodes[to].region == sim->nodes[consumer->client.place].region;
         bool sent_back = consumer->preferred[partition] != 0 && to <= sim->node_count;
-        if (to == source(consumer, partition) || (!near && !sent_back)) {
+        /* Whom it asked, not whom it would ask now: newer metadata may name a leader of its region. */
+        if (to == consumer->from[partition] || (!near && !sent_back)) {
             sim_fail(sim, "consumer %u, partition %d: sent to node %u, which is not nearer",
                      consumer->number, partition, to);
             return false;
