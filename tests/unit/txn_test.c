@@ -454,6 +454,97 @@ static void wrong_requests_get_kafkas_errors(void **state)
     assert_int_equal(end(1, who("", 500, 1), true), TERN_EINVALIDREQUEST);
 }
 
+/* Leads an id of producer id 500, epoch 0, into this state. */
+static void lead_to(enum txn_state to)
+{
+    struct txn_who by = who("t", 500, 0);
+    bool commits = to == TXN_PREPARE_COMMIT || to == TXN_COMPLETE_COMMIT;
+
+    (void)init(0, "t");
+    if (to == TXN_EMPTY) {
+        return;
+    }
+    (void)add(1, by, "pay", 0);
+    commit_all();
+    if (to == TXN_ONGOING) {
+        return;
+    }
+    (void)end(1, by, commits);
+    commit_all();
+    if (to == TXN_COMPLETE_COMMIT || to == TXN_COMPLETE_ABORT) {
+        mark("t", "pay", 0);
+        commit_all();
+    }
+    assert_int_equal(state_of("t"), to);
+}
+
+/* The table of Kafka's coordinator for clients without KIP-890 part 2: 1 stands for a new decision. An abort
+ * of what is committed is never answered with 0: its producer would take it for aborted. */
+static void an_end_is_answered_by_state_result_and_epoch(void **state)
+{
+    static const struct {
+        enum txn_state state;
+        int commit;
+        int abort;
+    } table[] = {
+        {TXN_EMPTY, TERN_ETXNSTATE, TERN_ETXNSTATE},
+        {TXN_ONGOING, 1, 1},
+        {TXN_PREPARE_COMMIT, TERN_ECONCURRENTTXN, TERN_ETXNSTATE},
+        {TXN_PREPARE_ABORT, TERN_ETXNSTATE, TERN_ECONCURRENTTXN},
+        {TXN_COMPLETE_COMMIT, 0, TERN_ETXNSTATE},
+        {TXN_COMPLETE_ABORT, TERN_ETXNSTATE, 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        for (int moved = 0; moved < 2; moved++) { /* the same coordinator, and the next one */
+            for (int commit = 0; commit < 2; commit++) {
+                lead_to(table[i].state);
+                if (moved) {
+                    fail_over();
+                }
+                assert_int_equal(end(2, who("t", 500, -1), commit), TERN_ETXNFENCED);
+                assert_int_equal(end(2, who("t", 500, 1), commit), TERN_ETXNFENCED);
+                assert_int_equal(end(2, who("t", 501, 0), commit), TERN_EPRODUCERMAPPING);
+                assert_int_equal(end(2, who("u", 500, 0), commit), TERN_EPRODUCERMAPPING);
+                assert_int_equal(end(2, who("t", 500, 0), commit),
+                                 commit ? table[i].commit : table[i].abort);
+                (void)teardown(state);
+                (void)setup(state);
+            }
+        }
+    }
+}
+
+/* The answer was lost, with its coordinator or without; the record is there, or is not. */
+static void an_end_that_is_asked_for_again_comes_to_the_same_end(void **state)
+{
+    struct txn_who by = who("t", 500, 0);
+
+    for (int commit = 0; commit < 2; commit++) {
+        for (int written = 0; written < 2; written++) {
+            lead_to(TXN_ONGOING);
+            assert_int_equal(end(2, by, commit), 1);
+            assert_int_equal(end(2, by, commit), TERN_ECONCURRENTTXN); /* it is on its way */
+            assert_int_equal(end(2, by, !commit), TERN_ECONCURRENTTXN);
+            if (written) {
+                commit_all();
+            }
+            fail_over();
+            assert_int_equal(end(2, by, commit), written ? TERN_ECONCURRENTTXN : 1);
+            commit_all();
+            mark("t", "pay", 0);
+            assert_int_equal(end(2, by, commit), TERN_ECONCURRENTTXN); /* it is being completed */
+            commit_all();
+            fail_over();
+            assert_int_equal(end(2, by, commit), 0);
+            assert_int_equal(end(2, by, commit), 0);
+            assert_int_equal(end(2, by, !commit), TERN_ETXNSTATE);
+            (void)teardown(state);
+            (void)setup(state);
+        }
+    }
+}
+
 static void an_id_without_use_is_forgotten_and_an_open_one_is_not(void **state)
 {
     struct txn_out out = {0};
@@ -685,6 +776,8 @@ int main(void)
         TEST(a_time_out_begins_anew_with_another_coordinator),
         TEST(what_is_refused_is_tried_again),
         TEST(wrong_requests_get_kafkas_errors),
+        TEST(an_end_is_answered_by_state_result_and_epoch),
+        TEST(an_end_that_is_asked_for_again_comes_to_the_same_end),
         TEST(an_id_without_use_is_forgotten_and_an_open_one_is_not),
         TEST(a_dump_is_all_that_another_coordinator_needs),
         TEST(every_truncation_of_a_record_is_refused),
