@@ -2,6 +2,8 @@
 #include "quorum/raft_io.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/trace.h"
@@ -52,6 +54,57 @@ static void left(struct quorum_io *qio)
 {
     qio->options.left(qio->options.ctx);
 }
+
+/* ---- the core's memory ----------------------------------------------------------------------- */
+
+/* The core leaves the eight bytes of a barrier and the padding of a configuration as it finds them, and
+ * both go to the disk and to peers: no bytes of anybody's heap may. */
+static void *heap_malloc(void *data, size_t size)
+{
+    (void)data;
+    return calloc(1, size);
+}
+
+static void *heap_calloc(void *data, size_t count, size_t size)
+{
+    (void)data;
+    return calloc(count, size);
+}
+
+static void *heap_realloc(void *data, void *at, size_t size)
+{
+    (void)data;
+    return realloc(at, size);
+}
+
+static void heap_free(void *data, void *at)
+{
+    (void)data;
+    free(at);
+}
+
+static void *heap_aligned_alloc(void *data, size_t alignment, size_t size)
+{
+    void *at = aligned_alloc(alignment, size);
+
+    (void)data;
+    return at != NULL ? memset(at, 0, size) : NULL;
+}
+
+static void heap_aligned_free(void *data, size_t alignment, void *at)
+{
+    (void)alignment;
+    heap_free(data, at);
+}
+
+static struct raft_heap heap = {
+    .malloc = heap_malloc,
+    .free = heap_free,
+    .calloc = heap_calloc,
+    .realloc = heap_realloc,
+    .aligned_alloc = heap_aligned_alloc,
+    .aligned_free = heap_aligned_free,
+};
 
 /* ---- reading the core ----------------------------------------------------------------------- */
 
@@ -745,6 +798,7 @@ int quorum_io_init(struct quorum_io *qio, const struct quorum_io_options *option
         .ctx = qio,
     };
 
+    raft_heap_set(&heap);
     *qio = (struct quorum_io){.options = *options};
     qio->guard.off = options->guard_off;
     queue_init(&qio->sends);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/trace.h"
+#include "store/raft_log_format.h"
 #include "tests/lib/mem_disk.h"
 #include "tests/lib/quorum_world.h"
 #include "tests/lib/test.h"
@@ -65,6 +67,49 @@ static void a_restarted_quorum_still_has_everything(void **state)
     }
     assert_true(world_run(world, 3000, has_controller));
     (void)world_run(world, 500, NULL);
+    world_check_end(world);
+    world_free(world);
+}
+
+/* What allocated memory held before: libraft sets neither barriers nor what pads configurations. */
+static void no_bytes_of_the_heap_reach_the_log(void **state)
+{
+    static uint8_t file[1 << 16];
+    struct world *world = world_new(4, 3);
+    struct disk_file *handle = NULL;
+    uint32_t barriers = 0;
+    uint32_t configurations = 0;
+
+    (void)state;
+    (void)mallopt(M_PERTURB,
+                  0x5a); /* nothing that malloc gives is zero (ASan does that by itself) */
+    world_found(world, 3);
+    assert_true(world_run(world, 3000, has_controller));
+    (void)world_run(world, 500, NULL);
+    struct disk *disk = world->nodes[2].disk;
+    assert_int_equal(disk->ops->open(disk, RAFT_LOG_FILE, false, &handle), 0);
+    int64_t got = disk->ops->read(disk, handle, 0, file, sizeof file);
+    disk->ops->close(disk, handle);
+    for (size_t at = LOG_HEADER_BYTES; at < (size_t)got;) {
+        const uint8_t *bytes = file + at + FRAME_BYTES;
+        size_t len = raft_log_frame_len(file + at);
+        bool change = raft_log_frame_type(file + at) == 3;
+        if (raft_log_frame_type(file + at) == 2) {
+            barriers++;
+            for (size_t i = 0; i < len; i++) {
+                assert_int_equal(bytes[i], 0);
+            }
+        }
+        configurations += change;
+        /* One byte, a count of 8, and per member an id of 8, a digit with its NUL, a role. */
+        for (size_t i = 9 + 3 * 11; change && i < len; i++) {
+            assert_int_equal(bytes[i], 0);
+        }
+        at += FRAME_BYTES + len;
+    }
+    assert_true(barriers > 0);
+    assert_int_equal(configurations, 1);
+    (void)mallopt(M_PERTURB, 0);
     world_check_end(world);
     world_free(world);
 }
@@ -299,6 +344,7 @@ int main(void)
         cmocka_unit_test(three_voters_elect_a_controller_and_apply_a_command),
         cmocka_unit_test(a_command_submitted_anywhere_reaches_the_controller),
         cmocka_unit_test(a_restarted_quorum_still_has_everything),
+        cmocka_unit_test(no_bytes_of_the_heap_reach_the_log),
         cmocka_unit_test(random_faults_lose_nothing_that_was_acknowledged),
     };
     trace_set_sink(getenv("WORLD_TRACE") != NULL ? NULL : quiet);
