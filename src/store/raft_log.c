@@ -7,13 +7,18 @@
  * log: only ever appended to; forgetting entries is a frame, too, so that nothing that was synced
  * is overwritten or cut. A frame says how many bytes of the file were synced when it was written,
  * the header says it of what the file began with. A bad frame below such a mark is damage; one
- * above every mark that follows was never acknowledged and is cut.
+ * above every mark that follows was never acknowledged and is cleared. That says nothing about a file
+ * whose end is gone with all marks in it; so the file is longer than its frames, zeros behind them, and
+ * meta knows a length that it has at least: it is raised when the file is longer, and lowered before a
+ * shorter one gets the name.
  *
  * snapshot: tmp, sync, rename, sync_dir; only then the log file is replaced the same way. Between
  * the two a crash leaves the new snapshot with the old log; open() finishes the work. */
 #include "store/raft_log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "store/raft_log_impl.h"
 
@@ -28,7 +33,7 @@ int raft_log_fail(struct raft_log_store *log, int error, const char *what)
 
 /* ---- meta ----------------------------------------------------------------------------------- */
 
-static int meta_write(struct raft_log_store *log)
+int raft_log_meta_write(struct raft_log_store *log)
 {
     uint8_t copy[META_COPY_BYTES];
     int rv = 0;
@@ -87,11 +92,11 @@ static int meta_open(struct raft_log_store *log, char why[256])
         /* Copy 0 is written first: where both are good and differ it is the newer one. */
         log->meta = state[0] == META_GOOD ? found[0] : found[1];
         if (state[0] == META_GOOD && state[1] == META_GOOD && found[0].term == found[1].term &&
-            found[0].vote == found[1].vote) {
+            found[0].vote == found[1].vote && found[0].log_bytes == found[1].log_bytes) {
             return 0;
         }
     }
-    rv = meta_write(log); /* both copies agree again */
+    rv = raft_log_meta_write(log); /* both copies agree again */
     if (rv == 0) {
         rv = log->disk->ops->sync_dir(log->disk, RAFT_LOG_DIR);
     }
@@ -99,6 +104,62 @@ static int meta_open(struct raft_log_store *log, char why[256])
         (void)snprintf(why, 256, "%s cannot be written", RAFT_LOG_META);
     }
     return rv;
+}
+
+/* ---- length ---------------------------------------------------------------------------------- */
+
+uint64_t raft_log_length_for(const struct raft_log_store *log, uint64_t end)
+{
+    uint64_t step = log->options.step > 0 ? log->options.step : RAFT_LOG_STEP;
+
+    return ((end + FRAME_BYTES) / step + 1) * step;
+}
+
+static int know_length(struct raft_log_store *log, uint64_t length)
+{
+    if (log->meta.log_bytes == length) {
+        return 0;
+    }
+    log->meta.log_bytes = length;
+    return raft_log_meta_write(log);
+}
+
+int raft_log_length_falls(struct raft_log_store *log, uint64_t length)
+{
+    return length < log->meta.log_bytes ? know_length(log, length) : 0;
+}
+
+int raft_log_length_is(struct raft_log_store *log, uint64_t length)
+{
+    log->length = length;
+    return know_length(log, length);
+}
+
+/* Makes the file as long as *length says; on a full disk it stays as long as it is, *length then. */
+static int lengthen(struct raft_log_store *log, struct disk_file *file, uint64_t now,
+                    uint64_t *length)
+{
+    int rv = *length > now ? log->disk->ops->preallocate(log->disk, file, *length) : 0;
+
+    if (rv == TERN_ENOSPC || *length < now) {
+        *length = now;
+    }
+    return rv == TERN_ENOSPC ? 0 : rv;
+}
+
+int raft_log_grow(struct raft_log_store *log, uint64_t end)
+{
+    uint64_t length = raft_log_length_for(log, end);
+
+    if (end <= log->length) {
+        return 0;
+    }
+    int rv = lengthen(log, log->file, log->length, &length);
+    if (rv != 0 || length < end) {
+        return rv; /* no room: the write that follows makes it longer, if it can */
+    }
+    rv = log->disk->ops->sync(log->disk, log->file);
+    return rv == 0 ? raft_log_length_is(log, length) : rv;
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
@@ -131,6 +192,7 @@ static int log_replace(struct raft_log_store *log, uint64_t base_index, uint64_t
     const struct disk_ops *ops = log->disk->ops;
     struct disk_file *file = NULL;
     uint8_t header[LOG_HEADER_BYTES];
+    uint64_t length = raft_log_length_for(log, sizeof header);
 
     raft_log_header_encode(log->meta.id, &(struct log_header){base_index, base_term, sizeof header},
                            header);
@@ -142,7 +204,13 @@ static int log_replace(struct raft_log_store *log, uint64_t base_index, uint64_t
         rv = ops->write(log->disk, file, 0, slice_of(header, sizeof header));
     }
     if (rv == 0) {
+        rv = lengthen(log, file, sizeof header, &length);
+    }
+    if (rv == 0) {
         rv = ops->sync(log->disk, file);
+    }
+    if (rv == 0) {
+        rv = raft_log_length_falls(log, length);
     }
     if (rv == 0) {
         rv = ops->rename(log->disk, RAFT_LOG_FILE_TMP, RAFT_LOG_FILE);
@@ -165,17 +233,30 @@ static int log_replace(struct raft_log_store *log, uint64_t base_index, uint64_t
     log->place_count = 0;
     log->end = LOG_HEADER_BYTES;
     log->synced = log->end;
-    return 0;
+    return raft_log_length_is(log, length);
+}
+
+/* Where what is not zero ends. */
+static size_t written_end(struct slice bytes)
+{
+    size_t end = bytes.len;
+
+    while (end > 0 && bytes.base[end - 1] == 0) {
+        end--;
+    }
+    return end;
 }
 
 /* The frame at `bad` does not hold. Damage if the log was ever known to be synced beyond it. */
 static int tail_check(const struct raft_log_store *log, struct slice bytes, size_t bad,
                       char why[256])
 {
+    size_t end = written_end(bytes);
+
     if (bad < log->synced) {
         return raft_log_damaged(why, RAFT_LOG_FILE, bad, "a frame that was synced is damaged");
     }
-    for (size_t at = bad + 1; at + FRAME_BYTES <= bytes.len; at++) {
+    for (size_t at = bad + 1; at < end && at + FRAME_BYTES <= bytes.len; at++) {
         if (raft_log_frame_valid(log->meta.id, bytes, at) &&
             raft_log_frame_synced(bytes.base + at) > bad) {
             return raft_log_damaged(why, RAFT_LOG_FILE, bad, "a frame that was synced is damaged");
@@ -252,6 +333,43 @@ static int read_whole(struct raft_log_store *log, struct disk_file *file, struct
     return 0;
 }
 
+/* Has the file lost its end? Not if the zeros behind the last frame begin before it is cut off. */
+static int length_check(const struct raft_log_store *log, struct slice bytes, char why[256])
+{
+    if (bytes.len >= log->meta.log_bytes ||
+        (written_end(bytes) <= log->end && bytes.len >= log->end + FRAME_BYTES)) {
+        return 0;
+    }
+    (void)snprintf(why, 256, "%s: %zu bytes where there were %llu", RAFT_LOG_FILE, bytes.len,
+                   (unsigned long long)log->meta.log_bytes);
+    return TERN_EDAMAGED;
+}
+
+/* The file as it is from now on: zero behind its frames, and long enough. Synced also where nothing is
+ * changed: what was read may have been written and not synced before a crash of this process, and from
+ * now on it counts as ours. */
+static int log_settle(struct raft_log_store *log, struct slice bytes)
+{
+    const struct disk_ops *ops = log->disk->ops;
+    uint64_t length = raft_log_length_for(log, log->end);
+    size_t torn = written_end(bytes);
+    int rv = 0;
+
+    if (torn > log->end) {
+        uint8_t *zeros = mem_new(torn - (size_t)log->end);
+        rv = ops->write(log->disk, log->file, log->end, slice_of(zeros, torn - (size_t)log->end));
+        free(zeros);
+    }
+    if (rv == 0) {
+        rv = lengthen(log, log->file, bytes.len, &length);
+    }
+    if (rv == 0) {
+        rv = ops->sync(log->disk, log->file);
+    }
+    log->synced = log->end;
+    return rv == 0 ? raft_log_length_is(log, length) : rv;
+}
+
 static int log_load(struct raft_log_store *log, char why[256])
 {
     struct log_header header;
@@ -279,16 +397,10 @@ static int log_load(struct raft_log_store *log, char why[256])
         log->synced = header.initial;
         rv = frames_load(log, bytes, why);
     }
-    if (rv == 0 && log->end < bytes.len) {
-        rv = log->disk->ops->truncate(log->disk, log->file, log->end);
-    }
-    /* Also without a cut: what was read may have been written but not synced before a crash of
-     * this process, and from now on it counts as ours. */
     if (rv == 0) {
-        rv = log->disk->ops->sync(log->disk, log->file);
+        rv = length_check(log, bytes, why);
     }
-    log->synced = log->end;
-    return rv;
+    return rv == 0 ? log_settle(log, bytes) : rv;
 }
 
 /* ---- snapshot file -------------------------------------------------------------------------- */
@@ -480,7 +592,7 @@ uint64_t raft_log_snapshot_index(const struct raft_log_store *log)
 
 uint64_t raft_log_bytes(const struct raft_log_store *log)
 {
-    return META_STRIDE + META_COPY_BYTES + log->end + log->snapshot_bytes + log->waiting_bytes;
+    return META_STRIDE + META_COPY_BYTES + log->length + log->snapshot_bytes + log->waiting_bytes;
 }
 
 bool raft_log_pristine(const struct raft_log_store *log)
@@ -515,7 +627,7 @@ int raft_log_set_term(struct raft_log_store *log, uint64_t term)
     }
     log->meta.term = term;
     log->meta.vote = 0;
-    int rv = meta_write(log);
+    int rv = raft_log_meta_write(log);
     return rv == 0 ? 0 : raft_log_fail(log, rv, "writing raft/meta (term)");
 }
 
@@ -525,7 +637,7 @@ int raft_log_set_vote(struct raft_log_store *log, uint64_t vote)
         return TERN_EIO;
     }
     log->meta.vote = vote;
-    int rv = meta_write(log);
+    int rv = raft_log_meta_write(log);
     return rv == 0 ? 0 : raft_log_fail(log, rv, "writing raft/meta (vote)");
 }
 
@@ -538,11 +650,17 @@ int raft_log_bootstrap(struct raft_log_store *log, uint16_t type, struct slice b
     if (!raft_log_pristine(log)) {
         return TERN_EEXIST;
     }
+    uint64_t before = log->end; /* of a bootstrap that did not finish */
     log->place_count = 0;
     log->end = LOG_HEADER_BYTES;
     raft_log_frame_put(&frames, 1, &(struct raft_log_entry){1, type, bytes});
     raft_log_frames_seal(log->meta.id, &frames, 0, log->end);
-    int rv = ops->truncate(log->disk, log->file, log->end);
+    size_t len = frames.len;
+    if (before > log->end + len) {
+        size_t more = (size_t)(before - log->end) - len;
+        memset(buf_extend(&frames, more), 0, more);
+    }
+    int rv = raft_log_grow(log, log->end + len);
     if (rv == 0) {
         rv = ops->write(log->disk, log->file, log->end, buf_slice(&frames));
     }
@@ -550,7 +668,7 @@ int raft_log_bootstrap(struct raft_log_store *log, uint16_t type, struct slice b
         rv = ops->sync(log->disk, log->file);
     }
     place_add(log, log->end, 1);
-    log->end += frames.len;
+    log->end += len;
     log->synced = log->end;
     log->last = 1;
     buf_fini(&frames);

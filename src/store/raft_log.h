@@ -25,6 +25,7 @@ struct raft_log_options {
     struct disk *disk;
     uint64_t random_high; /* become the log id when the directory is new */
     uint64_t random_low;
+    uint64_t step; /* the log's file grows by so many bytes; 0: as usual */
     void (*failed)(void *ctx, int error, const char *what);
     void *ctx;
 };
@@ -49,7 +50,7 @@ struct raft_log_req {
     struct link link;                       /* owned by the log while under way */
 };
 
-/* Loads everything, cuts a torn tail, finishes a snapshot that a crash interrupted. Synchronous.
+/* Loads everything, clears a torn tail, finishes a snapshot that a crash interrupted. Synchronous.
  * EDAMAGED, EFORMAT, EIO; `why` gets a sentence that names file and place. */
 int raft_log_open(const struct raft_log_options *options, struct raft_log_store **out_log,
                   char why[256]) TERN_MUST_USE;

@@ -66,6 +66,7 @@ void raft_log_meta_encode(const struct log_meta *meta, uint8_t out[META_COPY_BYT
     head_put(out, META_COPY_BYTES, META_MAGIC, meta->id);
     put_le64(out + 24, meta->term);
     put_le64(out + 32, meta->vote);
+    put_le64(out + 40, meta->log_bytes);
     head_seal(out, META_COPY_BYTES);
 }
 
@@ -87,6 +88,7 @@ enum meta_state raft_log_meta_decode(const uint8_t in[META_COPY_BYTES], struct l
     memcpy(out->id.bytes, in + 8, sizeof out->id.bytes);
     out->term = get_le64(in + 24);
     out->vote = get_le64(in + 32);
+    out->log_bytes = get_le64(in + 40);
     return META_GOOD;
 }
 

@@ -19,10 +19,12 @@
 #define FRAME_BYTES           40 /* before the entry's own bytes */
 #define FRAME_FORGET          0  /* type: entries from its index on are forgotten */
 
+/* `log_bytes`: the log's file is at least so long; 0: not known, as in files of older builds. */
 struct log_meta {
     struct uuid id;
     uint64_t term;
     uint64_t vote;
+    uint64_t log_bytes;
 };
 
 enum meta_state { META_BLANK, META_BAD, META_GOOD, META_UNKNOWN };

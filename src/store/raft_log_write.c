@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "store/raft_log_impl.h"
 
 #define BATCH_BYTES_MAX (1u << 20)
@@ -104,6 +106,11 @@ static void run_write(struct raft_log_store *log)
         bytes += op->frames.len;
     }
     log->busy = true;
+    int rv = raft_log_grow(log, log->end);
+    if (rv != 0) {
+        (void)raft_log_fail(log, rv, "making raft/log longer");
+        return;
+    }
     log->disk_op = (struct disk_op){
         .kind = DISK_WRITE,
         .extents = log->extents,
@@ -124,10 +131,16 @@ static void switch_done(struct disk_op *disk_op, int64_t status)
         return;
     }
     if (rv == 0) {
+        rv = raft_log_length_falls(log, log->switch_bytes.len);
+    }
+    if (rv == 0) {
         rv = log->disk->ops->rename(log->disk, RAFT_LOG_FILE_TMP, RAFT_LOG_FILE);
     }
     if (rv == 0) {
         rv = log->disk->ops->sync_dir(log->disk, RAFT_LOG_DIR);
+    }
+    if (rv == 0) {
+        rv = raft_log_length_is(log, log->switch_bytes.len);
     }
     if (rv != 0) {
         (void)raft_log_fail(log, rv, "replacing raft/log");
@@ -136,7 +149,7 @@ static void switch_done(struct disk_op *disk_op, int64_t status)
     log->disk->ops->close(log->disk, log->file);
     log->file = log->switch_file;
     log->switch_file = NULL;
-    log->end = log->switch_bytes.len;
+    log->end = log->switch_end;
     free(log->places);
     log->places = log->switch_places;
     log->switch_places = NULL;
@@ -202,6 +215,9 @@ static bool switch_prepare(struct raft_log_store *log, const struct op *op)
     raft_log_header_encode(log->meta.id,
                            &(struct log_header){base, log->switch_base_term, log->switch_bytes.len},
                            log->switch_bytes.base);
+    log->switch_end = log->switch_bytes.len;
+    size_t zeros = (size_t)(raft_log_length_for(log, log->switch_end) - log->switch_end);
+    memset(buf_extend(&log->switch_bytes, zeros), 0, zeros);
     return true;
 }
 

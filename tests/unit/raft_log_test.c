@@ -5,11 +5,12 @@
 
 #include "base/crc.h"
 #include "base/error.h"
-#include "store/raft_log.h"
+#include "store/raft_log_format.h"
 #include "tests/lib/mem_disk.h"
 #include "tests/lib/test.h"
 
 #define INDEXES 256
+#define STEP    512 /* the file grows and shrinks often */
 
 /* What has been promised to the caller, and what a crash may leave at most. */
 struct model {
@@ -40,8 +41,12 @@ static void failed(void *ctx, int error, const char *what)
 
 static int bench_open(struct bench *bench)
 {
-    struct raft_log_options options = {
-        .disk = bench->disk, .random_high = 17, .random_low = 42, .failed = failed, .ctx = bench};
+    struct raft_log_options options = {.disk = bench->disk,
+                                       .random_high = 17,
+                                       .random_low = 42,
+                                       .step = STEP,
+                                       .failed = failed,
+                                       .ctx = bench};
 
     bench->failed = 0;
     bench->log = NULL;
@@ -403,6 +408,43 @@ static uint64_t size_of(struct bench *bench, const char *path)
     return stat.size;
 }
 
+static size_t log_read(struct bench *bench, uint8_t *out, size_t room)
+{
+    struct disk_file *file = NULL;
+
+    assert_int_equal(bench->disk->ops->open(bench->disk, "raft/log", false, &file), 0);
+    int64_t got = bench->disk->ops->read(bench->disk, file, 0, out, room);
+    bench->disk->ops->close(bench->disk, file);
+    assert_true(got > 0 && got < (int64_t)room);
+    return (size_t)got;
+}
+
+/* Where the last frame ends; zeros follow. */
+static uint64_t frames_end(struct bench *bench)
+{
+    uint8_t bytes[1 << 16];
+    size_t len = log_read(bench, bytes, sizeof bytes);
+    size_t at = LOG_HEADER_BYTES;
+
+    while (at + FRAME_BYTES <= len && raft_log_frame_index(bytes + at) != 0) {
+        at += FRAME_BYTES + (size_t)raft_log_frame_len(bytes + at);
+    }
+    for (size_t i = at; i < len; i++) {
+        assert_int_equal(bytes[i], 0);
+    }
+    return at;
+}
+
+static void cut_off(struct bench *bench, uint64_t size)
+{
+    struct disk_file *file = NULL;
+
+    assert_int_equal(bench->disk->ops->open(bench->disk, "raft/log", false, &file), 0);
+    assert_int_equal(bench->disk->ops->truncate(bench->disk, file, size), 0);
+    assert_int_equal(bench->disk->ops->sync(bench->disk, file), 0);
+    bench->disk->ops->close(bench->disk, file);
+}
+
 static void a_flipped_bit_in_what_was_synced_is_damage(void **state)
 {
     struct bench bench;
@@ -415,8 +457,7 @@ static void a_flipped_bit_in_what_was_synced_is_damage(void **state)
         (void)mem_disk_pump(bench.disk);
     }
     bench_close(&bench);
-    uint64_t size = size_of(&bench, "raft/log");
-    uint64_t last_frame = size - 40 - content(5, 1).len;
+    uint64_t last_frame = frames_end(&bench) - FRAME_BYTES - content(5, 1).len;
     for (uint64_t pos = 0; pos < last_frame; pos++) {
         struct bench copy = {.disk = mem_disk_copy(bench.disk, NULL, 3)};
         assert_true(mem_disk_flip(copy.disk, "raft/log", pos, (unsigned)(pos % 8)));
@@ -441,9 +482,110 @@ static void a_bad_last_frame_that_nothing_vouches_for_is_cut(void **state)
     append(&bench, 1, 1);
     (void)mem_disk_pump(bench.disk);
     bench_close(&bench);
-    assert_true(mem_disk_flip(bench.disk, "raft/log", size_of(&bench, "raft/log") - 1, 3));
+    assert_true(mem_disk_flip(bench.disk, "raft/log", frames_end(&bench) - 1, 3));
     assert_int_equal(bench_open(&bench), 0);
     assert_int_equal(raft_log_last(bench.log), 2);
+    bench_close(&bench);
+    (void)frames_end(&bench); /* nothing of it is left that a later frame could lead to */
+    bench_fini(&bench);
+    pending_free();
+}
+
+/* A frame does not know that another one followed; the length of the file does. */
+static void a_log_that_was_cut_off_anywhere_is_damage(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_init(&bench);
+    workload(&bench);
+    set_term(&bench, 7);
+    append(&bench, 2, 7);
+    (void)mem_disk_pump(bench.disk);
+    append(&bench, 1, 7); /* in a write of its own: nothing vouches for its frame */
+    (void)mem_disk_pump(bench.disk);
+    uint64_t last = raft_log_last(bench.log);
+    bench_close(&bench);
+    uint64_t end = frames_end(&bench);
+    uint64_t length = size_of(&bench, "raft/log");
+    assert_true(length >= end + FRAME_BYTES);
+    assert_int_equal(length % STEP, 0);
+    assert_true(length > STEP); /* it has grown */
+    for (uint64_t size = 0; size < length; size++) {
+        struct bench copy = {.disk = mem_disk_copy(bench.disk, NULL, 3)};
+        cut_off(&copy, size);
+        int rv = bench_open(&copy);
+        if (size < end + FRAME_BYTES) {
+            assert_int_equal(rv, TERN_EDAMAGED);
+            assert_non_null(strstr(copy.why, "raft/log"));
+        } else {
+            assert_int_equal(rv, 0); /* of the zeros behind the frames there are enough to tell */
+            assert_int_equal(raft_log_last(copy.log), last);
+            bench_close(&copy);
+            assert_int_equal(size_of(&copy, "raft/log"), length);
+        }
+        bench_fini(&copy);
+    }
+    bench_fini(&bench);
+    pending_free();
+}
+
+/* As older builds wrote it: the file ends with its last frame, and meta does not know its length. */
+static void a_log_of_an_older_build_is_read_and_guarded_from_then_on(void **state)
+{
+    struct bench bench;
+    uint8_t meta[META_COPY_BYTES];
+    struct disk_file *file = NULL;
+
+    (void)state;
+    bench_init(&bench);
+    set_term(&bench, 1);
+    append(&bench, 3, 1);
+    (void)mem_disk_pump(bench.disk);
+    bench_close(&bench);
+    uint64_t end = frames_end(&bench);
+    cut_off(&bench, end);
+    assert_int_equal(bench.disk->ops->open(bench.disk, "raft/meta", false, &file), 0);
+    assert_int_equal(bench.disk->ops->read(bench.disk, file, 0, meta, sizeof meta), sizeof meta);
+    bench.disk->ops->close(bench.disk, file);
+    put_le64(meta + 40, 0);
+    put_le32(meta + 60, crc32c(slice_of(meta, 60)));
+    assert_true(mem_disk_poke(bench.disk, "raft/meta", 0, slice_of(meta, sizeof meta)));
+    assert_true(mem_disk_poke(bench.disk, "raft/meta", META_STRIDE, slice_of(meta, sizeof meta)));
+    assert_int_equal(bench_open(&bench), 0);
+    assert_int_equal(raft_log_last(bench.log), 3);
+    check_loaded(&bench);
+    bench_close(&bench);
+    assert_true(size_of(&bench, "raft/log") > end);
+    cut_off(&bench, end);
+    assert_int_equal(bench_open(&bench), TERN_EDAMAGED);
+    bench_fini(&bench);
+    pending_free();
+}
+
+static void a_full_disk_does_not_keep_the_log_from_growing(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_init(&bench);
+    set_term(&bench, 1);
+    append(&bench, 2, 1);
+    (void)mem_disk_pump(bench.disk);
+    assert_int_equal(size_of(&bench, "raft/log"), STEP);
+    mem_disk_set_capacity(bench.disk, mem_disk_used(bench.disk) + 300); /* no whole step */
+    append(&bench, 1, 1);
+    (void)mem_disk_pump(bench.disk);
+    assert_int_equal(bench.failed, 0);
+    assert_true(bench.model.entry[3] != 0);
+    assert_true(size_of(&bench, "raft/log") > STEP);
+    assert_true(size_of(&bench, "raft/log") < 2 * STEP);
+    mem_disk_set_capacity(bench.disk, UINT64_MAX);
+    bench_close(&bench);
+    assert_int_equal(bench_open(&bench), 0);
+    assert_int_equal(raft_log_last(bench.log), 3);
+    bench_close(&bench);
+    assert_int_equal(size_of(&bench, "raft/log"), 2 * STEP);
     bench_fini(&bench);
     pending_free();
 }
@@ -628,6 +770,9 @@ int main(void)
         cmocka_unit_test(a_crash_at_any_write_point_keeps_what_was_promised),
         cmocka_unit_test(a_flipped_bit_in_what_was_synced_is_damage),
         cmocka_unit_test(a_bad_last_frame_that_nothing_vouches_for_is_cut),
+        cmocka_unit_test(a_log_that_was_cut_off_anywhere_is_damage),
+        cmocka_unit_test(a_log_of_an_older_build_is_read_and_guarded_from_then_on),
+        cmocka_unit_test(a_full_disk_does_not_keep_the_log_from_growing),
         cmocka_unit_test(either_copy_of_term_and_vote_may_rot),
         cmocka_unit_test(a_damaged_or_missing_snapshot_is_refused),
         cmocka_unit_test(a_missing_log_is_not_an_empty_one),
