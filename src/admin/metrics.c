@@ -54,6 +54,13 @@ static void node_metrics(struct buf *out, struct admin *admin)
         out, COUNTER, "tern_fetch_sent_back_total",
         "Readers of a partition that were told to leave a copy that lags or has lost its leader.",
         (double)c.fetch_sent_back);
+    metric(out, COUNTER, "tern_fetch_looks_total", "Partitions that fetches have looked at.",
+           (double)c.fetch_looks);
+    metric(out, GAUGE, "tern_fetch_sessions", "Fetch sessions.", (double)c.fetch_sessions);
+    metric(out, GAUGE, "tern_fetch_session_partitions", "Partitions in fetch sessions.",
+           (double)c.fetch_session_parts);
+    metric(out, COUNTER, "tern_fetch_session_evictions_total",
+           "Fetch sessions that gave way to others.", (double)c.fetch_session_evictions);
     metric(out, COUNTER, "tern_requests_total", "Requests of clients.", (double)c.requests);
     metric(out, COUNTER, "tern_hostile_frames_total", "Client frames that closed their connection.",
            (double)c.hostile_frames);

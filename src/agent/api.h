@@ -41,10 +41,11 @@ struct request {
     bool leased; /* its answer may only leave while this node holds its lease */
     struct kafka_out out;
     uint64_t begun_us;
-    struct timer timer;                 /* for the handler */
-    void (*cancel)(struct request *rq); /* the node closes: give things back, no answer */
-    void *state;                        /* the handler's */
-    struct proposals *proposals;        /* see proposals_begin */
+    struct timer timer;                  /* for the handler */
+    void (*cancel)(struct request *rq);  /* the node closes: give things back, no answer */
+    void (*release)(struct request *rq); /* its memory goes: give back what that refers to */
+    void *state;                         /* the handler's */
+    struct proposals *proposals;         /* see proposals_begin */
 };
 
 void conn_opened(void *ctx, struct wire_client *client);
@@ -71,6 +72,9 @@ bool authorize(const struct request *request, enum kafka_resource resource, stru
 
 void api_produce(struct request *rq);
 void api_fetch(struct request *rq);
+/* For node.fetch_sessions. */
+struct fetch_session;
+void fetch_session_closing(struct fetch_session *session);
 void api_list_offsets(struct request *rq);
 void api_metadata(struct request *rq);
 void api_offset_commit(struct request *rq);

@@ -169,6 +169,9 @@ static void free_request(struct request *rq)
         link_remove(&rq->waiting);
     }
     link_remove(&rq->in_node);
+    if (rq->release != NULL) {
+        rq->release(rq);
+    }
     kafka_out_fini(&rq->out);
     arena_fini(&rq->arena);
     blob_unref(rq->frame);

@@ -319,6 +319,7 @@ struct node {
     bool making_topic[2];   /* of groups, of transactions */
     uint32_t auto_creating; /* topics */
     struct quota_client *quota_clients;
+    struct fetch_sessions *fetch_sessions;
 
     struct lease *lease;  /* lease.c */
     uint64_t lossy_index; /* of the control log: the newest lossy epoch that was applied */

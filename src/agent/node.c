@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/api.h"
+#include "agent/fetch_session.h"
 #include "agent/group.h"
 #include "agent/inner.h"
 #include "agent/txn.h"
@@ -454,6 +455,9 @@ int node_open(const struct node_options *options, struct node **out_node, char w
         return status;
     }
     node->ledger = ledger_new(node);
+    node->fetch_sessions = mem_new(sizeof *node->fetch_sessions);
+    fetch_sessions_init(node->fetch_sessions, FETCH_SESSIONS_MAX, FETCH_SESSION_PARTS_MAX,
+                        get_le64(node->client.bytes), fetch_session_closing);
     store_each(node->store, host_stored, node);
     node->o.wire->ops->set_handler(node->o.wire, &node_wire_handler, node);
     status = start_open(node, why);
@@ -480,6 +484,8 @@ void node_close(struct node *node)
         quorum_close(node->quorum);
     }
     conns_close(node);
+    fetch_sessions_fini(node->fetch_sessions);
+    free(node->fetch_sessions);
     node_txns_close(node);
     start_close(node);
     HASH_ITER (hh, node->partitions, p, next) {
@@ -701,6 +707,9 @@ void node_counters(const struct node *node, struct node_counters *out)
     const struct partition *p;
 
     *out = node->counters;
+    out->fetch_sessions = node->fetch_sessions->count;
+    out->fetch_session_parts = node->fetch_sessions->parts;
+    out->fetch_session_evictions = node->fetch_sessions->evictions;
     out->leaderships = 0;
     for (p = node->partitions; p != NULL; p = p->hh.next) {
         out->leaderships += replica_serves(&p->replica);

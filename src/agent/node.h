@@ -174,6 +174,10 @@ struct node_counters {
     uint64_t fetch_bytes;
     uint64_t fetch_sent_elsewhere; /* partitions whose reader was told of a nearer copy */
     uint64_t fetch_sent_back;      /* partitions whose reader was told to leave this stale one */
+    uint64_t fetch_looks;          /* partitions that fetches have looked at */
+    uint64_t fetch_sessions;       /* now */
+    uint64_t fetch_session_parts;  /* partitions in them */
+    uint64_t fetch_session_evictions;
     uint64_t requests;
     uint64_t mesh_frames_in;
     uint64_t mesh_frames_out;

@@ -16,3 +16,8 @@ bench-groups: $(B)/ternd $(B)/tern $(B)/tests/bench/group_load
 
 $(B)/tests/bench/group_load: $(B)/tests/bench/group_load.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# What a fetch of many idle partitions costs, with a session and without.
+.PHONY: bench-fetch
+bench-fetch: $(B)/ternd $(B)/tern
+	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/fetch_idle

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fetch: reads below the high watermark, parks until there is enough or the time is over. Any
  * replica that knows an HW of its epoch may answer those that can be sent elsewhere (KIP-392,
- * nearest.h); sessions are declined. */
+ * nearest.h). With a session (KIP-227, fetch_session.h) only those partitions are looked at that are
+ * ready; a request without one brings all of its own. */
 #include <string.h>
 
 #include "agent/api.h"
+#include "agent/fetch_session.h"
 #include "agent/nearest.h"
 #include "base/error.h"
 #include "base/trace.h"
@@ -21,11 +23,17 @@ struct fetch;
 
 struct fetch_part {
     struct fetch *fetch;
-    const struct kafka_fetch_request_partition *in;
-    struct kafka_fetch_response_partition *out;
+    struct fetch_part *next;
+    struct session_part *session; /* NULL: the request's own */
+    struct kafka_fetch_request_partition in;
+    struct kafka_fetch_response_partition out;
+    const void *topic; /* one for all parts of a topic */
+    struct slice name; /* as the client calls it */
+    struct uuid id;
     struct uuid topic_id;
     bool known;                     /* the topic exists */
-    struct partition_waiter waiter; /* in partition.watchers while parked */
+    bool idle;                      /* there is nothing here, until it is poked */
+    struct partition_waiter waiter; /* in partition.watchers while parked; a session has its own */
     struct store_read read;
     bool reading;
 };
@@ -33,8 +41,14 @@ struct fetch_part {
 struct fetch {
     struct request *rq;
     struct kafka_fetch_response response;
-    struct fetch_part *parts;
-    uint32_t count;
+    struct kafka_fetch_response_partition blank;
+    struct fetch_part *first;
+    struct fetch_part **last;
+    struct fetch_session *session; /* NULL: none, or none any more */
+    int16_t ended;                 /* the session was, with this error for the request */
+    bool full;                     /* all parts are answered, not only news */
+    const void *topic_asked;       /* part->topic of the one before, within one attempt */
+    const struct control_topic *topic_found;
     uint32_t reading;
     size_t bytes;
     int64_t budget;
@@ -52,20 +66,33 @@ static void attempt(struct fetch *f);
 
 static void unpark(struct fetch *f)
 {
-    for (uint32_t i = 0; i < f->count; i++) {
-        if (link_in_list(&f->parts[i].waiter.link)) {
-            link_remove(&f->parts[i].waiter.link);
+    for (struct fetch_part *part = f->first; part != NULL; part = part->next) {
+        if (link_in_list(&part->waiter.link)) {
+            link_remove(&part->waiter.link);
         }
     }
 }
 
 static void drop_reads(struct fetch *f)
 {
-    for (uint32_t i = 0; i < f->count; i++) {
-        store_read_fini(&f->parts[i].read);
-        f->parts[i].out->records = (struct kafka_records){0};
+    for (struct fetch_part *part = f->first; part != NULL; part = part->next) {
+        store_read_fini(&part->read);
     }
     f->bytes = 0;
+}
+
+/* Its turn is over. */
+static void leave_session(struct fetch *f)
+{
+    if (f->session == NULL) {
+        return;
+    }
+    for (struct fetch_part *part = f->first; part != NULL; part = part->next) {
+        part->session->user = NULL;
+        part->session = NULL;
+    }
+    f->session->user = NULL;
+    f->session = NULL;
 }
 
 /* KIP-951: where the leaders are that this answer tells of. */
@@ -88,49 +115,108 @@ static void add_endpoints(struct fetch *f)
     }
 }
 
+static bool is_answered(const struct fetch_part *part)
+{
+    return part->fetch->full ||
+           session_part_is_news(part->session, &part->out, part->read.chunk_count > 0);
+}
+
+/* The answer of those that belong into it; neighbours of one topic are told together. */
+static void tell_parts(struct fetch *f)
+{
+    struct arena *arena = &f->rq->arena;
+    struct kafka_fetch_response *m = &f->response;
+    const void *topic = NULL;
+    uint32_t count = 0;
+
+    for (struct fetch_part *part = f->first; part != NULL; part = part->next) {
+        if (is_answered(part)) {
+            count++;
+            m->topics_count += topic != part->topic;
+            topic = part->topic;
+        }
+    }
+    m->topics = kafka_fetch_response_topic_new(arena, m->topics_count);
+    struct kafka_fetch_response_partition *to = arena_take(arena, (count + 1) * sizeof *to);
+    struct kafka_fetch_response_topic *at = m->topics;
+    topic = NULL;
+    for (struct fetch_part *part = f->first; part != NULL; part = part->next) {
+        if (!is_answered(part)) {
+            continue;
+        }
+        at += topic != NULL && topic != part->topic;
+        if (topic != part->topic) {
+            topic = part->topic;
+            at->topic = part->name;
+            at->topic_id = part->id;
+            at->partitions = to;
+        }
+        *to = part->out;
+        to->records.chunks = part->read.chunks;
+        to->records.chunk_count = (uint32_t)part->read.chunk_count;
+        to++;
+        at->partitions_count++;
+        if (part->session != NULL) {
+            session_part_told(part->session, &part->out, part->read.chunk_count > 0);
+        }
+    }
+}
+
 static void answer(struct fetch *f)
 {
     struct request *rq = f->rq;
 
-    if (f->hinted && rq->version >= FETCH_ENDPOINTS) {
-        add_endpoints(f);
-    }
-
     unpark(f);
-    for (uint32_t i = 0; i < f->count; i++) {
-        struct fetch_part *part = &f->parts[i];
-        part->out->records.chunks = part->read.chunks;
-        part->out->records.chunk_count = (uint32_t)part->read.chunk_count;
+    if (f->ended == 0) {
+        tell_parts(f);
+        f->response.session_id = f->session != NULL ? f->session->id : 0;
+        rq->node->counters.fetch_bytes += f->bytes;
+        if (f->hinted && rq->version >= FETCH_ENDPOINTS) {
+            add_endpoints(f);
+        }
     }
-    rq->node->counters.fetch_bytes += f->bytes;
-    f->response.error = 0;
-    /* The answer takes references of its own; the request's memory may go with it. */
-    struct fetch copy = *f;
-    struct store_read *reads = mem_grow(NULL, copy.count, sizeof *reads);
-    for (uint32_t i = 0; i < copy.count; i++) {
-        reads[i] = copy.parts[i].read;
+    f->response.error = f->ended;
+    leave_session(f);
+    f->response.throttle_ms =
+        quota_charge(rq->node, rq->conn, rq->client_id, QUOTA_CONSUME, (double)f->bytes);
+    request_reply(rq, &f->response);
+}
+
+/* Not from inside the walk of a partition over its watchers. */
+static void wake_soon(struct fetch *f)
+{
+    f->poked = true;
+    if (f->reading == 0 && !f->starting) {
+        timer_set(f->rq->node->o.clock, &f->rq->timer, clock_now_us(f->rq->node->o.clock));
     }
-    copy.response.throttle_ms =
-        quota_charge(rq->node, rq->conn, rq->client_id, QUOTA_CONSUME, (double)copy.bytes);
-    request_reply(rq, &copy.response);
-    for (uint32_t i = 0; i < copy.count; i++) {
-        store_read_fini(&reads[i]);
-    }
-    free(reads);
 }
 
 static void poked(struct partition_waiter *waiter)
 {
-    struct fetch_part *part = CONTAINER_OF(waiter, struct fetch_part, waiter);
-    struct fetch *f = part->fetch;
+    wake_soon(CONTAINER_OF(waiter, struct fetch_part, waiter)->fetch);
+}
 
-    if (f->reading > 0 || f->starting) {
-        f->poked = true;
-        return;
+/* Once for all that comes until a request looks at it: sessions of clients that are gone cost nothing. */
+static void session_poked(struct partition_waiter *waiter)
+{
+    struct session_part *part = CONTAINER_OF(waiter, struct session_part, waiter);
+
+    link_remove(&waiter->link);
+    session_part_ready(part);
+    if (part->session->user != NULL) {
+        wake_soon(part->session->user);
     }
-    /* Not from inside the partition's walk over its watchers. */
-    f->poked = true;
-    timer_set(f->rq->node->o.clock, &f->rq->timer, clock_now_us(f->rq->node->o.clock));
+}
+
+static void watch(struct fetch_part *part, struct partition *p)
+{
+    struct partition_waiter *waiter =
+        part->session != NULL ? &part->session->waiter : &part->waiter;
+
+    waiter->poke = part->session != NULL ? session_poked : poked;
+    if (!link_in_list(&waiter->link)) {
+        queue_push(&p->watchers, &waiter->link);
+    }
 }
 
 static int16_t errors_of_fetch(int error)
@@ -149,17 +235,17 @@ static int16_t errors_of_fetch(int error)
 
 static void fail(struct fetch_part *part, int error)
 {
-    part->out->error = errors_of_fetch(error);
-    part->out->high_watermark = -1;
-    part->out->last_stable_offset = -1;
-    part->out->log_start_offset = -1;
+    part->out.error = errors_of_fetch(error);
+    part->out.high_watermark = -1;
+    part->out.last_stable_offset = -1;
+    part->out.log_start_offset = -1;
     part->fetch->failed = true;
 }
 
 static void fail_with_leader(struct fetch_part *part, const struct control_partition *cp, int error)
 {
-    part->out->current_leader.leader_id = cp->leader != 0 ? (int32_t)cp->leader : -1;
-    part->out->current_leader.leader_epoch = cp->epoch;
+    part->out.current_leader.leader_id = cp->leader != 0 ? (int32_t)cp->leader : -1;
+    part->out.current_leader.leader_epoch = cp->epoch;
     part->fetch->hinted = true;
     fail(part, error);
 }
@@ -168,9 +254,9 @@ static void fail_with_leader(struct fetch_part *part, const struct control_parti
 static struct partition *serving(struct fetch_part *part)
 {
     struct node *node = part->fetch->rq->node;
-    struct partition *p = partition_find(node, part->topic_id, part->in->partition);
+    struct partition *p = partition_find(node, part->topic_id, part->in.partition);
     const struct control_partition *cp =
-        control_partition(node->control, part->topic_id, part->in->partition);
+        control_partition(node->control, part->topic_id, part->in.partition);
 
     if (!part->known || cp == NULL) {
         bool by_id = !part->known && part->fetch->rq->version >= FETCH_TOPIC_IDS;
@@ -178,11 +264,11 @@ static struct partition *serving(struct fetch_part *part)
         return NULL;
     }
     int32_t known = p != NULL && p->replica.promised > cp->epoch ? p->replica.promised : cp->epoch;
-    if (part->in->current_leader_epoch >= 0 && part->in->current_leader_epoch < known) {
+    if (part->in.current_leader_epoch >= 0 && part->in.current_leader_epoch < known) {
         fail_with_leader(part, cp, TERN_EFENCEDEPOCH);
         return NULL;
     }
-    if (part->in->current_leader_epoch > known) {
+    if (part->in.current_leader_epoch > known) {
         fail(part, TERN_EUNKNOWNEPOCH);
         return NULL;
     }
@@ -210,31 +296,31 @@ static bool diverged(struct fetch_part *part, const struct partition *p)
     if (replica_hw_known(&p->replica)) {
         newest = p->replica.spec.epoch;
     }
-    if (part->in->last_fetched_epoch < 0 || part->in->last_fetched_epoch >= newest) {
+    if (part->in.last_fetched_epoch < 0 || part->in.last_fetched_epoch >= newest) {
         return false;
     }
-    history_end_of(&p->replica.history, p->replica.leo, part->in->last_fetched_epoch, &epoch, &end);
-    if (epoch == part->in->last_fetched_epoch && end >= part->in->fetch_offset) {
+    history_end_of(&p->replica.history, p->replica.leo, part->in.last_fetched_epoch, &epoch, &end);
+    if (epoch == part->in.last_fetched_epoch && end >= part->in.fetch_offset) {
         return false;
     }
     if (epoch < 0) {
         /* All epochs here are newer than the consumer's: its records ended where the first begins,
          * or before. Behind that it has read what is not here; epoch 0 is nobody's. */
         end = history->count > 0 ? history->entries[0].start_offset : p->replica.leo;
-        if (part->in->fetch_offset <= end) {
+        if (part->in.fetch_offset <= end) {
             return false;
         }
         epoch = 0;
     }
-    part->out->diverging_epoch.epoch = epoch;
-    part->out->diverging_epoch.end_offset = end;
+    part->out.diverging_epoch.epoch = epoch;
+    part->out.diverging_epoch.end_offset = end;
     part->fetch->failed = true; /* answer at once */
     return true;
 }
 
 static void send_to(struct fetch_part *part, uint32_t node)
 {
-    part->out->preferred_read_replica = (int32_t)node;
+    part->out.preferred_read_replica = (int32_t)node;
     part->fetch->failed = true; /* answer at once */
 }
 
@@ -245,7 +331,7 @@ static bool sent_elsewhere(struct fetch_part *part, const struct partition *p)
     const struct kafka_fetch_request *m = part->fetch->rq->message;
     uint32_t node = 0;
 
-    switch (nearest_reader(p, m->rack_id, part->in->fetch_offset, &node)) {
+    switch (nearest_reader(p, m->rack_id, part->in.fetch_offset, &node)) {
     case NEAREST_HERE:
         return false;
     case NEAREST_SOON:
@@ -264,7 +350,7 @@ static bool sent_elsewhere(struct fetch_part *part, const struct partition *p)
 static bool sent_back(struct fetch_part *part, struct partition *p)
 {
     const struct control_partition *cp =
-        control_partition(p->node->control, part->topic_id, part->in->partition);
+        control_partition(p->node->control, part->topic_id, part->in.partition);
 
     if (cp == NULL || !nearest_is_stale(p)) {
         return false;
@@ -321,7 +407,7 @@ static int64_t end_of(const struct store_read *read)
 static bool tell_aborted(struct fetch_part *part)
 {
     struct request *rq = part->fetch->rq;
-    const struct partition *p = partition_find(rq->node, part->topic_id, part->in->partition);
+    const struct partition *p = partition_find(rq->node, part->topic_id, part->in.partition);
     int64_t end = end_of(&part->read);
     size_t count = 0;
 
@@ -337,11 +423,11 @@ static bool tell_aborted(struct fetch_part *part)
     most += most < count; /* the first that is stable behind the end may reach into it, too */
     struct kafka_fetch_response_aborted_transaction *out =
         kafka_fetch_response_aborted_transaction_new(&rq->arena, (uint32_t)most + 1);
-    part->out->aborted_transactions = out;
+    part->out.aborted_transactions = out;
     for (size_t i = 0; i < most; i++) {
         if (aborted[i].first < end) {
-            out[part->out->aborted_transactions_count].producer_id = aborted[i].producer_id;
-            out[part->out->aborted_transactions_count++].first_offset = aborted[i].first;
+            out[part->out.aborted_transactions_count].producer_id = aborted[i].producer_id;
+            out[part->out.aborted_transactions_count++].first_offset = aborted[i].first;
         }
     }
     return true;
@@ -355,19 +441,19 @@ static void start_read(struct fetch_part *part, struct partition *p)
     int64_t hw = r->hw < r->log_start ? r->log_start : r->hw;
     int64_t stable = replica_stable(r);
 
-    part->out->aborted_transactions = reads_committed(f) ? kafka_empty_array() : NULL;
-    part->out->aborted_transactions_count = 0;
-    part->out->high_watermark = hw;
-    part->out->last_stable_offset = stable;
-    part->out->log_start_offset = r->log_start;
-    if (part->in->fetch_offset > r->leo && diverged(part, p)) {
+    part->out.aborted_transactions = reads_committed(f) ? kafka_empty_array() : NULL;
+    part->out.aborted_transactions_count = 0;
+    part->out.high_watermark = hw;
+    part->out.last_stable_offset = stable;
+    part->out.log_start_offset = r->log_start;
+    if (part->in.fetch_offset > r->leo && diverged(part, p)) {
         return; /* behind a lossy epoch: not out of range, but of another history */
     }
-    if (part->in->fetch_offset < r->log_start) {
+    if (part->in.fetch_offset < r->log_start) {
         fail(part, TERN_EOUTOFRANGE);
         return;
     }
-    if (part->in->fetch_offset > r->leo) {
+    if (part->in.fetch_offset > r->leo) {
         beyond(part, p);
         return;
     }
@@ -375,19 +461,19 @@ static void start_read(struct fetch_part *part, struct partition *p)
         return;
     }
     int64_t limit = reads_committed(f) ? stable : hw;
-    if (part->in->fetch_offset >= limit) {
-        (void)(!replica_serves(r) && sent_back(part, p));
+    if (part->in.fetch_offset >= limit) {
+        part->idle = replica_serves(r) || !sent_back(part, p);
         return;
     }
     if (f->budget <= 0) {
         return;
     }
-    size_t max = part->in->partition_max_bytes > 0 ? (size_t)part->in->partition_max_bytes : 1;
+    size_t max = part->in.partition_max_bytes > 0 ? (size_t)part->in.partition_max_bytes : 1;
     if ((int64_t)max > f->budget) {
         max = (size_t)f->budget;
     }
     part->read = (struct store_read){.log = p->log,
-                                     .offset = part->in->fetch_offset,
+                                     .offset = part->in.fetch_offset,
                                      .limit = limit,
                                      .max_bytes = max,
                                      .done = part_read};
@@ -418,6 +504,10 @@ static void settle(struct fetch *f)
 {
     const struct kafka_fetch_request *m = f->rq->message;
 
+    if (f->ended != 0) {
+        answer(f);
+        return;
+    }
     if (f->unsure && !f->failed) {
         drop_reads(f);
         timer_after_ms(f->rq->node->o.clock, &f->rq->timer, SURE_LOOK_MS);
@@ -447,7 +537,7 @@ static void part_read(struct store_read *read)
     }
     if (read->status != 0) {
         if (read->status == TERN_EDAMAGED) {
-            trace_error("event=fetch_damaged partition=%d offset=%lld", part->in->partition,
+            trace_error("event=fetch_damaged partition=%d offset=%lld", part->in.partition,
                         (long long)read->offset);
         }
         fail(part, read->status);
@@ -464,20 +554,85 @@ static void part_read(struct store_read *read)
     }
 }
 
+static const struct control_topic *topic_of(const struct fetch_part *part)
+{
+    struct fetch *f = part->fetch;
+    const struct request *rq = f->rq;
+
+    if (part->topic != f->topic_asked) {
+        f->topic_asked = part->topic;
+        f->topic_found = rq->version >= FETCH_TOPIC_IDS
+                             ? control_topic_by_id(rq->node->control, part->id)
+                             : topic_by_slice(rq->node, part->name);
+    }
+    return f->topic_found;
+}
+
+/* What is to be told of a partition; its read may be under way then. */
+static void look(struct fetch_part *part)
+{
+    const struct control_topic *topic = topic_of(part);
+
+    part->fetch->rq->node->counters.fetch_looks++;
+    part->known = topic != NULL;
+    part->topic_id = topic != NULL ? topic->id : (struct uuid){{0}};
+    part->idle = false;
+    part->out = part->fetch->blank;
+    part->out.partition = part->in.partition;
+    struct partition *p = serving(part);
+    if (p != NULL) {
+        watch(part, p);
+        start_read(part, p);
+    }
+}
+
+static void add_part(struct fetch *f, struct fetch_part *part)
+{
+    part->fetch = f;
+    *f->last = part;
+    f->last = &part->next;
+}
+
+static struct fetch_part *part_of(struct fetch *f, struct session_part *of)
+{
+    struct fetch_part *part = of->user;
+
+    if (part == NULL) {
+        part = arena_take(&f->rq->arena, sizeof *part);
+        *part = (struct fetch_part){.session = of, .in = of->want, .topic = of->key.topic};
+        part->name = of->key.topic->name;
+        part->id = of->key.topic->id;
+        of->user = part;
+        add_part(f, part);
+    }
+    return part;
+}
+
+static void look_at_ready(struct fetch *f)
+{
+    QUEUE_EACH (each, &f->session->ready) {
+        struct session_part *of = CONTAINER_OF(each, struct session_part, ready);
+        struct fetch_part *part = part_of(f, of);
+        look(part);
+        if (part->idle && !session_part_is_news(of, &part->out, false)) {
+            session_part_idle(of);
+        }
+    }
+}
+
 static void attempt(struct fetch *f)
 {
     const struct kafka_fetch_request *m = f->rq->message;
 
     f->starting = true;
     f->unsure = false;
+    f->topic_asked = NULL;
     f->budget = m->max_bytes > 0 ? m->max_bytes : INT32_MAX;
-    for (uint32_t i = 0; i < f->count; i++) {
-        struct partition *p = serving(&f->parts[i]);
-        if (p != NULL) {
-            if (!link_in_list(&f->parts[i].waiter.link)) {
-                queue_push(&p->watchers, &f->parts[i].waiter.link);
-            }
-            start_read(&f->parts[i], p);
+    if (f->session != NULL) {
+        look_at_ready(f);
+    } else {
+        for (struct fetch_part *part = f->first; part != NULL; part = part->next) {
+            look(part);
         }
     }
     f->starting = false;
@@ -503,7 +658,9 @@ static void wake(struct timer *timer)
         f->poked = true;
         return;
     }
-    if (f->poked || f->expired || f->unsure) {
+    if (f->ended != 0) {
+        answer(f);
+    } else if (f->poked || f->expired || f->unsure) {
         f->poked = false;
         attempt(f);
     }
@@ -514,69 +671,154 @@ static void canceled(struct request *rq)
     struct fetch *f = rq->state;
 
     unpark(f);
-    for (uint32_t i = 0; i < f->count; i++) {
-        store_read_fini(&f->parts[i].read);
+    leave_session(f);
+}
+
+static void release(struct request *rq)
+{
+    drop_reads(rq->state);
+}
+
+/* ---- whose turn it is -------------------------------------------------------------------------- */
+
+/* The session goes on, or away, without this request: as soon as nothing is read for it. */
+static void end_turn(struct fetch_session *session, int16_t error)
+{
+    struct fetch *f = session->user;
+
+    if (f != NULL) {
+        leave_session(f);
+        f->ended = error;
+        wake_soon(f);
     }
 }
 
-static void prepare(struct fetch *f)
+void fetch_session_closing(struct fetch_session *session)
 {
-    struct request *rq = f->rq;
-    const struct kafka_fetch_request *m = rq->message;
+    end_turn(session, KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND);
+}
+
+static uint32_t parts_named(const struct kafka_fetch_request *m)
+{
     uint32_t total = 0;
 
-    kafka_fetch_response_init(&f->response);
-    f->response.topics = kafka_fetch_response_topic_new(&rq->arena, m->topics_count);
-    f->response.topics_count = m->topics_count;
     for (uint32_t t = 0; t < m->topics_count; t++) {
         total += m->topics[t].partitions_count;
     }
-    f->parts = arena_take(&rq->arena, (total + 1) * sizeof *f->parts);
+    return total;
+}
+
+static void take_from_request(struct fetch *f)
+{
+    const struct kafka_fetch_request *m = f->rq->message;
+    struct fetch_part *part =
+        arena_take(&f->rq->arena, ((size_t)parts_named(m) + 1) * sizeof *part);
+
+    f->full = true;
     for (uint32_t t = 0; t < m->topics_count; t++) {
         const struct kafka_fetch_request_topic *in = &m->topics[t];
-        const struct control_topic *topic =
-            rq->version >= FETCH_TOPIC_IDS ? control_topic_by_id(rq->node->control, in->topic_id)
-                                           : topic_by_slice(rq->node, in->topic);
-        struct kafka_fetch_response_topic *out = &f->response.topics[t];
-        out->topic = in->topic;
-        out->topic_id = in->topic_id;
-        out->partitions_count = in->partitions_count;
-        out->partitions = kafka_fetch_response_partition_new(&rq->arena, in->partitions_count);
-        for (uint32_t i = 0; i < in->partitions_count; i++) {
-            struct fetch_part *part = &f->parts[f->count++];
-            *part = (struct fetch_part){.fetch = f, .in = &in->partitions[i]};
-            part->out = &out->partitions[i];
-            part->out->partition = in->partitions[i].partition;
-            part->waiter.poke = poked;
-            part->known = topic != NULL;
-            if (topic != NULL) {
-                part->topic_id = topic->id;
-            }
+        for (uint32_t i = 0; i < in->partitions_count; i++, part++) {
+            *part = (struct fetch_part){.in = in->partitions[i], .topic = in};
+            part->name = in->topic;
+            part->id = in->topic_id;
+            add_part(f, part);
         }
     }
+}
+
+/* False: there is no room for all that it names. */
+static bool change_session(struct fetch_session *session, const struct kafka_fetch_request *m)
+{
+    bool room = true;
+
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct kafka_fetch_request_topic *in = &m->topics[t];
+        for (uint32_t i = 0; i < in->partitions_count && room; i++) {
+            room = fetch_session_want(session, in->topic, in->topic_id, &in->partitions[i]) != NULL;
+        }
+    }
+    for (uint32_t t = 0; t < m->forgotten_topics_count; t++) {
+        const struct kafka_fetch_request_forgotten_topic *in = &m->forgotten_topics[t];
+        for (uint32_t i = 0; i < in->partitions_count; i++) {
+            fetch_session_forget(session, in->topic, in->topic_id, in->partitions[i]);
+        }
+    }
+    return room;
+}
+
+static void begin_turn(struct fetch *f, struct fetch_session *session)
+{
+    session->user = f;
+    f->session = session;
+}
+
+/* The parts of the request, or the session that has them; else the error of the whole answer. */
+static int16_t choose_parts(struct fetch *f)
+{
+    const struct kafka_fetch_request *m = f->rq->message;
+    struct fetch_sessions *all = f->rq->node->fetch_sessions;
+    bool by_id = f->rq->version >= FETCH_TOPIC_IDS;
+    uint64_t now_ms = node_now_ms(f->rq->node);
+    int16_t error = 0;
+
+    if (m->session_epoch == FETCH_EPOCH_FINAL || m->session_epoch == FETCH_EPOCH_INITIAL) {
+        struct fetch_session *old = fetch_session_find(all, m->session_id);
+        if (old != NULL) {
+            fetch_session_close(old);
+        }
+        uint32_t count = parts_named(m);
+        struct fetch_session *session = m->session_epoch == FETCH_EPOCH_INITIAL && count > 0
+                                            ? fetch_session_open(all, now_ms, count, by_id)
+                                            : NULL;
+        if (session == NULL) {
+            take_from_request(f);
+            return 0;
+        }
+        (void)change_session(session, m); /* there is room for all of them */
+        f->full = true;
+        begin_turn(f, session);
+        return 0;
+    }
+    struct fetch_session *session =
+        fetch_session_of(all, m->session_id, m->session_epoch, by_id, &error);
+    if (session == NULL) {
+        return error;
+    }
+    /* Its last request may still be waiting, without its client. */
+    end_turn(session, KAFKA_ERROR_INVALID_FETCH_SESSION_EPOCH);
+    bool room = change_session(session, m);
+    if (!room || session->count == 0) {
+        fetch_session_close(session);
+        take_from_request(f);
+        return room ? 0 : KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND;
+    }
+    fetch_session_turn(session, now_ms);
+    begin_turn(f, session);
+    return 0;
 }
 
 void api_fetch(struct request *rq)
 {
     const struct kafka_fetch_request *m = rq->message;
+    struct fetch *f = arena_take(&rq->arena, sizeof *f);
 
     rq->node->counters.fetch_requests++;
-    if (m->session_id != 0 && m->session_epoch > 0) {
-        struct kafka_fetch_response response;
-        kafka_fetch_response_init(&response);
-        response.error = KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND;
-        request_reply(rq, &response);
-        return;
-    }
-    struct fetch *f = arena_take(&rq->arena, sizeof *f);
-    memset(f, 0, sizeof *f);
     f->rq = rq;
+    f->last = &f->first;
     rq->state = f;
     rq->cancel = canceled;
+    rq->release = release;
     rq->begun_us = clock_now_us(rq->node->o.clock);
     rq->timer.fire = wake;
-    f->expired = m->max_wait_ms <= 0;
-    prepare(f);
+    kafka_fetch_response_init(&f->response);
+    kafka_fetch_response_partition_init(&f->blank);
+    f->ended = choose_parts(f);
+    if (f->ended != 0) {
+        answer(f);
+        return;
+    }
+    /* Nothing is wanted: nothing is waited for. */
+    f->expired = m->max_wait_ms <= 0 || (f->session == NULL && f->first == NULL);
     if (!f->expired) {
         timer_after_ms(rq->node->o.clock, &rq->timer, (uint64_t)m->max_wait_ms);
     }
