@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""As much of Kafka's protocol as it takes to make topics on a broker and to see who leads: a JVM for each question would take longer than the rows."""
+import socket
+import struct
+
+
+class Refused(Exception):
+    """The broker says no, or nothing."""
+
+
+def text(s):
+    raw = s.encode()
+    return struct.pack('>h', len(raw)) + raw
+
+
+def array(items):
+    return struct.pack('>i', len(items)) + b''.join(items)
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, form):
+        value = struct.unpack_from('>' + form, self.data, self.at)[0]
+        self.at += struct.calcsize('>' + form)
+        return value
+
+    def text(self):
+        n = self.take('h')
+        if n < 0:
+            return None
+        self.at += n
+        return self.data[self.at - n:self.at].decode()
+
+    def array(self, item):
+        return [item() for _ in range(self.take('i'))]
+
+
+def ask(address, key, version, body, timeout=60):
+    host, port = address.rsplit(':', 1)
+    with socket.create_connection((host, int(port)), timeout=timeout) as s:
+        message = struct.pack('>hhi', key, version, 1) + text('bench-peers') + body
+        s.sendall(struct.pack('>i', len(message)) + message)
+        data = b''
+        while len(data) < 4 or len(data) < 4 + struct.unpack('>i', data[:4])[0]:
+            got = s.recv(1 << 20)
+            if not got:
+                raise Refused(f'{address} closed the connection')
+            data += got
+    return Reader(data[8:])
+
+
+def metadata(address, topic=None):
+    """{'brokers': {id: address}, 'leaders': [id, ...], 'isr': [[id, ...], ...], 'error': n} by partition, version 1."""
+    r = ask(address, 3, 1, array([text(topic)] if topic else []), timeout=10)
+    brokers = {}
+    for _ in range(r.take('i')):
+        node, host, port = r.take('i'), r.text(), r.take('i')
+        r.text()
+        brokers[node] = f'{host}:{port}'
+    r.take('i')
+    leaders, isr, error = {}, {}, 0
+    for _ in range(r.take('i')):
+        error = r.take('h')
+        r.text()
+        r.take('b')
+        for _ in range(r.take('i')):
+            r.take('h')
+            part, leader = r.take('i'), r.take('i')
+            r.array(lambda: r.take('i'))
+            leaders[part], isr[part] = leader, r.array(lambda: r.take('i'))
+    return {'brokers': brokers, 'leaders': [leaders[p] for p in sorted(leaders)], 'isr': [isr[p] for p in sorted(isr)], 'error': error}
+
+
+def create_topic(address, name, assignment, configs=()):
+    """assignment: the nodes of each partition, the leader first."""
+    parts = [struct.pack('>i', p) + array([struct.pack('>i', n) for n in nodes]) for p, nodes in enumerate(assignment)]
+    topic = text(name) + struct.pack('>ih', -1, -1) + array(parts) + array([text(k) + text(v) for k, v in configs])
+    r = ask(address, 19, 2, array([topic]) + struct.pack('>ib', 60000, 0), timeout=120)
+    r.take('i')
+    for _ in range(r.take('i')):
+        r.text()
+        error = r.take('h')
+        if error:
+            raise Refused(f'topic {name}: error {error}: {r.text()}')
+
+
+def delete_topic(address, name):
+    r = ask(address, 20, 1, array([text(name)]) + struct.pack('>i', 60000), timeout=120)
+    r.take('i')
+    for _ in range(r.take('i')):
+        r.text()
+        error = r.take('h')
+        if error:
+            raise Refused(f'topic {name}: error {error}')

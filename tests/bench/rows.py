@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of docs/BENCHMARKS.md: under which network, with which load, what is taken from it. A row's function measures one system once."""
+import statistics
+import time
+
+import measure
+from systems import Failed
+
+SIZE, RATE = 1024, 1000
+# The same for every system that speaks Kafka: what a batch may be, how long it waits, how many requests are under way.
+LOAD = {'size': f'{SIZE}B', 'in_flight': 5}
+FULL = {'batch': '64KiB', 'request': '1MiB', 'linger': '0ms', 'window': '32MiB'}
+EVERYBODY = ('tern', 'tern-best', 'kafka', 'kafka-best', 'nats', 'nats-sync')
+KAFKAS = ('tern', 'tern-best', 'kafka', 'kafka-best')
+
+
+class Row:
+    def __init__(self, name, profile, systems, measure_it, values, target='', loss=0.0, default=False, **words):
+        self.name, self.profile, self.systems, self.measure_it, self.loss, self.default, self.words = name, profile, systems, measure_it, loss, default, words
+        self.values = values  # (key, title, unit) of what a page shows; smaller is better unless the unit is MB/s
+        self.target = target
+
+    def measure(self, system, raw):
+        system.shape(self.profile, self.loss)
+        return self.measure_it(system, raw, **self.words)
+
+
+def histogram(path):
+    """[[from, records], ...] of the first part of a raw file."""
+    out = []
+    with open(path) as f:
+        for line in f:
+            if line.startswith('#'):
+                if out:
+                    break
+                continue
+            low, _high, count = map(int, line.split())
+            out.append([low, count])
+    return out
+
+
+def checked(load):
+    if load.get('failure'):
+        raise Failed(load['failure'])
+    return load
+
+
+def with_topic(system, name, partitions, what, leader=None, mode='sync'):
+    system.make(name, partitions, leader=leader, mode=mode)
+    try:
+        return what()
+    finally:
+        try:
+            system.remove_all()
+        except Failed:
+            pass  # the next row has a topic of its own
+
+
+def ack(system, raw, partitions=6, seconds=10):
+    """Latency of acknowledgements beside the leader, which is in eu-west, 1,000 records a second of 1 KiB over 6 partitions. With five requests in flight, and once more with
+    one: a broker of Kafka answers the requests of a connection one after the other, so that what is in flight waits for what went before it."""
+    def go():
+        floor = measure.floor(system)
+        meter = measure.Meter(system)
+        load = checked(system.bench('produce', 'bench-ack', rate=RATE, warmup='10s', duration=f'{seconds}s', out=raw, **LOAD))
+        used = meter.end(load['client']['cpu_s'])
+        p50, p99 = load['latency_ms']['p50'], load['latency_ms']['p99']
+        found = {'p50_ms': p50, 'p99_ms': p99, 'p50_over_floor': p50 / floor['ms'], 'p99_over_floor': p99 / floor['ms'], 'floor_ms': floor['ms'],
+                 'floor': floor, 'load': load, 'used': used, 'histogram': histogram(raw)}
+        if system.kafka:
+            one = checked(system.bench('produce', 'bench-ack', rate=RATE, warmup='2s', duration=f'{seconds}s', **{**LOAD, 'in_flight': 1}))
+            found.update(one_p50_ms=one['latency_ms']['p50'], one_p99_ms=one['latency_ms']['p99'], one=one)
+        return found
+    return with_topic(system, 'bench-ack', partitions, go, leader=1)
+
+
+def throughput(system, raw, partitions=1, seconds=10):
+    """As fast as it goes with 32 MiB of records waiting, 1 KiB each, in batches of 64 KiB, leaders everywhere."""
+    def go():
+        trip = measure.round_trip(system, 1, 2)
+        meter = measure.Meter(system)
+        load = checked(system.bench('produce', 'bench-tput', rate='max', warmup='4s', duration=f'{seconds}s', out=raw, timeout=300, **LOAD, **FULL))
+        used = meter.end(load['client']['cpu_s'])
+        memory = measure.memory(system.pids())
+        produced = (load['records']['acked'] + load['records']['warmup']) * SIZE / 1e9
+        return {'mb_s': load['records']['in_time'] * SIZE / load['seconds'] / 1e6, 'p99_ms': load['latency_ms']['p99'],
+                'cpu_s_per_gb': used['nodes_cpu_s'] / produced if produced else None, 'rss_mib': max(m['rss'] for m in memory),
+                'memory': memory, 'produced_gb': produced, 'load': load, 'used': used, 'round_trip_ms': trip, 'histogram': histogram(raw)}
+    return with_topic(system, 'bench-tput', partitions, go)
+
+
+def paced(system, raw, partitions=100, rate=30000, seconds=10):
+    """Processor time at a load that everybody bears: 30 MB/s in records of 1 KiB, lingering 5 ms."""
+    def go():
+        meter = measure.Meter(system)
+        load = checked(system.bench('produce', 'bench-paced', rate=rate, warmup='2s', duration=f'{seconds}s', out=raw, batch='64KiB', linger='5ms', **LOAD))
+        used = meter.end(load['client']['cpu_s'])
+        produced = (load['records']['acked'] + load['records']['warmup']) * SIZE / 1e9
+        return {'cpu_s_per_gb': used['nodes_cpu_s'] / produced, 'p99_ms': load['latency_ms']['p99'], 'produced_gb': produced, 'load': load, 'used': used}
+    return with_topic(system, 'bench-paced', partitions, go)
+
+
+def idle(system, raw, partitions=0, seconds=30):
+    """Memory and processor time of nodes that nobody asks anything."""
+    def go():
+        time.sleep(10)
+        meter = measure.Meter(system)
+        time.sleep(seconds)
+        used = meter.end()
+        memory = measure.memory(system.pids())
+        return {'rss_mib': max(m['rss'] for m in memory), 'pss_mib': max(m['pss'] for m in memory),
+                'cpu_percent': max(used['each_cpu_s']) / used['seconds'] * 100, 'memory': memory, 'used': used}
+    return with_topic(system, 'bench-idle', partitions, go) if partitions else go()
+
+
+def conns(system, raw, connections=5000, seconds=10):
+    """So many connections at once, over the three nodes; then 1,000 metadata requests a second on them in turn."""
+    def go():
+        before = measure.memory(system.pids())
+        meter = measure.Meter(system)
+        load = checked(system.bench('conns', 'bench-conns', connections=connections, rate=RATE, duration=f'{seconds}s', out=raw))
+        used = meter.end(load['client']['cpu_s'])
+        memory = measure.memory(system.pids())
+        return {'all_s': load['connecting_ms']['max'] / 1e3, 'p99_ms': load['latency_ms']['p99'], 'rss_mib': max(m['peak_rss'] for m in memory),
+                'kib_per_connection': max((b['peak_rss'] - a['rss']) * 1024 / (connections / 3) for a, b in zip(before, memory)),
+                'memory': memory, 'load': load, 'used': used}
+    return with_topic(system, 'bench-conns', 6, go)
+
+
+def ship_lag(system, raw, seconds=10):
+    """From when a record was due at eu-west until it is read from eu-north's node, less the way there. Acknowledged at home (tern: async; Kafka: acks=1)."""
+    def go():
+        one_way = measure.round_trip(system, 1, 3) / 2
+        load = checked(system.bench('ship-lag', 'bench-ship', rate=RATE, warmup='3s', duration=f'{seconds}s', out=raw, **{'from': system.addresses()[2]},
+                                    acks='1', **LOAD))
+        p50, p99 = load['arrival_ms']['p50'], load['arrival_ms']['p99']
+        return {'p50_over_one_way_ms': p50 - one_way, 'p99_over_one_way_ms': p99 - one_way, 'one_way_ms': one_way, 'load': load, 'missing': load['reading']['missing']}
+    return with_topic(system, 'bench-ship', 6, go, leader=1, mode='async')
+
+
+def gap(system, raw, fault='kill', repeats=1, node=1, partitions=100):
+    """100 records a second on each of 100 partitions, all led by eu-west, whose node is killed, paused or cut off; the longest time without an ack on a partition."""
+    heal = {'kill': 'start', 'pause': 'resume', 'cut': 'heal'}[fault]
+
+    def go():
+        # 10 a second on each partition: 1,000 a second are enough to see 100 ms.
+        load = system.bench('gap', 'bench-gap', rate=10 * partitions, warmup='2s', steady='2s', settle='4s', drain='60s', out=raw, timeout=240 * repeats,
+                            fault=system.fault_command(fault, node), heal=system.fault_command(heal, node), repeats=repeats, **LOAD)
+        gaps = [f['gap']['ms'] for f in load.get('faults', [])]
+        if not gaps:
+            raise Failed(load.get('failure') or 'no fault came about')
+        return {'gap_ms': statistics.median(gaps), 'gap_max_ms': max(gaps), 'recovered': all(f['recovered'] for f in load['faults']), 'load': load}
+    return with_topic(system, 'bench-gap', partitions, go, leader=1)
+
+
+ACK = [('p50_ms', 'ack p50', 'ms'), ('p99_ms', 'ack p99', 'ms'), ('one_p50_ms', 'p50, one in flight', 'ms'), ('one_p99_ms', 'p99, one in flight', 'ms'),
+       ('p50_over_floor', 'p50 over the floor', 'times'), ('p99_over_floor', 'p99 over the floor', 'times')]
+TPUT = [('mb_s', 'throughput', 'MB/s'), ('cpu_s_per_gb', 'processor of all nodes', 's/GB'), ('rss_mib', 'RSS of a node after it', 'MiB')]
+GAP = [('gap_ms', 'longest gap', 'ms')]
+
+ROWS = [
+    # The first: nodes that have done nothing yet.
+    Row('idle', 'us', EVERYBODY, idle, [('rss_mib', 'RSS of an idle node, the largest', 'MiB'), ('pss_mib', 'PSS', 'MiB'), ('cpu_percent', 'processor', '% of a core')],
+        'RSS 32 MiB', default=True, seconds=10),
+    Row('ack-us', 'us', EVERYBODY, ack, ACK, 'p50 at most 1.10 x, p99 at most 1.5 x the floor; Kafka acks=all at least 5 x', default=True),
+    Row('ack-eu', 'eu', EVERYBODY, ack, ACK, 'p50 at most 1.10 x, p99 at most 1.5 x the floor', default=True),
+    Row('ack-wide', 'wide', EVERYBODY, ack, ACK, 'p50 at most 1.10 x, p99 at most 1.5 x the floor', default=True),
+    Row('ack-us-loss', 'us', EVERYBODY, ack, ACK, 'p99 at most 3 x the floor at 1 % loss', loss=1.0),
+    Row('ship-lag', 'us', KAFKAS, ship_lag, [('p50_over_one_way_ms', 'lag p50 over the one-way delay', 'ms'), ('p99_over_one_way_ms', 'lag p99 over it', 'ms')],
+        'one way + 5 ms p50, + 20 ms p99', default=True),
+    Row('tput-us-100', 'us', EVERYBODY, throughput, TPUT, 'at least 100 MB/s; at least 5 x Kafka', partitions=100, default=True),
+    Row('conns', 'metro', KAFKAS, conns, [('all_s', '5,000 connections usable after', 's'), ('p99_ms', 'requests on them, p99', 'ms'), ('rss_mib', 'peak RSS of a node', 'MiB'),
+                                          ('kib_per_connection', 'memory of a connection, at most', 'KiB')], 'RSS 160 MiB', default=True),
+    Row('tput-1', 'metro', EVERYBODY, throughput, TPUT, 'at least 300 MB/s; at least 2 x Kafka with flush, 1 x without', partitions=1, default=True),
+    Row('tput-100', 'metro', EVERYBODY, throughput, TPUT, 'the same; at most 3.5 s/GB; RSS 256 MiB', partitions=100, default=True),
+    Row('tput-1000', 'metro', KAFKAS, throughput, TPUT, 'within 20 % of one partition', partitions=1000, default=True),
+    Row('cpu-paced', 'metro', KAFKAS, paced, [('cpu_s_per_gb', 'processor of all nodes at 30 MB/s', 's/GB'), ('p99_ms', 'ack p99', 'ms')], 'a third of Kafka', default=True),
+    Row('idle-10000', 'metro', KAFKAS, idle, [('rss_mib', 'RSS of a node with 10,000 idle partitions', 'MiB'), ('cpu_percent', 'processor of it', '% of a core')],
+        'RSS 128 MiB, 1 % of a core', partitions=10000),
+    Row('tput-10000', 'metro', KAFKAS, throughput, TPUT, 'at least 2 x Kafka with flush, 1 x without', partitions=10000, seconds=15),
+    Row('gap-kill-us', 'us', EVERYBODY, gap, GAP, 'p50 1 s, at most 2 s', fault='kill'),
+    Row('gap-cut-us', 'us', EVERYBODY, gap, GAP, 'p50 1 s, at most 2 s', fault='cut'),
+    Row('gap-pause-us', 'us', EVERYBODY, gap, GAP, 'at most 2 s', fault='pause'),
+    Row('gap-follower-us', 'us', EVERYBODY, gap, GAP, 'at most 1.5 x the normal p99', fault='cut', node=3),
+]
+BY_NAME = {r.name: r for r in ROWS}

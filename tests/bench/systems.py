@@ -1,0 +1,495 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systems that are compared: each three nodes, one in each region of tests/wan, one system at a time."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+OUT = os.path.join(ROOT, 'build/bench/peers')
+REGIONS = ['eu-west', 'eu-central', 'eu-north']
+NAMESPACES = os.path.join(ROOT, 'tests/wan/namespaces')
+BIN = os.path.abspath(os.environ.get('TERN_BIN', os.path.join(ROOT, 'build/release')))
+sys.path[:0] = [HERE, os.path.join(ROOT, 'tests/interop'), os.path.join(ROOT, 'tests/live')]
+import kafka_wire  # noqa: E402
+from cluster import free_base  # noqa: E402
+
+
+class Failed(Exception):
+    """This could not be measured; says why."""
+
+
+def run(words, timeout=120, good=(0,), env=None, stdin=None):
+    try:
+        done = subprocess.run(words, env=env, cwd=ROOT, text=True, timeout=timeout, capture_output=True, stdin=stdin)
+    except subprocess.TimeoutExpired:
+        raise Failed(f'{" ".join(words)[-200:]}: not within {timeout} s') from None
+    if good is not None and done.returncode not in good:
+        raise Failed(f'{" ".join(words)[-200:]}: exit {done.returncode}: {(done.stderr or done.stdout).strip()[-400:]}')
+    return done
+
+
+def until(what, seconds, question):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            answer = question()
+        except (OSError, kafka_wire.Refused, Failed) as e:
+            answer, what = None, f'{what} ({e})'[:300]
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise Failed(f'{what}: not within {seconds} s')
+        time.sleep(0.1)
+
+
+def in_bytes(text):
+    """As tern writes sizes: 1024B, 64KiB, 32MiB."""
+    for unit, factor in (('KiB', 1 << 10), ('MiB', 1 << 20), ('B', 1)):
+        if text.endswith(unit):
+            return int(text[:-len(unit)]) * factor
+    raise ValueError(f'not a size: {text}')
+
+
+def alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+    except OSError:
+        return False
+
+
+class System:
+    """What all have in common. `name` is in the results; `title` is for people."""
+    kafka = True  # it speaks Kafka, so `tern bench` drives it
+
+    def __init__(self):
+        self.dir = os.path.join(OUT, self.name)
+        self.topics = {}  # name -> partitions
+        self.network = None
+
+    # ---- the network ---------------------------------------------------------------------------------
+
+    def net(self, verb, *words, **options):
+        return run([NAMESPACES, verb, self.state, *words], env={**os.environ, 'WAN_BIN': os.path.join(BIN, 'wan')}, **options)
+
+    def shape(self, profile, loss=0.0):
+        """Another distance between the regions, while it runs."""
+        if self.network != (profile, loss):
+            self.net('ctl', 'reset') if self.network and self.network[1] and not loss else None
+            self.net('ctl', 'profile', profile, *([f'loss={loss}'] if loss else []))
+            self.network = (profile, loss)
+            time.sleep(3)  # time-outs and windows get used to it
+
+    def address(self, n):
+        return self.net('address', str(n)).stdout.strip()
+
+    def emulator(self):
+        with open(os.path.join(self.state, 'emulator.pid')) as f:
+            return int(f.read())
+
+    def cut(self, n):
+        self.net('ctl', 'cut', REGIONS[n - 1])
+
+    def heal(self):
+        self.net('ctl', 'heal')
+
+    # ---- processes -----------------------------------------------------------------------------------
+
+    def pid_file(self, n):
+        return os.path.join(self.dir, f'n{n}.pid')
+
+    def pid(self, n):
+        try:
+            with open(self.pid_file(n)) as f:
+                pid = int(f.read())
+        except (OSError, ValueError):
+            return None
+        return pid if alive(pid) else None
+
+    def pids(self):
+        return [p for p in map(self.pid, (1, 2, 3)) if p]
+
+    def launch(self, n, words):
+        with open(os.path.join(self.dir, f'n{n}.log'), 'ab') as log:
+            process = subprocess.Popen([NAMESPACES, 'exec', self.state, str(n), '--', *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       cwd=ROOT, start_new_session=True)
+        with open(self.pid_file(n), 'w') as f:
+            f.write(str(process.pid))
+        return process
+
+    def kill(self, n, number=signal.SIGKILL, wait=True):
+        pid = self.pid(n)
+        if pid:
+            os.kill(pid, number)
+            end = time.monotonic() + 20
+            while wait and alive(pid):
+                if time.monotonic() > end:
+                    os.kill(pid, signal.SIGKILL)
+                    end += 20
+                time.sleep(0.02)
+                try:
+                    os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    pass
+
+    def pause(self, n):
+        self.kill(n, signal.SIGSTOP, wait=False)
+
+    def resume(self, n):
+        self.kill(n, signal.SIGCONT, wait=False)
+
+    def tail(self, n):
+        try:
+            with open(os.path.join(self.dir, f'n{n}.log'), errors='replace') as f:
+                return ' '.join(f.read()[-600:].split())
+        except OSError:
+            return ''
+
+    def up(self, profile):
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.makedirs(self.dir)
+        base = free_base()
+        self.ports = [[base + 3 * i + k for k in range(3)] for i in range(3)]
+        self.net('up', '--profile', profile, *[f'{r}={",".join(map(str, p))}' for r, p in zip(REGIONS, self.ports)])
+        self.network = (profile, 0.0)
+        self.hosts = [self.address(n) for n in (1, 2, 3)]
+        self.save()
+        self.prepare()
+        for n in (1, 2, 3):
+            self.start(n, wait=False)
+        self.wait_up()
+
+    def save(self):
+        """For `peers do`, which acts on it from a shell command of a fault."""
+        with open(os.path.join(self.dir, 'system.json'), 'w') as f:
+            json.dump({'name': self.name, 'ports': self.ports, 'hosts': self.hosts}, f)
+
+    def load(self):
+        with open(os.path.join(self.dir, 'system.json')) as f:
+            kept = json.load(f)
+        self.ports, self.hosts = kept['ports'], kept['hosts']
+
+    def down(self):
+        for n in (1, 2, 3):
+            self.resume(n)
+            self.kill(n, signal.SIGTERM, wait=False)
+        for n in (1, 2, 3):
+            self.kill(n)
+        self.net('down', good=None)
+
+    @property
+    def state(self):
+        return os.path.join(self.dir, 'wan')
+
+    def addresses(self):
+        return [f'{h}:{p[0]}' for h, p in zip(self.hosts, self.ports)]
+
+    # ---- load ----------------------------------------------------------------------------------------
+
+    def load_words(self, verb, topic, **options):
+        words = [os.path.join(BIN, 'tern'), 'bench', verb, topic, '-o', 'json']
+        for a in self.addresses():
+            words += ['--bootstrap', a]
+        for key, value in options.items():
+            words += [f'--{key.replace("_", "-")}'] + ([] if value is True else [str(value)])
+        return words
+
+    def bench(self, verb, topic, timeout=180, **options):
+        done = run(self.load_words(verb, topic, **options), timeout=timeout, good=None, env=os.environ)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise Failed(f'{verb} {topic}: {done.stderr.strip()[-300:]}') from None
+
+    def fault_command(self, verb, n):
+        return f'{os.path.join(HERE, "peers")} do {self.name} {verb} {n}'
+
+    def remove_all(self):
+        for name in list(self.topics):
+            self.remove(name)
+
+
+class Tern(System):
+    title = 'tern'
+    extra = ''
+
+    POLICIES = '''policy: bench-lead
+topics: []
+mode: sync
+ack: 2
+leaders: [eu-west, eu-central, eu-north]
+---
+policy: bench-spread
+topics: []
+mode: sync
+ack: 2
+---
+policy: bench-async
+topics: []
+mode: async
+home: eu-west
+'''
+
+    def env(self):
+        return dict(os.environ, REGIONS_DIR=self.dir, REGIONS_BIN=BIN, REGIONS_PORT_BASE=str(self.ports[0][0]), REGIONS_EXTRA=self.extra,
+                    TERN_PROFILE=os.path.join(self.dir, 'profile.yaml'))
+
+    def regions(self, *words, timeout=150, **options):
+        return run([os.path.join(ROOT, 'deploy/local/regions'), *words], env=self.env(), timeout=timeout, stdin=subprocess.DEVNULL, **options)
+
+    def tern(self, *words, **options):
+        return run([os.path.join(BIN, 'tern'), *words], env=self.env(), **options)
+
+    def ask(self, *words):
+        return json.loads(self.tern(*words, '-o', 'json', good=(0, 10, 11, 12)).stdout)
+
+    def pid_file(self, n):
+        return os.path.join(self.dir, REGIONS[n - 1], 'pid')
+
+    def up(self, profile):
+        base = free_base()
+        self.ports = [[base + 3 * i + k for k in range(3)] for i in range(3)]
+        self.regions('down', good=None)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.regions('up', '--wan', profile)
+        self.network = (profile, 0.0)
+        self.hosts = [self.address(n) for n in (1, 2, 3)]
+        self.save()
+        path = os.path.join(self.dir, 'policies.yaml')
+        with open(path, 'w') as f:
+            f.write(self.POLICIES.replace('topics: []\n', ''))
+        self.tern('policy', 'apply', path)
+        for name in ('payments', 'clicks'):
+            self.tern('topic', 'delete', name, '--yes', good=None)
+
+    def start(self, n):
+        self.regions('start', REGIONS[n - 1])
+
+    def down(self):
+        self.regions('down', good=None)
+
+    def make(self, name, partitions, leader=None, mode='sync'):
+        policy = 'bench-async' if mode == 'async' else 'bench-lead' if leader else 'bench-spread'
+        until(f'topic {name}', 60, lambda: self.tern('topic', 'create', name, '--partitions', str(partitions), '--policy', policy).returncode == 0)
+        self.topics[name] = partitions
+
+        def led():
+            found = next((t for t in self.ask('topic', 'list')['topics'] if t['name'] == name), None)
+            where = found['leaders'] if found else {}
+            return sum(where.values()) == partitions and (not leader or where.get(REGIONS[leader - 1]) == partitions)
+        until(f'{name} is led', 90, led)
+
+    def remove(self, name):
+        self.tern('topic', 'delete', name, '--yes')
+        del self.topics[name]
+
+    def controller(self):
+        quorum = self.ask('quorum')
+        return next((REGIONS.index(n['region']) + 1 for n in quorum['nodes'] if n['id'] == quorum['leader']), None)
+
+    def settings(self):
+        with open(os.path.join(self.dir, REGIONS[0], 'ternd.yaml')) as f:
+            return {'ternd.yaml': f.read().replace(self.dir, 'DIR'), 'policies': self.POLICIES.replace('topics: []\n', '')}
+
+    def version(self):
+        return run([os.path.join(BIN, 'tern'), 'version']).stdout.split()[-1]
+
+
+class TernDefault(Tern):
+    name = 'tern'
+    title = 'tern, defaults'
+
+
+class TernBest(Tern):
+    name = 'tern-best'
+    title = 'tern, larger journal and cache'
+    extra = 'store: {journal_file: 128MiB, journal_files: 8, cache: 64MiB}'
+
+
+class Kafka(System):
+    """Heap and collector as bin/kafka-server-start.sh of the distribution has them."""
+    JVM = ['-Xmx1G', '-Xms1G', '-server', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-XX:InitiatingHeapOccupancyPercent=35',
+           '-XX:+ExplicitGCInvokesConcurrent', '-XX:MaxInlineLevel=15', '-Djava.awt.headless=true', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn']
+    CLUSTER = 'TernBenchKafkaPeers01w'
+
+    def version(self):
+        import apache
+        return apache.VERSION
+
+    def jars(self):
+        import apache
+        import toolchain
+        try:
+            return apache.jars()
+        except toolchain.Missing as e:
+            raise Failed(f'Apache Kafka cannot be had: {e}') from None
+
+    def properties(self, n):
+        voters = ','.join(f'{i}@10.90.0.{i}:{self.ports[i - 1][1]}' for i in (1, 2, 3))
+        listeners = f'PLAINTEXT://0.0.0.0:{self.ports[n - 1][0]},CONTROLLER://0.0.0.0:{self.ports[n - 1][1]}'
+        return {'process.roles': 'broker,controller', 'node.id': str(n), 'broker.rack': REGIONS[n - 1], 'controller.quorum.voters': voters,
+                'listeners': listeners, 'advertised.listeners': f'PLAINTEXT://{self.hosts[n - 1]}:{self.ports[n - 1][0]}',
+                'controller.listener.names': 'CONTROLLER', 'log.dirs': os.path.join(self.dir, f'n{n}'),
+                'default.replication.factor': '3', 'offsets.topic.replication.factor': '3', 'transaction.state.log.replication.factor': '3',
+                'share.coordinator.state.topic.replication.factor': '3', 'auto.create.topics.enable': 'false', **self.extra}
+
+    def config_path(self, n):
+        return os.path.join(self.dir, f'n{n}.properties')
+
+    def prepare(self):
+        jars = self.jars()
+        for n in (1, 2, 3):
+            with open(self.config_path(n), 'w') as f:
+                f.write(''.join(f'{k}={v}\n' for k, v in self.properties(n).items()))
+            run(['java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', f'{jars}/*', 'kafka.tools.StorageTool', 'format', '-t', self.CLUSTER,
+                 '-c', self.config_path(n)], timeout=180)
+
+    def start(self, n, wait=True):
+        self.launch(n, ['java', *self.JVM, '-cp', f'{self.jars()}/*', 'kafka.Kafka', self.config_path(n)])
+        if wait:
+            until(f'node {n} serves: {self.tail(n)}', 90, lambda: kafka_wire.metadata(self.addresses()[n - 1]))
+            until('all are in sync', 90, lambda: all(len(isr) == 3 for t in self.known() for isr in kafka_wire.metadata(self.addresses()[0], t)['isr']))
+
+    def known(self):
+        """Topics, also from another process."""
+        path = os.path.join(self.dir, 'topics')
+        if not os.path.exists(path):
+            return []
+        with open(path) as f:
+            return f.read().split()
+
+    def wait_up(self):
+        until(f'Kafka answers ({self.tail(1)})', 180, lambda: len(kafka_wire.metadata(self.addresses()[0])['brokers']) == 3)
+        for a in self.addresses():
+            until(f'{a} answers', 60, lambda at=a: len(kafka_wire.metadata(at)['brokers']) == 3)
+
+    def make(self, name, partitions, leader=None, mode='sync'):
+        first = [leader or 1 + p % 3 for p in range(partitions)]
+        nodes = [[(f - 1 + k) % 3 + 1 for k in range(3)] for f in first]
+        until(f'topic {name}', 60, lambda: kafka_wire.create_topic(self.addresses()[0], name, nodes) or True)
+        self.topics[name] = partitions
+        with open(os.path.join(self.dir, 'topics'), 'w') as f:
+            f.write('\n'.join(self.topics))
+
+        def led():
+            found = kafka_wire.metadata(self.addresses()[0], name)
+            return found['error'] == 0 and found['leaders'] == first and all(len(i) == 3 for i in found['isr'])
+        until(f'{name} is led', 120, led)
+
+    def remove(self, name):
+        kafka_wire.delete_topic(self.addresses()[0], name)
+        del self.topics[name]
+        time.sleep(1)
+
+    def settings(self):
+        with open(self.config_path(1)) as f:
+            return {'server.properties': f.read().replace(self.dir, 'DIR'), 'java': ' '.join(self.JVM)}
+
+
+class KafkaDefault(Kafka):
+    name = 'kafka'
+    title = 'Apache Kafka, defaults (page cache)'
+    extra = {}
+
+
+class KafkaBest(Kafka):
+    name = 'kafka-best'
+    title = 'Apache Kafka, each message flushed, for a WAN'
+    extra = {'log.flush.interval.messages': '1', 'min.insync.replicas': '2', 'socket.send.buffer.bytes': '-1', 'socket.receive.buffer.bytes': '-1',
+             'replica.socket.receive.buffer.bytes': '-1', 'num.replica.fetchers': '4', 'replica.fetch.max.bytes': '8388608',
+             'replica.fetch.response.max.bytes': '67108864', 'broker.session.timeout.ms': '3000', 'broker.heartbeat.interval.ms': '500',
+             'controller.quorum.fetch.timeout.ms': '1000', 'controller.quorum.election.timeout.ms': '500',
+             'controller.quorum.election.backoff.max.ms': '500', 'replica.lag.time.max.ms': '3000'}
+
+
+class Nats(System):
+    kafka = False
+    sync = ''
+
+    def version(self):
+        with open(os.path.join(HERE, 'nats/go.mod')) as f:
+            return next(line.split()[-1] for line in f if 'nats-io/nats-server' in line and not line.startswith('module')).lstrip('v')
+
+    def programs(self):
+        import toolchain
+        source = os.path.join(HERE, 'nats')
+
+        def make(folder):
+            toolchain.sh('go', 'build', '-o', folder + '/', './...', cwd=source)
+        try:
+            toolchain.need('go')
+            return toolchain.once('bench-nats', toolchain.tree(source, ('.go', 'go.mod', 'go.sum')), [toolchain.version_of('go', 'version')], make)
+        except toolchain.Missing as e:
+            raise Failed(f'NATS cannot be had: {e}') from None
+
+    def config(self, n):
+        routes = ', '.join(f'"nats://{h}:{p[1]}"' for h, p in zip(self.hosts, self.ports))
+        return (f'server_name: n{n}\nlisten: "0.0.0.0:{self.ports[n - 1][0]}"\nclient_advertise: "{self.hosts[n - 1]}:{self.ports[n - 1][0]}"\n'
+                f'cluster {{ name: bench, listen: "0.0.0.0:{self.ports[n - 1][1]}", cluster_advertise: "{self.hosts[n - 1]}:{self.ports[n - 1][1]}", '
+                f'routes: [{routes}] }}\njetstream {{ store_dir: "{self.dir}/n{n}"{self.sync} }}\n')
+
+    def prepare(self):
+        self.made = self.programs()
+        for n in (1, 2, 3):
+            with open(os.path.join(self.dir, f'n{n}.conf'), 'w') as f:
+                f.write(self.config(n))
+
+    def start(self, n, wait=True):
+        self.launch(n, [os.path.join(self.programs(), 'server'), os.path.join(self.dir, f'n{n}.conf')])
+        if wait:
+            time.sleep(3)
+
+    def load_run(self, verb, timeout=180, good=(0,), **options):
+        words = [os.path.join(self.programs(), 'load'), '-servers', ','.join(f'nats://{a}' for a in self.addresses())]
+        for key, value in options.items():
+            words += [f'-{key}', str(value)]
+        return run([*words, verb], timeout=timeout, good=good)
+
+    def wait_up(self):
+        def works():
+            self.load_run('setup', name='probe', streams=1, timeout=30)
+            self.load_run('delete', name='probe', streams=1, timeout=30)
+            return True
+        until(f'JetStream answers ({self.tail(1)})', 90, works)
+
+    def make(self, name, partitions, leader=None, mode='sync'):
+        self.load_run('setup', name=name, streams=partitions, leader=f'n{leader}' if leader else '', timeout=300)
+        self.topics[name] = partitions
+
+    def remove(self, name):
+        self.load_run('delete', name=name, streams=self.topics[name])
+        del self.topics[name]
+
+    def bench(self, verb, topic, timeout=180, **options):
+        kept = {k: v for k, v in options.items() if k in ('rate', 'size', 'window', 'warmup', 'duration', 'out', 'drain', 'fault', 'heal', 'repeats', 'steady', 'settle')}
+        kept['rate'] = 0 if kept.get('rate') == 'max' else kept.get('rate', 1000)
+        for k in {'size', 'window'} & set(kept):
+            kept[k] = in_bytes(kept[k])
+        done = self.load_run(verb, name=topic, streams=self.topics[topic], timeout=timeout, good=None, **kept)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise Failed(f'{verb} {topic}: {done.stderr.strip()[-300:]}') from None
+
+    def settings(self):
+        with open(os.path.join(self.dir, 'n1.conf')) as f:
+            return {'nats-server.conf': f.read().replace(self.dir, 'DIR'), 'streams': 'file storage, 3 replicas, duplicates 1m'}
+
+
+class NatsDefault(Nats):
+    name = 'nats'
+    title = 'NATS JetStream R3, defaults (synced every 2 minutes)'
+
+
+class NatsSync(Nats):
+    name = 'nats-sync'
+    title = 'NATS JetStream R3, sync_interval: always'
+    sync = ', sync_interval: always'
+
+
+SYSTEMS = {s.name: s for s in (TernDefault, TernBest, KafkaDefault, KafkaBest, NatsDefault, NatsSync)}
