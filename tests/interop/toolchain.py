@@ -44,7 +44,7 @@ def once(name, sources, words, make):
     return folder
 
 
-def sh(*words, cwd=None, env=None, timeout=1500):
+def sh(*words, cwd=None, env=None, timeout=3000):
     """Two tries: registries have bad moments."""
     for attempt in (1, 2):
         done = subprocess.run(words, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout)

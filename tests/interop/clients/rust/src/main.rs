@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use krafka::consumer::{AutoOffsetReset, Consumer, ConsumerRecord, GroupProtocol, IsolationLevel, OffsetAndMetadata, TopicPartition};
+use krafka::consumer::{
+    AutoOffsetReset, Consumer, ConsumerRebalanceListener, ConsumerRecord, GroupProtocol, IsolationLevel, NoOpRebalanceListener, OffsetAndMetadata, TopicPartition,
+};
 use krafka::producer::{Acks, TopicPartitionOffset, TransactionalProducer};
 use krafka::{Kafka, Record};
 
@@ -94,12 +96,49 @@ async fn produce(run: &'static Run, kafka: &Kafka) -> Done {
     Ok(())
 }
 
-async fn consumer(run: &'static Run, kafka: &Kafka) -> Result<Consumer, Box<dyn std::error::Error>> {
+/// What a member has read and not yet committed; what is taken away from it is committed before, or forgotten.
+struct Offsets {
+    run: &'static Run,
+    consumer: OnceLock<Weak<Consumer>>,
+    next: Mutex<HashMap<i32, i64>>,
+}
+
+impl Offsets {
+    async fn commit(&self) {
+        let asked = std::mem::take(&mut *self.next.lock().unwrap());
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else { return };
+        if asked.is_empty() {
+            return;
+        }
+        let (group, topic) = (self.run.word("group"), self.run.word("topic"));
+        match consumer.commit_offsets(asked.iter().map(|(p, o)| (TopicPartition::new(topic.as_str(), *p), OffsetAndMetadata::new(*o)))).await {
+            Ok(()) => asked.iter().for_each(|(p, o)| self.run.log(format!("commit {group} {topic} {p} {o}"))),
+            Err(e) => self.run.note("commit", e),
+        }
+    }
+}
+
+impl ConsumerRebalanceListener for Offsets {
+    async fn on_partitions_assigned(&self, partitions: &[TopicPartition]) {
+        self.run.note("assigned", partitions.iter().map(|p| p.partition.to_string()).collect::<Vec<_>>().join(","));
+    }
+
+    async fn on_partitions_revoked(&self, _: &[TopicPartition]) {
+        self.commit().await;
+    }
+
+    async fn on_partitions_lost(&self, partitions: &[TopicPartition]) {
+        self.next.lock().unwrap().retain(|p, _| !partitions.iter().any(|lost| lost.partition == *p));
+    }
+}
+
+async fn consumer(run: &'static Run, kafka: &Kafka, listener: impl ConsumerRebalanceListener + 'static) -> Result<Consumer, Box<dyn std::error::Error>> {
     let mut builder = kafka
         .consumer(run.word("group"))
         .auto_offset_reset(AutoOffsetReset::Earliest)
         .isolation_level(IsolationLevel::ReadCommitted)
-        .enable_auto_commit(false);
+        .enable_auto_commit(false)
+        .rebalance_listener(listener);
     if run.word("set.group.protocol") == "consumer" {
         builder = builder.group_protocol(GroupProtocol::Consumer);
     } else {
@@ -113,23 +152,10 @@ async fn consumer(run: &'static Run, kafka: &Kafka) -> Result<Consumer, Box<dyn 
     Ok(consumer)
 }
 
-async fn commit(run: &'static Run, consumer: &Consumer, offsets: &mut HashMap<i32, i64>) {
-    if offsets.is_empty() {
-        return;
-    }
-    let topic = run.word("topic");
-    // What was taken away is another member's to commit.
-    let mine = consumer.assignment().await.remove(&topic).unwrap_or_default();
-    let asked: Vec<_> = offsets.drain().filter(|(p, _)| mine.contains(p)).collect();
-    match consumer.commit_offsets(asked.iter().map(|(p, o)| (TopicPartition::new(topic.as_str(), *p), OffsetAndMetadata::new(*o)))).await {
-        Ok(()) => asked.iter().for_each(|(p, o)| run.log(format!("commit {} {topic} {p} {o}", run.word("group")))),
-        Err(e) => run.note("commit", e),
-    }
-}
-
 async fn consume(run: &'static Run, kafka: &Kafka) -> Done {
-    let consumer = consumer(run, kafka).await?;
-    let mut offsets = HashMap::new();
+    let offsets = Arc::new(Offsets { run, consumer: OnceLock::new(), next: Mutex::default() });
+    let consumer = Arc::new(consumer(run, kafka, offsets.clone()).await?);
+    let _ = offsets.consumer.set(Arc::downgrade(&consumer));
     let mut last = Instant::now();
     while !stopped() {
         match consumer.poll(Duration::from_millis(200)).await {
@@ -137,7 +163,7 @@ async fn consume(run: &'static Run, kafka: &Kafka) -> Done {
                 for r in records {
                     let value = r.value.as_ref().map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default();
                     run.log(format!("read {} {} {} {value}", r.topic, r.partition, r.offset));
-                    offsets.insert(r.partition, r.offset + 1);
+                    offsets.next.lock().unwrap().insert(r.partition, r.offset + 1);
                 }
             }
             Err(e) => {
@@ -146,11 +172,11 @@ async fn consume(run: &'static Run, kafka: &Kafka) -> Done {
             }
         }
         if last.elapsed() > Duration::from_millis(300) {
-            commit(run, &consumer, &mut offsets).await;
+            offsets.commit().await;
             last = Instant::now();
         }
     }
-    commit(run, &consumer, &mut offsets).await;
+    offsets.commit().await;
     consumer.close().await?;
     Ok(())
 }
@@ -259,7 +285,7 @@ async fn rewind(run: &'static Run, consumer: &Consumer, records: &[ConsumerRecor
 }
 
 async fn copy(run: &'static Run, kafka: &Kafka) -> Done {
-    let mut consumer_now = consumer(run, kafka).await?;
+    let mut consumer_now = consumer(run, kafka, NoOpRebalanceListener).await?;
     let mut p = transactional(run, kafka).await?;
     let mut k = 0;
     while !stopped() {
@@ -293,7 +319,7 @@ async fn copy(run: &'static Run, kafka: &Kafka) -> Done {
                 run.note("abort", e);
                 p = transactional(run, kafka).await?;
                 consumer_now.close().await.unwrap_or_else(|e| run.note("close", e));
-                consumer_now = consumer(run, kafka).await?;
+                consumer_now = consumer(run, kafka, NoOpRebalanceListener).await?;
             }
         }
     }
