@@ -3,7 +3,7 @@
 #include "replica/inner.h"
 
 /* Rule 10: only an HW of the epoch whose initial log is held, never beyond what is durable here. */
-static void show(struct replica *r, struct replica_out *out)
+void follow_show(struct replica *r, struct replica_out *out)
 {
     int64_t end = MUTANT(hw_beyond) ? r->leo : r->leo_durable;
 
@@ -27,7 +27,7 @@ void follow_durable(struct replica *r, struct replica_out *out)
                          : MUTANT(damage_acks)                   ? r->leo_durable
                                                                  : replica_sound_end(r);
     }
-    show(r, out);
+    follow_show(r, out);
 }
 
 static void note_hw(struct replica *r, int64_t hw, int64_t log_start, struct replica_out *out)
@@ -35,7 +35,7 @@ static void note_hw(struct replica *r, int64_t hw, int64_t log_start, struct rep
     if (hw > r->leader_hw) {
         r->leader_hw = hw;
     }
-    show(r, out);
+    follow_show(r, out);
     if (r->synced == r->promised && log_start > r->log_start && log_start <= r->leo_durable) {
         r->log_start = log_start;
         effect_add(out, EFFECT_LOG_START)->offset = log_start;

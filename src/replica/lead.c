@@ -235,7 +235,7 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
     }
     r->leader_hw = held;
     r->progress_ms = now_ms;
-    if (held > r->hw) {
+    if (held >= r->hw) {
         r->hw = held;
         r->hw_epoch = r->promised;
         producers_settle(r->producers, held, r->log_start);

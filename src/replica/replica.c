@@ -205,9 +205,12 @@ bool replica_refuse_cut(struct replica *r, uint64_t now_ms, int64_t offset, uint
 
 void replica_show(struct replica *r, int64_t hw, struct replica_out *out)
 {
+    if (hw >= r->hw) {
+        r->hw_epoch =
+            r->promised; /* said again in this epoch: no lossy one before it takes it back */
+    }
     if (hw > r->hw) {
         r->hw = hw;
-        r->hw_epoch = r->promised;
         producers_settle(r->producers, hw, r->log_start);
         (void)effect_add(out, EFFECT_HW);
     }
@@ -314,7 +317,11 @@ void replica_assign(struct replica *r, uint64_t now_ms, const struct replica_spe
     bool activated_now = !is_new && spec->activated && !r->spec.activated;
     r->spec = *spec;
     if (spec->lossy_epoch > r->hw_epoch) {
-        r->hw = -1; /* what was shown before may be given up: nothing until the HW is heard anew */
+        r->hw =
+            -1; /* what was shown before may be given up: nothing but what its epoch has told since */
+        if (r->role == REPLICA_FOLLOWING) {
+            follow_show(r, out);
+        }
     }
     if (activated_now && r->role >= REPLICA_PREPARED) {
         if (r->role == REPLICA_PREPARED) {

@@ -407,6 +407,10 @@ static void deliver(struct sim_pipe *pipe, struct sim_message *message)
             end_up(end);
         } else if (alive(end) && end->pending == serial) {
             replace(end);
+        } else if (end->serial != serial && !wire_of(end)->sim->nodes[end->node].silent) {
+            say_closed(
+                end,
+                serial); /* of a process that is gone: as a machine resets what it does not know */
         }
         break;
     case CLOSED:

@@ -823,6 +823,59 @@ static void a_leader_outside_the_config_that_it_recovers_by_takes_no_log_of_its_
     replica_fini(&r);
 }
 
+/* soak 35578: node 3 heard of epoch 3 and of its high watermark from the leader, and only then from the
+ * control log, of epoch 2 first. Nobody tells that high watermark twice. */
+static void
+what_a_later_epoch_has_told_is_not_hidden_when_an_older_lossy_one_is_heard_of(void **state)
+{
+    struct history_entry in_epoch_1 = {.epoch = 1, .start_offset = 0};
+    struct replica_load load = {.self = 3,
+                                .incarnation = 1,
+                                .start_number = 1,
+                                .connected = N2,
+                                .promised = 1,
+                                .synced = 1,
+                                .leo = 5,
+                                .damaged_from = INT64_MAX,
+                                .history = &in_epoch_1,
+                                .history_count = 1};
+    struct replica_spec spec = {.epoch = 1,
+                                .leader = 1,
+                                .leader_start = 1,
+                                .activated = true,
+                                .config = {N1 | N2 | N3, 0, 1, 0},
+                                .recover = {N1 | N2 | N3, 0, 1, 0},
+                                .lossy_start = -1,
+                                .member_count = 3,
+                                .members = {{1, 0, 0, 1}, {2, 1, 0, 1}, {3, 2, 0, 1}}};
+    struct replica_push first = {.epoch = 1, .prev_epoch = 1, .base = 5, .initial_end = 0, .hw = 5};
+    struct replica_push later = {.epoch = 3, .prev_epoch = 1, .base = 5, .initial_end = 5, .hw = 5};
+    struct replica_out out = {0};
+    struct replica r;
+
+    (void)state;
+    replica_init(&r, &load);
+    replica_assign(&r, 1, &spec, &out);
+    replica_on_push(&r, 2, 1, &first, &out);
+    assert_int_equal(r.hw, 5);
+    replica_on_push(&r, 3, 2, &later, &out);
+    replica_written(&r, 4, EFFECT_PROMISE, 3, &out);
+    replica_written(&r, 4, EFFECT_SYNCED, 3, &out);
+    assert_int_equal(r.leader_hw, 5);
+    spec.leader = 2;
+    spec.config.home = 1;
+    for (int32_t epoch = 2; epoch <= 3; epoch++) {
+        spec.epoch = epoch;
+        spec.lossy = epoch == 2;
+        spec.lossy_epoch = 2;
+        spec.lossy_start = 5;
+        replica_assign(&r, 5, &spec, &out);
+        assert_int_equal(r.hw, 5);
+    }
+    replica_out_fini(&out);
+    replica_fini(&r);
+}
+
 static void a_lossy_epoch_says_when_a_region_was_missing(void **state)
 {
     (void)state;
@@ -957,6 +1010,8 @@ int main(void)
         cmocka_unit_test(a_home_that_has_forgotten_takes_nobody_with_it),
         cmocka_unit_test(a_candidate_does_not_take_a_log_that_lacks_what_it_has_shown),
         cmocka_unit_test(a_lossy_epoch_is_invisible_until_it_is_activated),
+        cmocka_unit_test(
+            what_a_later_epoch_has_told_is_not_hidden_when_an_older_lossy_one_is_heard_of),
         cmocka_unit_test(a_lossy_epoch_says_when_a_region_was_missing),
         cmocka_unit_test(a_leader_outside_the_config_that_it_recovers_by_takes_no_log_of_its_own),
         cmocka_unit_test(a_forced_failover_may_cut_what_a_sync_topic_has_shown),
