@@ -54,6 +54,7 @@ struct sim {
     const struct sim_shape *shape;
     int verbose; /* 0: nothing; 1: the story; 2: and what the nodes trace; 3: debug, too */
     uint64_t now_us;
+    uint64_t look_again_us; /* into the quarantines, at the end */
     struct timer_heap heap;
     uint64_t hash;
     uint64_t steps;

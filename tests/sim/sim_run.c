@@ -506,19 +506,24 @@ static void look(void *ctx, const struct store_quarantined *q)
     }
 }
 
-/* Nothing that was acknowledged and cut off is gone: it lies in some node's quarantine. */
+struct search {
+    struct sim *sim;
+    char missing[160]; /* what lies in no quarantine; empty: nothing */
+};
+
 static void find_in_quarantine(void *ctx, uint32_t partition, int64_t offset)
 {
-    struct sim *sim = ctx;
+    struct search *search = ctx;
+    struct sim *sim = search->sim;
     const struct sim_topic *topic = sim_topic_of(sim, (int32_t)partition);
     struct wanted wanted = {
         .topic = topic->name, .partition = (int32_t)partition - topic->first, .offset = offset};
 
-    if (offset < checker_deleted_to(sim->checker, partition) ||
+    if (search->missing[0] != '\0' || offset < checker_deleted_to(sim->checker, partition) ||
         (sim->removal != NULL && sim_removal_took_a_disk(sim->removal))) {
         return; /* retention had deleted it; or what it lay on was given up */
     }
-    for (uint32_t id = 1; id <= sim->node_count; id++) {
+    for (uint32_t id = 1; id <= sim->node_count && !wanted.found; id++) {
         struct node *node = sim->nodes[id].node;
         if (node == NULL) {
             continue;
@@ -531,9 +536,25 @@ static void find_in_quarantine(void *ctx, uint32_t partition, int64_t offset)
         store_quarantine_each(node_store(node), look, &wanted);
     }
     if (!wanted.found) {
-        sim_fail(sim, "C8: %s-%d: the acknowledged offset %lld was cut off and is in no quarantine",
-                 topic->name, wanted.partition, (long long)offset);
+        (void)snprintf(
+            search->missing, sizeof search->missing,
+            "C8: %s-%d: the acknowledged offset %lld was cut off and is in no quarantine",
+            topic->name, wanted.partition, (long long)offset);
     }
+}
+
+/* Nothing that was acknowledged and cut off is gone: it lies in some node's quarantine, at the latest when its old
+ * home is back. */
+static bool quarantined(struct sim *sim)
+{
+    struct search search = {.sim = sim};
+
+    if (sim->now_us < sim->look_again_us) {
+        return false;
+    }
+    sim->look_again_us = sim->now_us + 100 * SIM_MS;
+    checker_each_cut(sim->checker, find_in_quarantine, &search);
+    return search.missing[0] == '\0';
 }
 
 /* And the ledger says so, as the newest state of any node has it. */
@@ -646,9 +667,16 @@ static void bring_to_end(struct sim *sim)
     if (sim_failed(sim)) {
         return;
     }
+    if (!sim_run(sim, until, quarantined) && !sim_failed(sim)) {
+        struct search search = {.sim = sim};
+        checker_each_cut(sim->checker, find_in_quarantine, &search);
+        sim_fail(sim, "%s", search.missing);
+    }
+    if (sim_failed(sim)) {
+        return;
+    }
     uint64_t final = (((uint64_t)1 << sim->consumer_count) - 1) & ~(((uint64_t)1 << first) - 1);
     checker_finish(sim->checker, final);
-    checker_each_cut(sim->checker, find_in_quarantine, sim);
     if (sim->op != NULL) {
         sim_operator_check(sim->op);
     }
