@@ -116,6 +116,7 @@ static void on_frame(void *owner, struct blob *frame)
         meta->asked = -1;
         timer_stop(meta->clock, &meta->timer);
         if (key == METADATA) {
+            leave(meta); /* one that is cut off knows nothing new: the next question is another's */
             take_metadata(meta, response);
         } else {
             take_id(meta, response);

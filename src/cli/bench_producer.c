@@ -285,9 +285,7 @@ static void settle(struct bench_producer *producer, struct bench_queue *queue, u
         break;
     case BENCH_AGAIN:
         count_error(producer, error);
-        if (bench_error_asks_metadata(error)) {
-            ask_metadata(producer, now_us);
-        }
+        ask_metadata(producer, now_us); /* whatever it was: another one may lead by now */
         break;
     case BENCH_BROKEN:
         count_error(producer, error);

@@ -28,7 +28,8 @@ static struct bench_batch *batch_of(struct link *link)
     return CONTAINER_OF(link, struct bench_batch, link);
 }
 
-bool bench_error_asks_metadata(int16_t error)
+/* The leader may be elsewhere. */
+static bool misses_leader(int16_t error)
 {
     switch (error) {
     case UNKNOWN_TOPIC_OR_PARTITION:
@@ -49,9 +50,8 @@ bool bench_error_asks_metadata(int16_t error)
 
 static bool retries_help(int16_t error)
 {
-    return bench_error_asks_metadata(error) || error == REQUEST_TIMED_OUT ||
-           error == NOT_ENOUGH_REPLICAS || error == NOT_ENOUGH_REPLICAS_AFTER_APPEND ||
-           error == OUT_OF_ORDER_SEQUENCE;
+    return misses_leader(error) || error == REQUEST_TIMED_OUT || error == NOT_ENOUGH_REPLICAS ||
+           error == NOT_ENOUGH_REPLICAS_AFTER_APPEND || error == OUT_OF_ORDER_SEQUENCE;
 }
 
 void bench_queue_init(struct bench_queue *queue, int32_t index)

@@ -61,5 +61,3 @@ enum bench_fate bench_queue_answer(struct bench_queue *queue, uint64_t send_id, 
                                    struct bench_batch **out_batch);
 /* Another leader: what is in flight to the old one goes to the new one, in order, now. */
 void bench_queue_move(struct bench_queue *queue, int32_t leader, int32_t epoch);
-/* Does this error mean that the leader may be elsewhere? */
-bool bench_error_asks_metadata(int16_t error);

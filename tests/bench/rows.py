@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of docs/BENCHMARKS.md: under which network, with which load, what is taken from it. A row's function measures one system once."""
 import statistics
+import threading
 import time
 
 import measure
@@ -138,19 +139,74 @@ def ship_lag(system, raw, seconds=10):
     return with_topic(system, 'bench-ship', 6, go, leader=1, mode='async')
 
 
-def gap(system, raw, fault='kill', repeats=1, node=1, partitions=100):
-    """100 records a second on each of 100 partitions, all led by eu-west, whose node is killed, paused or cut off; the longest time without an ack on a partition."""
+def gap(system, raw, fault='kill', repeats=1, node=1, partitions=100, each=10):
+    """Some records a second on each of many partitions, all led by eu-west, until a node is killed, paused or cut off; the longest time without an ack on a partition, in
+    which the schedule has its part: one record's distance. The host, where the client runs, is never cut off from anybody."""
     heal = {'kill': 'start', 'pause': 'resume', 'cut': 'heal'}[fault]
 
     def go():
-        # 10 a second on each partition: 1,000 a second are enough to see 100 ms.
-        load = system.bench('gap', 'bench-gap', rate=10 * partitions, warmup='2s', steady='2s', settle='4s', drain='60s', out=raw, timeout=240 * repeats,
+        load = system.bench('gap', 'bench-gap', rate=each * partitions, warmup='2s', steady='2s', settle='4s', drain='60s', out=raw, timeout=240 * repeats,
                             fault=system.fault_command(fault, node), heal=system.fault_command(heal, node), repeats=repeats, **LOAD)
         gaps = [f['gap']['ms'] for f in load.get('faults', [])]
         if not gaps:
             raise Failed(load.get('failure') or 'no fault came about')
         return {'gap_ms': statistics.median(gaps), 'gap_max_ms': max(gaps), 'recovered': all(f['recovered'] for f in load['faults']), 'load': load}
     return with_topic(system, 'bench-gap', partitions, go, leader=1)
+
+
+def cold_start(system, raw, partitions=10000, gigabytes=10):
+    """All three nodes are killed and started again; the time until every partition has acknowledged a record."""
+    def go():
+        seconds = 0
+        while True:  # as much as the duration brings is not known before
+            load = checked(system.bench('produce', 'bench-cold', rate='max', warmup='1s', duration='10s', timeout=400, **LOAD, **FULL))
+            seconds += load['records']['acked'] * SIZE / 1e9
+            if seconds >= gigabytes:
+                break
+        for n in (1, 2, 3):
+            system.kill(n)
+        began = time.monotonic()
+        starters = [threading.Thread(target=system.start, args=(n,)) for n in (1, 2, 3)]
+        for starter in starters:
+            starter.start()
+        last = None
+        while time.monotonic() < began + 300:
+            try:
+                last = system.bench('produce', 'bench-cold', rate=2 * partitions, warmup='1ms', duration='1s', timeout=120, **LOAD)
+                if not last.get('failure'):
+                    break
+            except Failed:
+                time.sleep(0.2)
+        took = time.monotonic() - began
+        for starter in starters:
+            starter.join()
+        return {'serving_s': took - 1, 'gigabytes': seconds, 'load': checked(last or {'failure': 'it did not serve within 300 s'})}
+    return with_topic(system, 'bench-cold', partitions, go)
+
+
+def catch_up(system, raw, rate=100000, cut_s=60, partitions=100):
+    """eu-north is cut off for a while under load and comes back; the time until it has everything, and the producers' p99 meanwhile over that before."""
+    def go():
+        load = {'batch': '64KiB', 'linger': '5ms', **LOAD}
+        alone = checked(system.bench('produce', 'bench-catch', rate=rate, warmup='3s', duration='10s', timeout=200, **load))
+        system.cut(3)
+        time.sleep(4)
+        checked(system.bench('produce', 'bench-catch', rate=rate, warmup='1ms', duration=f'{cut_s}s', timeout=600, **load))
+        system.heal()
+        began = time.monotonic()
+        found = {}
+        beside = threading.Thread(target=lambda: found.update(
+            system.bench('produce', 'bench-catch', rate=rate, warmup='1ms', duration='10s', out=raw, timeout=200, **load)))
+        beside.start()
+        while not system.whole('bench-catch'):
+            if time.monotonic() > began + 300:
+                raise Failed('it did not catch up within 300 s')
+            time.sleep(0.2)
+        took = time.monotonic() - began
+        beside.join()
+        checked(found)
+        return {'caught_up_s': took, 'p99_times': found['latency_ms']['p99'] / alone['latency_ms']['p99'], 'alone_ms': alone['latency_ms'], 'load': found}
+    return with_topic(system, 'bench-catch', partitions, go, leader=1)
 
 
 ACK = [('p50_ms', 'ack p50', 'ms'), ('p99_ms', 'ack p99', 'ms'), ('one_p50_ms', 'p50, one in flight', 'ms'), ('one_p99_ms', 'p99, one in flight', 'ms'),
@@ -181,6 +237,12 @@ ROWS = [
     Row('gap-kill-us', 'us', EVERYBODY, gap, GAP, 'p50 1 s, at most 2 s', fault='kill'),
     Row('gap-cut-us', 'us', EVERYBODY, gap, GAP, 'p50 1 s, at most 2 s', fault='cut'),
     Row('gap-pause-us', 'us', EVERYBODY, gap, GAP, 'at most 2 s', fault='pause'),
+    *[Row(f'gap-{fault}-{where}', where, EVERYBODY, gap, GAP, 'as on us' if where == 'eu' else 'p50 2 s, at most 3 s', fault=fault)
+      for where in ('eu', 'wide') for fault in ('kill', 'cut', 'pause')],
+    Row('gap-10000-us', 'us', KAFKAS, gap, GAP, 'all acknowledged again within 3 s', fault='kill', partitions=10000, each=1),
+    Row('cold-start', 'metro', KAFKAS, cold_start, [('serving_s', 'all serve after', 's'), ('gigabytes', 'stored before', 'GB')], '5 s with 10,000 partitions and 10 GB'),
+    Row('catch-up', 'metro', KAFKAS, catch_up, [('caught_up_s', 'caught up after', 's'), ('p99_times', 'p99 meanwhile over p99 before', 'times')],
+        'within 3 minutes; p99 at most 20 % higher'),
     Row('gap-follower-us', 'us', EVERYBODY, gap, GAP, 'at most 1.5 x the normal p99', fault='cut', node=3),
 ]
 BY_NAME = {r.name: r for r in ROWS}

@@ -288,6 +288,13 @@ home: eu-west
         self.tern('topic', 'delete', name, '--yes')
         del self.topics[name]
 
+    def whole(self, name):
+        """Does every replica have all that its leader has?"""
+        for partition in self.ask('topic', 'describe', name)['partition_list']:
+            if partition['log_end'] is None or any(r['durable_end'] is None or r['durable_end'] < partition['log_end'] - 100 for r in partition['replicas']):
+                return False
+        return True
+
     def controller(self):
         quorum = self.ask('quorum')
         return next((REGIONS.index(n['region']) + 1 for n in quorum['nodes'] if n['id'] == quorum['leader']), None)
@@ -380,6 +387,9 @@ class Kafka(System):
             found = kafka_wire.metadata(self.addresses()[0], name)
             return found['error'] == 0 and found['leaders'] == first and all(len(i) == 3 for i in found['isr'])
         until(f'{name} is led', 120, led)
+
+    def whole(self, name):
+        return all(len(isr) == 3 for isr in kafka_wire.metadata(self.addresses()[0], name)['isr'])
 
     def remove(self, name):
         kafka_wire.delete_topic(self.addresses()[0], name)
