@@ -61,17 +61,6 @@ def group_cpu():
         return int(f.read()) / 1e9
 
 
-def prefer(pids):
-    """Before other work of the machine: their sessions get the priority that this process has, for the kernel shares time among sessions first."""
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
-    for pid in [os.getpid(), *pids]:
-        try:
-            with open(f'/proc/{pid}/autogroup', 'w') as f:
-                f.write(str(nice))
-        except OSError:
-            pass  # this kernel does not group by sessions, or it is gone
-
-
 class Meter:
     """Processor time of the nodes between two moments; also memory at the end."""
 

@@ -63,6 +63,17 @@ def alive(pid):
         return False
 
 
+def prefer(pids):
+    """Before other work of the machine: their sessions get the priority that this process has, for the kernel shares time among sessions first."""
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    for pid in [os.getpid(), *pids]:
+        try:
+            with open(f'/proc/{pid}/autogroup', 'w') as f:
+                f.write(str(nice))
+        except OSError:
+            pass  # this kernel does not group by sessions, or it is gone
+
+
 class System:
     """What all have in common. `name` is in the results; `title` is for people."""
     kafka = True  # it speaks Kafka, so `tern bench` drives it
@@ -120,6 +131,7 @@ class System:
                                        cwd=ROOT, start_new_session=True)
         with open(self.pid_file(n), 'w') as f:
             f.write(str(process.pid))
+        prefer([process.pid])
         return process
 
     def kill(self, n, number=signal.SIGKILL, wait=True):
@@ -269,6 +281,7 @@ home: eu-west
 
     def start(self, n):
         self.regions('start', REGIONS[n - 1])
+        prefer([self.pid(n)])
 
     def down(self):
         self.regions('down', good=None)
@@ -417,6 +430,31 @@ class KafkaBest(Kafka):
              'controller.quorum.election.backoff.max.ms': '500', 'replica.lag.time.max.ms': '3000'}
 
 
+class KafkaSsl(KafkaBest):
+    """Brokers speak TLS to each other, with certificates of the kind that tern has. Clients do not."""
+    name = 'kafka-ssl'
+    title = 'the same, SSL between brokers'
+
+    def properties(self, n):
+        listeners = f'PLAINTEXT://0.0.0.0:{self.ports[n - 1][0]},INTERNAL://0.0.0.0:{self.ports[n - 1][2]}'
+        return {**super().properties(n), 'listeners': f'{listeners},CONTROLLER://0.0.0.0:{self.ports[n - 1][1]}',
+                'advertised.listeners': f'PLAINTEXT://{self.hosts[n - 1]}:{self.ports[n - 1][0]},INTERNAL://{self.hosts[n - 1]}:{self.ports[n - 1][2]}',
+                'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,INTERNAL:SSL,CONTROLLER:PLAINTEXT', 'inter.broker.listener.name': 'INTERNAL',
+                'ssl.keystore.type': 'PEM', 'ssl.keystore.location': os.path.join(self.dir, f'n{n}.pem'), 'ssl.truststore.type': 'PEM',
+                'ssl.truststore.location': os.path.join(self.dir, 'certs/ca.crt'), 'ssl.endpoint.identification.algorithm': '', 'ssl.client.auth': 'required'}
+
+    def prepare(self):
+        certs = os.path.join(self.dir, 'certs')
+        run([os.path.join(BIN, 'tern'), 'certs', 'create-ca', '--cluster', 'bench', '--certs-dir', certs])
+        for n in (1, 2, 3):
+            run([os.path.join(BIN, 'tern'), 'certs', 'create-node', '--node-id', str(n), '--region', REGIONS[n - 1], '--host', self.hosts[n - 1], '--certs-dir', certs])
+            with open(os.path.join(self.dir, f'n{n}.pem'), 'w') as out:
+                for kind in ('key', 'crt'):
+                    with open(os.path.join(certs, f'node-{n}.{kind}')) as f:
+                        out.write(f.read())
+        super().prepare()
+
+
 class Nats(System):
     kafka = False
     sync = ''
@@ -502,4 +540,4 @@ class NatsSync(Nats):
     sync = ', sync_interval: always'
 
 
-SYSTEMS = {s.name: s for s in (TernDefault, TernBest, KafkaDefault, KafkaBest, NatsDefault, NatsSync)}
+SYSTEMS = {s.name: s for s in (TernDefault, TernBest, KafkaDefault, KafkaBest, KafkaSsl, NatsDefault, NatsSync)}
