@@ -183,8 +183,10 @@ void cleaning_tick(struct node *node, uint64_t now_us);
 
 /* ---- peers (liveness.c) ---------------------------------------------------------------------- */
 
+/* The newest ones. They are asked about more often than they come. */
 struct samples {
-    uint32_t values[SAMPLES];
+    uint32_t values[SAMPLES]; /* a ring, in the order in which they came */
+    uint32_t sorted[SAMPLES];
     uint32_t count;
     uint32_t next;
 };

@@ -14,31 +14,43 @@
 #define ELECTION_TUNE_US 2000000
 #define AWAY_US          250000 /* ticks and heartbeats come every 50 ms and less */
 
+/* Where the value stands in the sorted ones, or would. */
+static uint32_t place(const struct samples *s, uint32_t count, uint32_t value)
+{
+    uint32_t at = 0;
+
+    while (at < count && s->sorted[at] < value) {
+        at++;
+    }
+    return at;
+}
+
 void samples_add(struct samples *s, uint32_t value)
 {
+    uint32_t count = s->count;
+    uint32_t at;
+
+    if (count == SAMPLES) {
+        at = place(s, count, s->values[s->next]);
+        count--;
+        memmove(&s->sorted[at], &s->sorted[at + 1], (count - at) * sizeof s->sorted[0]);
+    }
+    at = place(s, count, value);
+    memmove(&s->sorted[at + 1], &s->sorted[at], (count - at) * sizeof s->sorted[0]);
+    s->sorted[at] = value;
+    s->count = count + 1;
     s->values[s->next] = value;
     s->next = (s->next + 1) % SAMPLES;
-    if (s->count < SAMPLES) {
-        s->count++;
-    }
 }
 
 uint32_t samples_at(const struct samples *s, uint32_t per_mille)
 {
-    uint32_t sorted[SAMPLES];
+    uint32_t index = (s->count * per_mille) / 1000;
 
     if (s->count == 0) {
         return 0;
     }
-    for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t at = i;
-        for (; at > 0 && sorted[at - 1] > s->values[i]; at--) {
-            sorted[at] = sorted[at - 1];
-        }
-        sorted[at] = s->values[i];
-    }
-    uint32_t index = (s->count * per_mille) / 1000;
-    return sorted[index < s->count ? index : s->count - 1];
+    return s->sorted[index < s->count ? index : s->count - 1];
 }
 
 static uint32_t measured_ms(const struct peer *peer)
@@ -65,9 +77,8 @@ uint32_t peer_suspicion_ms(const struct node *node, const struct peer *peer)
         return measured_ms(peer);
     }
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if (node->peers[id].heard_us != 0 && measured_ms(&node->peers[id]) > most) {
-            most = measured_ms(&node->peers[id]);
-        }
+        uint32_t its = node->peers[id].heard_us != 0 ? measured_ms(&node->peers[id]) : 0;
+        most = its > most ? its : most;
     }
     return most;
 }
