@@ -13,23 +13,28 @@ TITLES = {'produce': 'produces', 'group': 'group, commits', 'kill': 'leader regi
           'transactions': 'transactions', 'exactly-once': 'exactly-once copy', 'kip848': 'KIP-848'}
 
 
-def write(cells, quick, partial):
-    """A quick run leaves the docs alone; a partial one renews its own rows."""
-    folder = os.path.join(WORK, 'quick') if quick else os.path.join(ROOT, 'docs')
-    path = os.path.join(folder, 'results', 'interop.json')
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    known = {}
-    if partial and not quick and os.path.exists(path):
-        with open(path) as f:
-            known = json.load(f)
-    at = subprocess.run(['git', 'rev-parse', '--short=10', 'HEAD'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    for (row, column), (state, remark) in cells.items():
-        known.setdefault(row, {})[column] = {'state': state, 'remark': remark, 'commit': at, 'day': time.strftime('%Y-%m-%d')}
-    with open(path, 'w') as f:
-        json.dump(known, f, indent=1, sort_keys=True)
-        f.write('\n')
-    with open(os.path.join(folder, 'COMPATIBILITY.md'), 'w') as f:
-        f.write(page(known))
+class Page:
+    """A quick run leaves the docs alone; a partial one renews its own rows, another one begins with nothing."""
+
+    def __init__(self, quick, partial):
+        self.folder = os.path.join(WORK, 'quick') if quick else os.path.join(ROOT, 'docs')
+        self.path = os.path.join(self.folder, 'results', 'interop.json')
+        self.known = {}
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        if partial and not quick and os.path.exists(self.path):
+            with open(self.path) as f:
+                self.known = json.load(f)
+        self.at = subprocess.run(['git', 'rev-parse', '--short=10', 'HEAD'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        self.day = time.strftime('%Y-%m-%d')
+
+    def write(self, cells):
+        for (row, column), (state, remark) in cells.items():
+            self.known.setdefault(row, {})[column] = {'state': state, 'remark': remark, 'commit': self.at, 'day': self.day}
+        with open(self.path, 'w') as f:
+            json.dump(self.known, f, indent=1, sort_keys=True)
+            f.write('\n')
+        with open(os.path.join(self.folder, 'COMPATIBILITY.md'), 'w') as f:
+            f.write(page(self.known))
 
 
 def cell(known, row, column, can):
