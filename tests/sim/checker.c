@@ -210,6 +210,20 @@ void checker_tried(struct checker *c, uint32_t producer, uint64_t number, uint64
     }
 }
 
+/* Which lossy epoch it was that did not keep an acknowledged record: the first behind its own epoch, or, where nobody
+ * has told that, behind its ack. */
+static uint32_t cut_by(const struct partition *p, const struct place *place,
+                       const struct value *there)
+{
+    for (uint32_t k = 0; k + 1 < p->lossy_count; k++) {
+        const struct lossy *lossy = &p->lossy[k];
+        if (place->epoch >= 0 ? lossy->epoch > place->epoch : lossy->since_us > there->acked_us) {
+            return k;
+        }
+    }
+    return p->lossy_count - 1;
+}
+
 /* Behind lossy epochs there are records that clients were shown, of which nobody was told that they
  * were acknowledged, and others in their places; and nodes that do not know yet. There only what
  * was acknowledged stands fast; whether it does, the final readers show. False: who says this is
@@ -230,7 +244,7 @@ static bool gives_way(struct checker *c, struct place *place, struct value *valu
         if (older) {
             there->cut = true;
             there->cut_offset = offset;
-            there->cut_by = c->partitions[value->partition].lossy_count - 1;
+            there->cut_by = cut_by(&c->partitions[value->partition], place, there);
             c->counts.cut++;
         }
         if (there != value) {
