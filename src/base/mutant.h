@@ -78,6 +78,7 @@
     X(stale_acked, "a push of an epoch that was left is acknowledged, although it is not taken")   \
     X(learners_unread, "a lossy epoch reads voters alone, although learners count as shipped")     \
     X(promise_volatile, "a promise is over with the process, and applying an epoch is none")       \
+    X(assign_unpromised, "applying an epoch is no promise")                                        \
     X(late_activated, "an activation of an epoch that is not the newest counts")                   \
     X(lossy_unledgered, "a lossy epoch leaves no entry in the ledger")                             \
     X(forgotten_same, "a disk that has forgotten keeps its incarnation")                           \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who leads: the policy's preferred order over regions, then fewest leaders, then lowest node id.
  */
+#include "base/mutant.h"
 #include "control/internal.h"
 
 node_set control_alive(const struct control *control)
@@ -34,7 +35,7 @@ node_set control_recoverable(const struct control_partition *partition, node_set
 
     for (uint32_t i = 0; i < partition->replica_count; i++) {
         /* No epoch >= since could be served yet, so its `synced` cannot have got there. */
-        if (partition->replicas[i].since > newest) {
+        if (partition->replicas[i].since > newest && !MUTANT(forgotten_counts)) {
             alive &= ~NODE_BIT(partition->replicas[i].node);
         }
     }

@@ -333,7 +333,8 @@ void replica_assign(struct replica *r, uint64_t now_ms, const struct replica_spe
     if (!is_new) {
         return;
     }
-    if (spec->epoch > r->promised && (!MUTANT(promise_volatile) || spec->leader == r->self)) {
+    bool unpromised = MUTANT(promise_volatile) || MUTANT(assign_unpromised);
+    if (spec->epoch > r->promised && (!unpromised || spec->leader == r->self)) {
         replica_promise(r, now_ms, spec->epoch, out); /* rule 1: applying it is a promise */
     }
     if (spec->epoch != r->promised) {

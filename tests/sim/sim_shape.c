@@ -43,6 +43,18 @@ static const struct sim_shape shapes[] = {
         .faults = " isolate power pause ",
     },
     {
+        .name = "homes",
+        .what = "three nodes, async topics that lose one home after the other, while copies lag",
+        .nodes = 3,
+        .faults_us = {15 * S, 30 * S},
+        .pace_us = {300 * MS, 1500 * MS},
+        .longest_us = {3 * S, 8 * S},
+        .batch_us = {4 * MS, 20 * MS},
+        .partitions = {2, 4},
+        .topics = " clicks ",
+        .faults = " isolate power cut cut-one-way slow-disk ",
+    },
+    {
         .name = "forget",
         .what = "three nodes, sync topics, one disk that forgets, many power failures",
         .nodes = 3,

@@ -151,6 +151,10 @@ static bool read_line(struct sim_story *story, char *line)
         story->shape.partitions = (struct sim_range){count, count};
         return count > 0;
     }
+    if (strncmp(line, "nodes ", 6) == 0) {
+        story->shape.nodes = (uint32_t)strtoul(line + 6, NULL, 10);
+        return story->shape.nodes >= SIM_REGIONS && story->shape.nodes < SIM_NODES_MAX;
+    }
     if (strncmp(line, "batch ", 6) == 0) {
         uint64_t us = seconds(line + 6);
         story->shape.batch_us = (struct sim_range){us, us};

@@ -2,6 +2,7 @@
 /* A run that somebody wrote down: commands at virtual times, and what has to be told when.
  *
  *   topics NAME...            besides payments: strict homely clicks
+ *   nodes N                   3 to 9, instead of 3: node 4 is in the region of node 1, and so on
  *   partitions N              of each
  *   batch T                   seconds from batch to batch of a producer, instead of 0.02
  *   tellers N T               so many transactional producers, which wait for T seconds before each end
@@ -23,7 +24,7 @@
  *   never FROM TO TEXT        none is
  *   end T                     then everything heals, and comes to a good end
  *
- * NODE: 1 to 3, or leader:TOPIC-PARTITION, by what the newest control state says then; controller;
+ * NODE: a number, or leader:TOPIC-PARTITION, by what the newest control state says then; controller;
  * teller, whose line the last `when` has waited for; rest, the first without a name; a name. */
 #pragma once
 

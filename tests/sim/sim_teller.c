@@ -193,7 +193,8 @@ static void next_end(struct teller *t)
 
     next(t, STEP_END);
     if (sim->shape->dawdle_us > 0) {
-        sim_tell(sim, "%s has written transaction %u", t->name, t->deal);
+        sim_tell(sim, "%s has written transaction %u into %x", t->name, t->deal,
+                 t->all->deals[t->deal].mask);
         sim_after(sim, &t->again, sim->shape->dawdle_us);
     }
 }
