@@ -604,6 +604,19 @@ bool mem_disk_flip(struct disk *disk, const char *path, uint64_t pos, unsigned b
     return true;
 }
 
+bool mem_disk_cut(struct disk *disk, const char *path, uint64_t size)
+{
+    struct mem_disk *mem = mem_of(disk);
+    struct name *name = name_find(&mem->fs, path);
+
+    if (name == NULL || name->inode == NULL || size >= name->inode->size) {
+        return false;
+    }
+    inode_cut(&mem->fs, name->inode, size);
+    undos_drop(name->inode);
+    return true;
+}
+
 void mem_disk_each(const struct disk *disk,
                    void (*each)(void *ctx, const char *path, uint64_t size), void *ctx)
 {

@@ -51,6 +51,8 @@ void mem_disk_on_point(struct disk *disk, void (*visit)(void *ctx), void *ctx);
 uint64_t mem_disk_points(const struct disk *disk);
 /* Flips one bit of what is stored, durably. False if there is no such byte. */
 bool mem_disk_flip(struct disk *disk, const char *path, uint64_t pos, unsigned bit);
+/* The file ends there from now on, durably. False if it is not longer. */
+bool mem_disk_cut(struct disk *disk, const char *path, uint64_t size);
 /* Overwrites stored bytes, durably, as a lost or misdirected write would. */
 bool mem_disk_poke(struct disk *disk, const char *path, uint64_t pos, struct slice bytes);
 /* Calls `each` for every file. */

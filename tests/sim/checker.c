@@ -1,83 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/sim/checker.h"
-
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define NOWHERE   (-1)
-#define LOSSY_MAX 64
-
-struct value {
-    int64_t offset; /* NOWHERE: not known */
-    uint32_t partition;
-    bool sent;
-    bool acked;
-    bool cut;           /* acknowledged, then cut off by a lossy epoch */
-    int64_t cut_offset; /* where it stood; NOWHERE: the ack did not say */
-    uint32_t cut_by;    /* which lossy epoch of the partition */
-    uint64_t sent_us;
-    uint64_t tried_us; /* 0: not yet */
-    uint64_t acked_us;
-};
-
-struct producer {
-    struct value *values;
-    uint64_t count;
-};
-
-/* What stands at an offset. */
-struct place {
-    bool known;
-    uint32_t producer;
-    uint64_t number;
-    int32_t epoch; /* -1: not known (nobody read it yet) */
-    uint64_t readers;
-    uint64_t stale;        /* readers who were shown last what a lossy epoch had cut off */
-    uint64_t process;      /* that appended it; 0: not known */
-    uint64_t committed_us; /* somebody was told by then; 0: nobody */
-};
-
-struct lossy {
-    int32_t epoch;
-    int64_t start;
-    uint64_t since_us;
-    uint64_t bound_us;
-    int64_t first_cut;  /* of what it cut of acknowledged records, filled in at the end */
-    uint64_t oldest_us; /* ack of the oldest of them */
-    uint64_t newest_us; /* sending of the newest */
-};
-
-struct partition {
-    struct place *log;
-    struct lossy lossy[LOSSY_MAX];
-    uint32_t lossy_count;
-    int64_t count;
-    int64_t acked_end;
-    int64_t keeps;
-    int64_t deleted_to; /* the highest log start told */
-    int64_t told_end;   /* the highest high watermark told */
-    int64_t committed;  /* the highest end, log start or high watermark told */
-};
-
-struct position {
-    int64_t next; /* NOWHERE: nothing was read yet */
-    int64_t from; /* what is below was deleted before it came there */
-    int64_t high_watermark;
-    int64_t latest; /* C12 */
-};
-
-struct checker {
-    uint32_t partition_count;
-    uint32_t producer_count;
-    uint32_t reader_count;
-    struct partition *partitions;
-    struct producer *producers;
-    struct position *positions; /* readers x partitions */
-    struct checker_counts counts;
-    char failure[256];
-};
+#include "tests/sim/checker_inner.h"
 
 static void *grown(void *array, size_t count, size_t size)
 {
@@ -99,7 +24,7 @@ static void *fresh(size_t count, size_t size)
     return out;
 }
 
-__attribute__((format(printf, 2, 3))) static void fail(struct checker *c, const char *format, ...)
+void checker_fail(struct checker *c, const char *format, ...)
 {
     va_list args;
 
@@ -145,8 +70,7 @@ const char *checker_failure(const struct checker *c)
     return c->failure[0] != '\0' ? c->failure : NULL;
 }
 
-/* NULL if it was never sent. */
-static struct value *value_of(struct checker *c, uint32_t producer, uint64_t number)
+struct value *checker_value(struct checker *c, uint32_t producer, uint64_t number)
 {
     if (producer >= c->producer_count || number >= c->producers[producer].count ||
         !c->producers[producer].values[number].sent) {
@@ -203,7 +127,7 @@ void checker_sent(struct checker *c, uint32_t partition, uint32_t producer, uint
 
 void checker_tried(struct checker *c, uint32_t producer, uint64_t number, uint64_t now_us)
 {
-    struct value *value = value_of(c, producer, number);
+    struct value *value = checker_value(c, producer, number);
 
     if (value != NULL && value->tried_us == 0) {
         value->tried_us = now_us;
@@ -224,6 +148,18 @@ static uint32_t cut_by(const struct partition *p, const struct place *place,
     return p->lossy_count - 1;
 }
 
+void checker_key(struct checker *c, uint32_t producer, uint64_t number, uint32_t key,
+                 bool tombstone)
+{
+    struct value *value = checker_value(c, producer, number);
+
+    if (value != NULL) {
+        value->key = key;
+        value->tombstone = tombstone;
+        c->partitions[value->partition].keyed = true;
+    }
+}
+
 /* Behind lossy epochs there are records that clients were shown, of which nobody was told that they
  * were acknowledged, and others in their places; and nodes that do not know yet. There only what
  * was acknowledged stands fast; whether it does, the final readers show. False: who says this is
@@ -232,7 +168,7 @@ static bool gives_way(struct checker *c, struct place *place, struct value *valu
                       bool an_ack, int32_t epoch)
 {
     if (place->known) {
-        struct value *there = value_of(c, place->producer, place->number);
+        struct value *there = checker_value(c, place->producer, place->number);
         /* The log that a lossy epoch began with may differ from what was acknowledged even below its
          * end: records of an older epoch stand there, that were never acknowledged, or elsewhere and
          * cut there: two producers whose batches the old home took anew came in another order. */
@@ -267,7 +203,7 @@ static bool stands(struct checker *c, uint32_t partition, int64_t offset, uint32
                    uint64_t number, bool an_ack, int32_t epoch)
 {
     const char *who = an_ack ? "an ack" : "a reader";
-    struct value *value = value_of(c, producer, number);
+    struct value *value = checker_value(c, producer, number);
     struct place *place = place_of(c, partition, offset);
 
     if (c->partitions[partition].lossy_count > 0 &&
@@ -275,28 +211,29 @@ static bool stands(struct checker *c, uint32_t partition, int64_t offset, uint32
         return false;
     }
     if (place->known && (place->producer != producer || place->number != number)) {
-        fail(c, "C1: partition %u offset %lld held value %u/%llu, %s says %u/%llu", partition,
-             (long long)offset, place->producer, (unsigned long long)place->number, who, producer,
-             (unsigned long long)number);
+        checker_fail(c, "C1: partition %u offset %lld held value %u/%llu, %s says %u/%llu",
+                     partition, (long long)offset, place->producer,
+                     (unsigned long long)place->number, who, producer, (unsigned long long)number);
     }
     place->known = true;
     place->producer = producer;
     place->number = number;
     if (value->offset != NOWHERE && value->offset != offset) {
         c->counts.duplicated++;
-        fail(c, "C2: value %u/%llu of partition %u stands at %lld, %s says at %lld, too", producer,
-             (unsigned long long)number, partition, (long long)value->offset, who,
-             (long long)offset);
+        checker_fail(c, "C2: value %u/%llu of partition %u stands at %lld, %s says at %lld, too",
+                     producer, (unsigned long long)number, partition, (long long)value->offset, who,
+                     (long long)offset);
     }
     value->offset = offset;
     if (place->committed_us > 0 && value->tried_us > place->committed_us &&
         c->partitions[partition].lossy_count == 0) {
-        fail(c,
-             "C13: value %u/%llu was first tried %llu ms after somebody was told that all of "
-             "partition %u is committed to beyond %lld, where it stands",
-             producer, (unsigned long long)number,
-             (unsigned long long)((value->tried_us - place->committed_us) / 1000), partition,
-             (long long)offset);
+        checker_fail(
+            c,
+            "C13: value %u/%llu was first tried %llu ms after somebody was told that all of "
+            "partition %u is committed to beyond %lld, where it stands",
+            producer, (unsigned long long)number,
+            (unsigned long long)((value->tried_us - place->committed_us) / 1000), partition,
+            (long long)offset);
     }
     return true;
 }
@@ -315,11 +252,12 @@ static bool acked_by_the_cut(struct checker *c, uint32_t partition, int64_t offs
         return false;
     }
     if (left_us > newest->since_us) {
-        fail(c,
-             "C8: partition %u offset %lld was acknowledged by an old leader %llu ms after the "
-             "lossy epoch %d",
-             partition, (long long)offset,
-             (unsigned long long)((left_us - newest->since_us) / 1000), newest->epoch);
+        checker_fail(
+            c,
+            "C8: partition %u offset %lld was acknowledged by an old leader %llu ms after the "
+            "lossy epoch %d",
+            partition, (long long)offset, (unsigned long long)((left_us - newest->since_us) / 1000),
+            newest->epoch);
     }
     return true;
 }
@@ -327,11 +265,11 @@ static bool acked_by_the_cut(struct checker *c, uint32_t partition, int64_t offs
 void checker_acked(struct checker *c, uint32_t partition, uint32_t producer, uint64_t number,
                    int64_t offset, uint64_t now_us, uint64_t left_us, bool old)
 {
-    struct value *value = value_of(c, producer, number);
+    struct value *value = checker_value(c, producer, number);
 
     if (value == NULL || value->partition != partition) {
-        fail(c, "value %u/%llu was acknowledged and never sent", producer,
-             (unsigned long long)number);
+        checker_fail(c, "value %u/%llu was acknowledged and never sent", producer,
+                     (unsigned long long)number);
         return;
     }
     c->counts.acked += value->acked ? 0 : 1;
@@ -376,22 +314,25 @@ void checker_read(struct checker *c, uint32_t reader, uint32_t partition, int64_
                   int32_t epoch, uint32_t producer, uint64_t number, bool intact)
 {
     struct position *at = position_of(c, reader, partition);
-    struct value *value = value_of(c, producer, number);
+    struct value *value = checker_value(c, producer, number);
 
     c->counts.reads++;
     if (value == NULL || value->partition != partition || !intact) {
-        fail(c, "C3: reader %u, partition %u offset %lld: %s", reader, partition, (long long)offset,
-             intact ? "a value that was never sent" : "bytes were changed");
+        checker_fail(c, "C3: reader %u, partition %u offset %lld: %s", reader, partition,
+                     (long long)offset,
+                     intact ? "a value that was never sent" : "bytes were changed");
         return;
     }
-    if (at->next != NOWHERE ? offset != at->next : offset != 0) {
-        fail(c, "C4: reader %u of partition %u was at %lld and got %lld", reader, partition,
-             (long long)at->next, (long long)offset);
+    int64_t next = at->next != NOWHERE ? at->next : 0;
+    if (c->partitions[partition].keyed ? offset < next : offset != next) {
+        checker_fail(c, "C4: reader %u of partition %u was at %lld and got %lld", reader, partition,
+                     (long long)at->next, (long long)offset);
     }
     at->next = offset + 1;
     if (offset >= at->high_watermark) {
-        fail(c, "C4: reader %u of partition %u got offset %lld above the high watermark %lld",
-             reader, partition, (long long)offset, (long long)at->high_watermark);
+        checker_fail(c,
+                     "C4: reader %u of partition %u got offset %lld above the high watermark %lld",
+                     reader, partition, (long long)offset, (long long)at->high_watermark);
     }
     if (is_stale(&c->partitions[partition], offset, epoch)) {
         place_of(c, partition, offset)->stale |= (uint64_t)1 << reader;
@@ -404,12 +345,12 @@ void checker_read(struct checker *c, uint32_t reader, uint32_t partition, int64_
     struct place *place = place_of(c, partition, offset);
     bool strict = c->partitions[partition].lossy_count == 0;
     if (strict && place->epoch >= 0 && place->epoch != epoch) {
-        fail(c, "C1: partition %u offset %lld was of epoch %d, reader %u got epoch %d", partition,
-             (long long)offset, place->epoch, reader, epoch);
+        checker_fail(c, "C1: partition %u offset %lld was of epoch %d, reader %u got epoch %d",
+                     partition, (long long)offset, place->epoch, reader, epoch);
     }
     if (strict && offset > 0 && c->partitions[partition].log[offset - 1].epoch > epoch) {
-        fail(c, "C1: partition %u: epoch %d at offset %lld follows epoch %d", partition, epoch,
-             (long long)offset, c->partitions[partition].log[offset - 1].epoch);
+        checker_fail(c, "C1: partition %u: epoch %d at offset %lld follows epoch %d", partition,
+                     epoch, (long long)offset, c->partitions[partition].log[offset - 1].epoch);
     }
     place->epoch = epoch;
     place->readers |= (uint64_t)1 << reader;
@@ -421,8 +362,8 @@ void checker_high_watermark(struct checker *c, uint32_t reader, uint32_t partiti
     struct position *at = position_of(c, reader, partition);
 
     if (high_watermark < at->high_watermark && c->partitions[partition].lossy_count == 0) {
-        fail(c, "C4: reader %u, partition %u: high watermark went from %lld to %lld", reader,
-             partition, (long long)at->high_watermark, (long long)high_watermark);
+        checker_fail(c, "C4: reader %u, partition %u: high watermark went from %lld to %lld",
+                     reader, partition, (long long)at->high_watermark, (long long)high_watermark);
     }
     at->high_watermark = high_watermark;
     if (high_watermark > c->partitions[partition].told_end) {
@@ -440,10 +381,11 @@ void checker_rewound(struct checker *c, uint32_t reader, uint32_t partition, int
         allowed = allowed || offset >= p->lossy[i].start;
     }
     if (!allowed) {
-        fail(c,
-             "C4: reader %u of partition %u was sent back from %lld to %lld, and no lossy epoch "
-             "begins there",
-             reader, partition, (long long)at->next, (long long)offset);
+        checker_fail(
+            c,
+            "C4: reader %u of partition %u was sent back from %lld to %lld, and no lossy epoch "
+            "begins there",
+            reader, partition, (long long)at->next, (long long)offset);
     }
     at->next = offset;
     at->from = at->from < offset ? at->from : offset;
@@ -462,7 +404,7 @@ uint64_t checker_lossy(struct checker *c, uint32_t partition, int32_t epoch, int
     uint64_t cut = 0;
 
     if (p->lossy_count == LOSSY_MAX) {
-        fail(c, "more lossy epochs than the checker has room for");
+        checker_fail(c, "more lossy epochs than the checker has room for");
         return 0;
     }
     p->lossy[p->lossy_count++] =
@@ -472,7 +414,7 @@ uint64_t checker_lossy(struct checker *c, uint32_t partition, int32_t epoch, int
         if (!place->known || place->epoch >= epoch) {
             continue;
         }
-        struct value *value = value_of(c, place->producer, place->number);
+        struct value *value = checker_value(c, place->producer, place->number);
         value->offset = NOWHERE;
         if (value->acked) {
             value->cut = true;
@@ -487,11 +429,12 @@ uint64_t checker_lossy(struct checker *c, uint32_t partition, int32_t epoch, int
     p->acked_end = p->acked_end < start ? p->acked_end : start;
     c->counts.cut += cut;
     if (bound_us > 0 && newest_us > oldest_us && newest_us - oldest_us > bound_us) {
-        fail(c,
-             "C8: partition %u lost records over %llu ms by the lossy epoch %d, the bound is "
-             "%llu ms",
-             partition, (unsigned long long)((newest_us - oldest_us) / 1000), epoch,
-             (unsigned long long)(bound_us / 1000));
+        checker_fail(
+            c,
+            "C8: partition %u lost records over %llu ms by the lossy epoch %d, the bound is "
+            "%llu ms",
+            partition, (unsigned long long)((newest_us - oldest_us) / 1000), epoch,
+            (unsigned long long)(bound_us / 1000));
     }
     return cut;
 }
@@ -541,8 +484,8 @@ static void note_log_start(struct checker *c, uint32_t partition, int64_t log_st
     }
     p->deleted_to = log_start;
     if (p->keeps > 0 && p->lossy_count == 0 && log_start > p->acked_end - p->keeps) {
-        fail(c, "C11: partition %u starts at %lld and keeps less than %lld of %lld records",
-             partition, (long long)log_start, (long long)p->keeps, (long long)p->acked_end);
+        checker_fail(c, "C11: partition %u starts at %lld and keeps less than %lld of %lld records",
+                     partition, (long long)log_start, (long long)p->keeps, (long long)p->acked_end);
     }
 }
 
@@ -550,9 +493,10 @@ void checker_log_start(struct checker *c, uint32_t reader, uint32_t partition, i
                        int64_t high_watermark)
 {
     if (log_start > high_watermark) {
-        fail(c,
-             "C11: reader %u, partition %u: the log starts at %lld, above the high watermark %lld",
-             reader, partition, (long long)log_start, (long long)high_watermark);
+        checker_fail(
+            c,
+            "C11: reader %u, partition %u: the log starts at %lld, above the high watermark %lld",
+            reader, partition, (long long)log_start, (long long)high_watermark);
     }
     note_log_start(c, partition, log_start);
 }
@@ -573,8 +517,8 @@ void checker_latest(struct checker *c, uint32_t reader, uint32_t partition, int6
     struct position *at = position_of(c, reader, partition);
 
     if (end < at->latest && c->partitions[partition].lossy_count == 0) {
-        fail(c, "C12: reader %u, partition %u: the end went from %lld to %lld", reader, partition,
-             (long long)at->latest, (long long)end);
+        checker_fail(c, "C12: reader %u, partition %u: the end went from %lld to %lld", reader,
+                     partition, (long long)at->latest, (long long)end);
     }
     at->latest = end;
     if (end > c->partitions[partition].told_end) {
@@ -607,8 +551,8 @@ static void check_deleted(struct checker *c, uint32_t partition)
     const struct partition *p = &c->partitions[partition];
 
     if (p->deleted_to > p->told_end && p->lossy_count == 0) {
-        fail(c, "C11: partition %u was deleted up to %lld, the high watermark was %lld", partition,
-             (long long)p->deleted_to, (long long)p->told_end);
+        checker_fail(c, "C11: partition %u was deleted up to %lld, the high watermark was %lld",
+                     partition, (long long)p->deleted_to, (long long)p->told_end);
     }
 }
 
@@ -629,11 +573,12 @@ static void check_epochs(struct checker *c, uint32_t partition)
             continue;
         }
         if (first != NULL && first->epoch == place->epoch && first->process != place->process) {
-            fail(c, "C9: partition %u offset %lld: epoch %d was served by %llu/%llu and %llu/%llu",
-                 partition, (long long)i, place->epoch, (unsigned long long)(first->process >> 32),
-                 (unsigned long long)(first->process & UINT32_MAX),
-                 (unsigned long long)(place->process >> 32),
-                 (unsigned long long)(place->process & UINT32_MAX));
+            checker_fail(
+                c, "C9: partition %u offset %lld: epoch %d was served by %llu/%llu and %llu/%llu",
+                partition, (long long)i, place->epoch, (unsigned long long)(first->process >> 32),
+                (unsigned long long)(first->process & UINT32_MAX),
+                (unsigned long long)(place->process >> 32),
+                (unsigned long long)(place->process & UINT32_MAX));
         }
         first = place;
     }
@@ -652,17 +597,18 @@ static void check_log(struct checker *c, uint32_t partition)
     }
     for (int64_t i = 0; i < end; i++) {
         const struct place *place = &p->log[i];
-        if (!place->known && i < p->deleted_to) {
+        if (!place->known && (i < p->deleted_to || p->keyed)) {
             continue;
         }
         if (!place->known) {
-            fail(c, "C7: partition %u has nothing at offset %lld, below %lld", partition,
-                 (long long)i, (long long)end);
+            checker_fail(c, "C7: partition %u has nothing at offset %lld, below %lld", partition,
+                         (long long)i, (long long)end);
             break;
         }
         if (place->number < next[place->producer]) {
-            fail(c, "C5: partition %u: value %u/%llu at offset %lld comes after a later one",
-                 partition, place->producer, (unsigned long long)place->number, (long long)i);
+            checker_fail(
+                c, "C5: partition %u: value %u/%llu at offset %lld comes after a later one",
+                partition, place->producer, (unsigned long long)place->number, (long long)i);
         }
         next[place->producer] = place->number + 1;
     }
@@ -706,27 +652,29 @@ static void check_cuts(struct checker *c, uint32_t partition, uint64_t final_rea
             if (!place->known || place->epoch < 0 || place->epoch >= lossy->epoch) {
                 continue;
             }
-            const struct value *value = value_of(c, place->producer, place->number);
+            const struct value *value = checker_value(c, place->producer, place->number);
             if (value->acked && !value->cut) {
-                fail(c,
-                     "C8: partition %u: the lossy epoch %d lost what was acknowledged at %lld, and "
-                     "not what epoch %d acknowledged at %lld",
-                     partition, lossy->epoch, (long long)lossy->first_cut, place->epoch,
-                     (long long)i);
+                checker_fail(
+                    c,
+                    "C8: partition %u: the lossy epoch %d lost what was acknowledged at %lld, and "
+                    "not what epoch %d acknowledged at %lld",
+                    partition, lossy->epoch, (long long)lossy->first_cut, place->epoch,
+                    (long long)i);
             }
         }
         if (lossy->bound_us > 0 && lossy->newest_us > lossy->oldest_us &&
             lossy->newest_us - lossy->oldest_us > lossy->bound_us) {
-            fail(c, "C8: partition %u: the lossy epoch %d lost %llu ms in all, the bound is %llu",
-                 partition, lossy->epoch,
-                 (unsigned long long)((lossy->newest_us - lossy->oldest_us) / 1000),
-                 (unsigned long long)(lossy->bound_us / 1000));
+            checker_fail(
+                c, "C8: partition %u: the lossy epoch %d lost %llu ms in all, the bound is %llu",
+                partition, lossy->epoch,
+                (unsigned long long)((lossy->newest_us - lossy->oldest_us) / 1000),
+                (unsigned long long)(lossy->bound_us / 1000));
         }
     }
     for (int64_t i = 0; i < p->count; i++) {
         if ((p->log[i].stale & final_readers) != 0) {
-            fail(c, "C8: partition %u: at offset %lld a final reader got what was cut off",
-                 partition, (long long)i);
+            checker_fail(c, "C8: partition %u: at offset %lld a final reader got what was cut off",
+                         partition, (long long)i);
         }
     }
 }
@@ -751,7 +699,7 @@ void checker_finish(struct checker *c, uint64_t final_readers)
     for (uint32_t i = 0; i < c->producer_count; i++) {
         for (uint64_t n = 0; n < c->producers[i].count; n++) {
             const struct value *value = &c->producers[i].values[n];
-            if (!value->acked || value->cut) {
+            if (!value->acked || value->cut || c->partitions[value->partition].keyed) {
                 continue;
             }
             uint64_t seen =
@@ -759,8 +707,8 @@ void checker_finish(struct checker *c, uint64_t final_readers)
             uint64_t wanted = must_see(c, value, final_readers);
             if ((seen & wanted) != wanted) {
                 c->counts.lost++;
-                fail(c, "C6: value %u/%llu of partition %u, acknowledged at %lld, is lost", i,
-                     (unsigned long long)n, value->partition, (long long)value->offset);
+                checker_fail(c, "C6: value %u/%llu of partition %u, acknowledged at %lld, is lost",
+                             i, (unsigned long long)n, value->partition, (long long)value->offset);
             }
         }
     }
@@ -769,6 +717,7 @@ void checker_finish(struct checker *c, uint64_t final_readers)
         check_epochs(c, i);
         check_deleted(c, i);
         check_cuts(c, i, final_readers);
+        checker_judge_keys(c, i, final_readers);
     }
 }
 

@@ -20,6 +20,8 @@
  *       were lossy epochs
  *   C13 where anybody was told that all is committed (by a high watermark, an end or a log start)
  *       stands nothing that was first tried later, unless there were lossy epochs
+ *   C14 of a compacted topic with keys (checker_key) a final reader ends with the newest value of each
+ *       key; one whose newest is a tombstone has that one, or none. There C6 and C7 do not hold.
  *
  * A lossy epoch (checker_lossy) cuts off what older epochs wrote from an offset on, and only that:
  *
@@ -44,6 +46,9 @@ const char *checker_failure(const struct checker *checker);
 
 void checker_sent(struct checker *checker, uint32_t partition, uint32_t producer, uint64_t number,
                   uint64_t now_us);
+/* It was sent with this key, below 64, of a partition that is compacted; without a value: a tombstone. */
+void checker_key(struct checker *checker, uint32_t producer, uint64_t number, uint32_t key,
+                 bool tombstone);
 /* It goes to a node for the first time: no copy of it is older. */
 void checker_tried(struct checker *checker, uint32_t producer, uint64_t number, uint64_t now_us);
 /* offset -1: acknowledged, but the answer did not say where (a known duplicate). `left_us`: when

@@ -10,7 +10,7 @@ REFRESH   ?= 0
 $(SIM_BIN): $(B)/tests/sim/sim_main.o $(B)/tests/sim/sim_many.o $(SIM_LIB_O) $(B)/tests/lib/mem_disk.o $(B)/libtern-all.a
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/tests/unit/sim_checker_test: $(B)/tests/sim/checker.o
+$(B)/tests/unit/sim_checker_test: $(B)/tests/sim/checker.o $(B)/tests/sim/checker_keys.o
 
 .PHONY: sim
 sim: $(SIM_BIN)

@@ -82,6 +82,26 @@ static void soon(struct loop *loop, uint64_t us)
     }
 }
 
+/* Which value is it? False: its bytes, or its key, are not those that were sent. */
+static bool know_again(const struct sim *sim, int32_t partition, const struct record *record,
+                       uint32_t *out_producer, uint64_t *out_number)
+{
+    uint32_t meant = (uint32_t)partition;
+    bool keyed = sim->shape->keys > 0;
+
+    if (keyed && record->value.base == NULL) {
+        sim_key_parse(record->timestamp, out_producer, out_number);
+    } else if (!sim_value_parse(record->value, out_producer, out_number, &meant)) {
+        return false;
+    }
+    if (!keyed) {
+        return meant == (uint32_t)partition;
+    }
+    struct sim_key key = sim_key_of(sim, *out_producer, *out_number);
+    return meant == (uint32_t)partition && slice_equal(record->key, slice_text(key.text)) &&
+           key.tombstone == (record->value.base == NULL) && key.timestamp == record->timestamp;
+}
+
 static void take_batch(struct sim_consumer *consumer, int32_t partition, struct slice batch)
 {
     struct sim *sim = consumer->client.sim;
@@ -97,16 +117,18 @@ static void take_batch(struct sim_consumer *consumer, int32_t partition, struct 
     while (record_next(&iter, &record) == 0) {
         uint32_t producer = 0;
         uint64_t number = 0;
-        uint32_t meant = 0;
         if (record.offset < consumer->next[partition]) {
             continue; /* batches begin where they begin */
         }
-        bool intact = sim_value_parse(record.value, &producer, &number, &meant) &&
-                      meant == (uint32_t)partition;
+        bool intact = know_again(sim, partition, &record, &producer, &number);
         checker_read(sim->checker, consumer->number, (uint32_t)partition, record.offset,
                      info.leader_epoch, producer, number, intact);
         consumer->next[partition] = record.offset + 1;
         consumer->at_leader[partition] = false;
+        consumer->epoch[partition] = info.leader_epoch;
+    }
+    if (sim->shape->keys > 0 && info.last_offset >= consumer->next[partition]) {
+        consumer->next[partition] = info.last_offset + 1; /* what it ended with is cleaned away */
         consumer->epoch[partition] = info.leader_epoch;
     }
 }

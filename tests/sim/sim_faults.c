@@ -26,6 +26,7 @@ enum fault {
     FAULT_FLAP,      /* a way that is cut and healed, over and over */
     FAULT_CLOCK,     /* a node's wall clock jumps */
     FAULT_BIT_ROT,   /* a bit of a stored record, once in a run; it is one of the forgetful ones */
+    FAULT_CUT_FILE, /* the end of a file is gone when a machine comes back; once, and as forgetful */
     FAULTS,
 };
 
@@ -35,7 +36,7 @@ enum fault {
 static const char *const names[FAULTS] = {
     "kill",  "power",  "power-many", "write-point", "cut",   "cut-one-way", "isolate",
     "reset", "pause",  "slow-disk",  "full-disk",   "eio",   "wipe",        "roll-back",
-    "loss",  "narrow", "late",       "flap",        "clock", "bit-rot",
+    "loss",  "narrow", "late",       "flap",        "clock", "bit-rot",     "cut-file",
 };
 
 struct way {
@@ -358,6 +359,8 @@ struct rot {
     uint64_t files;
     uint64_t wanted; /* one of them; UINT64_MAX: they are counted */
     bool done;
+    char path[160]; /* of that one */
+    uint64_t len;
 };
 
 static void rot_one(void *ctx, const char *path, uint64_t size)
@@ -394,6 +397,50 @@ static void bit_rot(struct sim_faults *faults, uint32_t id)
         faults->forgot = rot.done;
         node->may_forget = true;
     }
+}
+
+/* What a node keeps that only ends where it was told: segments, the journal, the quorum's log. */
+static bool may_be_cut(const char *path, uint64_t size)
+{
+    size_t len = strlen(path);
+    bool segment =
+        strncmp(path, "topics/", 7) == 0 && len > 4 && strcmp(path + len - 4, ".log") == 0;
+
+    return size > 1 &&
+           (segment || strncmp(path, "journal/", 8) == 0 || strncmp(path, "raft/log", 8) == 0);
+}
+
+static void cut_one(void *ctx, const char *path, uint64_t size)
+{
+    struct rot *rot = ctx;
+
+    if (may_be_cut(path, size) && rot->files++ == rot->wanted) {
+        rot->len = size;
+        (void)snprintf(rot->path, sizeof rot->path, "%s", path);
+    }
+}
+
+static void cut_file(struct sim_faults *faults, uint32_t id)
+{
+    struct sim_node *node = &faults->sim->nodes[id];
+    struct rot rot = {.faults = faults, .disk = node->disk, .wanted = UINT64_MAX};
+
+    if (faults->forgot || is_a_home(faults->sim, id) || node->node == NULL) {
+        return;
+    }
+    crash(faults, id, SIM_POWER, how_long(faults));
+    mem_disk_each(node->disk, cut_one, &rot);
+    if (rot.files == 0) {
+        return;
+    }
+    rot.wanted = prng_below(chance(faults), rot.files);
+    rot.files = 0;
+    mem_disk_each(node->disk, cut_one, &rot);
+    uint64_t size = prng_below(chance(faults), rot.len);
+    sim_tell(faults->sim, "node %u: %s is cut from %llu to %llu bytes", id, rot.path,
+             (unsigned long long)rot.len, (unsigned long long)size);
+    faults->forgot = mem_disk_cut(node->disk, rot.path, size);
+    node->may_forget = true;
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
@@ -465,6 +512,9 @@ static void strike(struct sim_faults *faults, enum fault fault)
         break;
     case FAULT_BIT_ROT:
         bit_rot(faults, a);
+        break;
+    case FAULT_CUT_FILE:
+        cut_file(faults, a);
         break;
     case FAULTS:
         CHECK(false);

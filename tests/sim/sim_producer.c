@@ -16,6 +16,7 @@
 #define REQUEST_TIMEOUT_US (4 * SIM_S)
 #define BATCH_RECORDS_MAX  5
 #define VALUE_FILLER_MAX   300
+#define WRITTEN_MS         1700000000000
 
 struct lane;
 
@@ -93,6 +94,25 @@ void sim_value_write(struct buf *out, uint32_t producer, uint64_t number, uint32
     fill(buf_extend(out, len), len, seed);
 }
 
+struct sim_key sim_key_of(const struct sim *sim, uint32_t producer, uint64_t number)
+{
+    uint64_t drawn = mixed(mixed(number * 64 + producer + 1));
+    struct sim_key key = {.number = (uint32_t)(drawn % sim->shape->keys),
+                          .tombstone = drawn / 64 % 6 == 0,
+                          .timestamp = WRITTEN_MS + (int64_t)(number * 64 + producer)};
+
+    (void)snprintf(key.text, sizeof key.text, "key-%u", key.number);
+    return key;
+}
+
+void sim_key_parse(int64_t timestamp, uint32_t *out_producer, uint64_t *out_number)
+{
+    uint64_t mark = timestamp > WRITTEN_MS ? (uint64_t)(timestamp - WRITTEN_MS) : 0;
+
+    *out_producer = (uint32_t)(mark % 64);
+    *out_number = mark / 64;
+}
+
 bool sim_value_parse(struct slice bytes, uint32_t *out_producer, uint64_t *out_number,
                      uint32_t *out_partition)
 {
@@ -134,11 +154,17 @@ static void send(struct batch *batch, uint32_t leader)
         checker_tried(sim->checker, producer->number, batch->first + i, sim->now_us);
         buf_clear(&value);
         sim_value_write(&value, producer->number, batch->first + i, (uint32_t)lane->partition);
+        if (sim->shape->keys > 0) {
+            struct sim_key key = sim_key_of(sim, producer->number, batch->first + i);
+            batch_builder_add(&builder, slice_text(key.text),
+                              key.tombstone ? (struct slice){0} : buf_slice(&value), key.timestamp);
+            continue;
+        }
         struct slice key = {0};
         if (sim->shape->compacted) {
             key = slice_of(value.base, SIM_VALUE_MIN); /* no other value's */
         }
-        batch_builder_add(&builder, key, buf_slice(&value), 1700000000000);
+        batch_builder_add(&builder, key, buf_slice(&value), WRITTEN_MS);
     }
     kafka_produce_request_init(&m);
     kafka_produce_request_topic_init(&t);
@@ -396,6 +422,11 @@ static void make(struct timer *timer)
     for (uint32_t i = 0; i < count; i++) {
         checker_sent(sim->checker, (uint32_t)lane->partition, producer->number, batch->first + i,
                      sim->now_us);
+        if (sim->shape->keys > 0) {
+            struct sim_key key = sim_key_of(sim, producer->number, batch->first + i);
+            checker_key(sim->checker, producer->number, batch->first + i, key.number,
+                        key.tombstone);
+        }
     }
     pump(lane);
 }

@@ -23,6 +23,16 @@ void sim_producer_describe(const struct sim_producer *producer, char out[160]);
 #define SIM_RECORD_MAX        420
 #define SIM_RECORDS_UNDER_WAY 100
 void sim_value_write(struct buf *out, uint32_t producer, uint64_t number, uint32_t partition);
+/* With keys (sim_shape.h): what stands in a record of this value besides it. A tombstone has no bytes to
+ * be known again by, so the timestamp tells which one it is. */
+struct sim_key {
+    uint32_t number;
+    bool tombstone;
+    char text[16];
+    int64_t timestamp;
+};
+struct sim_key sim_key_of(const struct sim *sim, uint32_t producer, uint64_t number);
+void sim_key_parse(int64_t timestamp, uint32_t *out_producer, uint64_t *out_number);
 /* False: these bytes were never written by sim_value_write. */
 bool sim_value_parse(struct slice bytes, uint32_t *out_producer, uint64_t *out_number,
                      uint32_t *out_partition);

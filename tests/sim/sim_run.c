@@ -19,7 +19,7 @@
 #include "tests/sim/sim_txn.h"
 
 #define CREATE_TOPICS_VERSION 5
-#define CONFIGS_MAX           4
+#define CONFIGS_MAX           5
 #define FOUND_LIMIT           (30 * SIM_S)
 #define RETENTION_MIN         (64 << 10)
 #define MORE_LIMIT            (10 * SIM_S) /* for a run that has not acknowledged enough */
@@ -257,7 +257,7 @@ static uint32_t config(struct kafka_create_topics_request_config *out, const cha
     return 1;
 }
 
-static uint32_t configs_of(const struct sim_topic *topic, bool compacted,
+static uint32_t configs_of(const struct sim_topic *topic, const struct sim_shape *shape,
                            struct kafka_create_topics_request_config out[CONFIGS_MAX],
                            char bytes[24])
 {
@@ -267,10 +267,13 @@ static uint32_t configs_of(const struct sim_topic *topic, bool compacted,
         (void)snprintf(bytes, 24, "%lld", (long long)topic->retention_bytes);
         count += config(&out[count], "retention.bytes", bytes);
     }
-    if (compacted) {
+    if (shape->compacted) {
         count += config(&out[count], "cleanup.policy", "compact");
         count += config(&out[count], "segment.ms", "300");
         count += config(&out[count], "min.cleanable.dirty.ratio", "0.01");
+    }
+    if (shape->keys > 0) {
+        count += config(&out[count], "delete.retention.ms", "2000");
     }
     return count;
 }
@@ -287,7 +290,7 @@ static void ask_for_topic(struct timer *timer)
     kafka_create_topics_request_init(&m);
     kafka_create_topics_request_topic_init(&t);
     t.configs = configs;
-    t.configs_count = configs_of(topic, maker->client.sim->shape->compacted, configs, bytes);
+    t.configs_count = configs_of(topic, maker->client.sim->shape, configs, bytes);
     t.name = slice_text(topic->name);
     t.num_partitions = topic->partitions;
     t.replication_factor = -1;

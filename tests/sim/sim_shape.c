@@ -160,6 +160,20 @@ static const struct sim_shape shapes[] = {
         .all_faults = true,
     },
     {
+        .name = "keys",
+        .what =
+            "as compact, with few keys and tombstones: a reader ends with the newest value of each",
+        .nodes_max = 6,
+        .faults_us = {15 * S, 30 * S},
+        .pace_us = {100 * MS, 2 * S},
+        .longest_us = {500 * MS, 6 * S},
+        .batch_us = {4 * MS, 20 * MS},
+        .partitions = {1, 2},
+        .compacted = true,
+        .keys = 24,
+        .all_faults = true,
+    },
+    {
         .name = "tills",
         .what = "three nodes, transactions, coordinators and leaders that die or do not know that "
                 "they are none",

@@ -28,7 +28,8 @@ struct sim_shape {
     struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
     bool all_faults;              /* also those of ways, clocks and stored bits */
     bool operator_always;         /* else in half of the runs */
-    bool compacted; /* topics are; every value has a key of its own, so all of them stay */
+    bool compacted; /* topics are; every value has a key of its own, so all of them stay, unless */
+    uint32_t keys;  /* there are so many per partition, at most 64, and tombstones */
     bool wear; /* by the seed: retention, a witness region, a node that is removed for good, old
                   connections that deliver late */
     const char *topics; /* besides payments, exactly these; NULL: by the seed */

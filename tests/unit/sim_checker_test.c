@@ -368,6 +368,84 @@ static void a_deletion_of_what_nobody_was_shown_is_seen(void **state)
     expect(c, "C11");
 }
 
+/* ---- keys ---- */
+
+/* Values 0 and 2 have key 7, 1 and 3 key 8; 3 is a tombstone. */
+static struct checker *four_with_keys(void)
+{
+    struct checker *c = four_acknowledged();
+
+    for (uint64_t i = 0; i < 4; i++) {
+        checker_key(c, 0, i, 7 + (uint32_t)i % 2, i == 3);
+    }
+    return c;
+}
+
+static void what_a_newer_value_of_its_key_has_replaced_may_be_missing(void **state)
+{
+    struct checker *c = four_with_keys();
+
+    (void)state;
+    read_all(c, 0);
+    checker_read(c, 1, 0, 2, 1, 0, 2, true);
+    checker_read(c, 1, 0, 3, 1, 0, 3, true);
+    checker_finish(c, ALL);
+    expect(c, NULL);
+}
+
+static void a_newest_value_that_is_missing_is_seen(void **state)
+{
+    struct checker *c = four_with_keys();
+
+    (void)state;
+    read_all(c, 0);
+    checker_read(c, 1, 0, 0, 1, 0, 0, true);
+    checker_read(c, 1, 0, 3, 1, 0, 3, true);
+    checker_finish(c, ALL);
+    expect(c, "C14");
+}
+
+static void a_key_that_is_missing_altogether_is_seen(void **state)
+{
+    struct checker *c = four_with_keys();
+
+    (void)state;
+    checker_read(c, 1, 0, 3, 1, 0, 3, true);
+    checker_finish(c, ALL);
+    expect(c, "C14");
+}
+
+static void a_tombstone_may_go_with_all_that_it_stood_against(void **state)
+{
+    struct checker *c = four_with_keys();
+
+    (void)state;
+    checker_read(c, 1, 0, 2, 1, 0, 2, true);
+    checker_finish(c, ALL);
+    expect(c, NULL);
+}
+
+static void what_outlives_its_tombstone_is_seen(void **state)
+{
+    struct checker *c = four_with_keys();
+
+    (void)state;
+    checker_read(c, 1, 0, 1, 1, 0, 1, true);
+    checker_read(c, 1, 0, 2, 1, 0, 2, true);
+    checker_finish(c, ALL);
+    expect(c, "C14");
+}
+
+static void readers_of_keys_go_forward_too(void **state)
+{
+    struct checker *c = four_with_keys();
+
+    (void)state;
+    checker_read(c, 1, 0, 2, 1, 0, 2, true);
+    checker_read(c, 1, 0, 1, 1, 0, 1, true);
+    expect(c, "C4");
+}
+
 /* ---- what is committed ---- */
 
 static void what_was_tried_before_it_was_told_as_committed_may_stand_there(void **state)
@@ -527,6 +605,12 @@ int main(void)
         cmocka_unit_test(a_log_start_above_the_high_watermark_is_seen),
         cmocka_unit_test(a_deletion_of_what_nobody_was_shown_is_seen),
         cmocka_unit_test(a_topic_that_keeps_too_little_is_seen),
+        cmocka_unit_test(what_a_newer_value_of_its_key_has_replaced_may_be_missing),
+        cmocka_unit_test(a_newest_value_that_is_missing_is_seen),
+        cmocka_unit_test(a_key_that_is_missing_altogether_is_seen),
+        cmocka_unit_test(a_tombstone_may_go_with_all_that_it_stood_against),
+        cmocka_unit_test(what_outlives_its_tombstone_is_seen),
+        cmocka_unit_test(readers_of_keys_go_forward_too),
         cmocka_unit_test(what_was_tried_before_it_was_told_as_committed_may_stand_there),
         cmocka_unit_test(what_was_tried_after_it_was_told_as_committed_is_seen),
         cmocka_unit_test(behind_a_lossy_epoch_another_value_may_stand_where_all_was_committed),
