@@ -51,3 +51,7 @@
 #define b_learners_unread 45
 #define b_outsider 46
 #define b_shown_cut 47
+#define b_unserved_counts 48
+#define b_lost_counts 49
+#define b_learners_late 50
+#define b_survivor_uncounted 51

@@ -19,6 +19,8 @@
 #define COPIES 8
 #define ALONE 9
 #define HOMES 10
+#define REJOIN 11
+#define STRANDED 12
 
 #define COUNT(s) (((s) & 1) + (((s) >> 1) & 1) + (((s) >> 2) & 1) + (((s) >> 3) & 1) + (((s) >> 4) & 1))
 #define AMONG(s, voters, n) (COUNT((s) & (voters)) >= (n))
@@ -97,6 +99,41 @@
 #define COMMITS(k, s) HAS(s, (k) % 3)
 #define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
 #define FRESH(i) ((i) != 2 || HAS(seen, 1))
+
+#elif SCENARIO == REJOIN /* 0: ABC, home is A; 1: AB; 2: AB, C learns; 3: B alone, A and C learn. In this order: 0 0 1 2, then 3,
+                         * lossy; each when the one before serves */
+#define N 3
+#define K 4
+#define MEMBERS(k) ((k) == 1 -> 3 : 7)
+#define VOTERS(k) ((k) == 0 -> 7 : ((k) == 3 -> 2 : 3))
+#define LEADERS(k) ((k) == 3 -> 2 : 1)
+#define SAME_RULE(k, m) (((k) == 2 -> 1 : (k)) == ((m) == 2 -> 1 : (m)))
+#define SERVES(e) (initial[e] > 0 && !WAITING(e))
+#define GIVES_UP(k) ((k) == 3 && newest == 4 && SERVES(4))
+#define MAY_ASSIGN(k) ((newest == 0 || SERVES(newest)) && (newest < 2 -> (k) == 0 : (k) != 3 && (k) == newest - 1))
+#define COMMITS(k, s) HAS(s, ((k) == 3 -> 1 : 0))
+#define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
+#define FRESH(i) 1
+
+#elif SCENARIO == STRANDED /* 0: ABC, 3 of 3; 1, 2, 3: D, E, both learn; 4: DBC, E learns; 5: AEC, D learns; 6: DEC. A and B go for good */
+#define N 5
+#define K 7
+#define MEMBERS(k) ((k) == 0 -> 7 : ((k) == 1 -> 15 : ((k) == 2 -> 23 : ((k) == 4 -> 30 : ((k) == 5 -> 29 : ((k) == 6 -> 28 : 31))))))
+#define VOTERS(k) ((k) < 4 -> 7 : ((k) == 4 -> 14 : ((k) == 5 -> 21 : 28)))
+#define LEADERS(k) 4
+#define COMMITS(k, s) AMONG(s, VOTERS(k), 3)
+#define RECOVERS(k, s) AMONG(s, VOTERS(k), 1)
+#define SAME_RULE(k, m) (VOTERS(k) == VOTERS(m))
+/* A learner becomes a voter whatever it holds, and a node that is there a learner; but learners come first. */
+#define LEARNS(k) (MEMBERS(k) & ~VOTERS(k))
+#define MAY_ASSIGN(k) (gone == 0 -> newest == 0 && (k) == 0 : \
+                       (VOTERS(k) & 24 & ~MEMBERS(config[newest])) == 0 && \
+                       (WAITING(newest) -> (k) == (COMMITS(config[newest], ~gone) -> config[newest] : in_force) : \
+                        (in_force == 6 -> (k) == 6 : \
+                         ((k) < 4 && MEMBERS(k) != MEMBERS(in_force) && (MEMBERS(in_force) & ~MEMBERS(k)) == 0 && \
+                          (LEARNS(in_force) == 0 || !IS(learners_late))) || \
+                         ((k) >= 4 && (COMMITS(k, ~gone) || IS(learners_late)) && (LEARNS(in_force) & ~VOTERS(k)) == 0))))
+#define FRESH(i) 1
 
 #elif SCENARIO == FORCED /* 0: ABC, 2 of 3; k: replica k - 1 alone */
 #define N 3

@@ -3,10 +3,13 @@
  * every state within the bounds that are given with -D. README.md tells what is modelled; replication_model.py is the
  * same protocol as a program for random walks. `make model` runs this one.
  *
- *   SCENARIO  PLAIN, RECONFIGURE, SHRINK, WITNESS, ASYNC, ALONE, HOMES, FORCED, LEARNERS or COPIES (configs.h)
+ *   SCENARIO  PLAIN, RECONFIGURE, SHRINK, WITNESS, ASYNC, ALONE, HOMES, FORCED, LEARNERS, COPIES, REJOIN or STRANDED (configs.h)
  *   E, APPENDS  epochs, and records in all; at most 6
  *   WIPES, ROLLBACKS, DAMAGES, PRODUCER, LOSSY  lost disks, disks put back, damaged records, sequence numbers, lossy epochs
  *   REMOVAL, STREAMS, LEASES, RETAIN  1: with it
+ *   OWN       1: what a leader has committed it has acknowledged, too, so a lossy epoch that reads it keeps that; with LOSSY
+ *   COUNTS    1: whom the control quorum takes for one that remembers, and when all is lost; with LOSSY and lost disks,
+ *             where one replica is enough to recover (ASYNC, ALONE, HOMES)
  *   SILENT    how often a disk loses the end of a log and does not know it; with LOSSY alone
  *   BUG       b_NAME: a rule is left out (bugs.h)
  *   TELL      1: every step is printed when a trail is replayed
@@ -49,6 +52,12 @@
 #endif
 #ifndef RETAIN
 #define RETAIN 0
+#endif
+#ifndef OWN
+#define OWN 0
+#endif
+#ifndef COUNTS
+#define COUNTS 0
 #endif
 #ifndef SILENT
 #define SILENT 0
@@ -117,6 +126,12 @@ bit lossy[E + 1];
 byte lossy_left = LOSSY;
 byte shipped[N];                        /* how much of its log a follower has acknowledged in the epoch `synced` */
 byte known[N];                          /* committed records that a replica read by a lossy epoch had acknowledged */
+#if OWN && BUG == b_leader_unsynced
+byte own[N];                            /* the epoch in which it has counted itself */
+#define SAID_IN(a) MAX(synced[a], own[a])
+#else
+#define SAID_IN(a) synced[a]
+#endif
 #define IS_LOSSY(e) lossy[e]
 #else
 #define IS_LOSSY(e) 0
@@ -128,6 +143,10 @@ byte wipes_left = WIPES;
 #define PINNED(e, i) (!HAS(others[e], i))
 #else
 #define PINNED(e, i) 1
+#endif
+
+#if SCENARIO == STRANDED
+byte gone;                              /* replicas that are gone for good */
 #endif
 
 /* Replicas. */
@@ -196,6 +215,12 @@ hidden byte what_a_follower_shows_is_committed, what_is_truncated_was_not_commit
 hidden byte an_initial_log_has_all_that_is_committed, a_lossy_epoch_keeps_what_a_survivor_has_acknowledged;
 hidden byte one_record_is_committed_at_an_offset, a_sequence_number_is_committed_once_and_in_order;
 hidden byte what_is_answered_is_committed, what_is_not_there_was_deleted, nobody_answers_behind_a_lossy_epoch;
+#if COUNTS
+hidden byte who_is_counted_can_be_recovered_from;
+#endif
+#if SCENARIO == STRANDED
+hidden byte who_is_left_can_commit_at_last;
+#endif
 #if SILENT
 hidden byte what_was_shown_is_not_cut, nobody_is_accused_without_a_loss;
 #endif
@@ -342,6 +367,9 @@ inline forget()
             s = 0;
             do
             :: s < N && (!HAS(MEMBERS_OF(t), s) || promised[s] > t) -> s++
+#if SCENARIO == STRANDED
+            :: s < N && HAS(gone, s) -> s++
+#endif
             :: else -> break
             od;
             if
@@ -417,6 +445,9 @@ inline set_synced(a, ep)
     :: synced[a] != ep -> shipped[a] = 0
     :: else
     fi;
+#if OWN && BUG == b_leader_unsynced
+    own[a] = 0;
+#endif
 #endif
     synced[a] = ep
 }

@@ -1,12 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The steps of replication.pml, in the order of the rules. */
 
+#if COUNTS
+/* Whom the control quorum counts: who may have got the initial log of an epoch since it has forgotten. In a lossy one
+ * nobody can before it is activated. And who really has: also the leader of a lossy epoch that will store `synced` now. */
+#define UNSERVED (lossy[newest] && !HAS(activated, newest) && !IS(unserved_counts))
+#define COUNTED1(i, top) ((since[i] <= (top)) << (i))
+#define COUNTED(top) (COUNTED1(0, top) | COUNTED1(1, top) | COUNTED1(2, top))
+#define REMEMBERS1(i) ((synced[i] >= since[i] || (phase[i] == PREPARED && HAS(activated, promised[i]))) << (i))
+#define REMEMBERS (REMEMBERS1(0) | REMEMBERS1(1) | REMEMBERS1(2))
+inline forget_on()
+{
+    s = 0;
+    do
+    :: s < N -> since[s] = (since[s] == newest && newest > 0 -> newest + 1 : since[s]); s++
+    :: else -> break
+    od;
+    s = 0
+}
+#endif
+
 /* After every step of replica i; s = 1: it was none. */
 inline finish()
 {
     if
     :: s == 1 -> s = 0
     :: else ->
+#if COUNTS
+        CHECK(!RECOVERS(in_force, COUNTED(newest - UNSERVED)) || RECOVERS(in_force, REMEMBERS), who_is_counted_can_be_recovered_from);
+#endif
+#if SCENARIO == STRANDED
+        CHECK(newest < E || COMMITS(config[newest], ~gone), who_is_left_can_commit_at_last);
+#endif
         check_shown(i);
         forget();
         DONE
@@ -33,7 +58,20 @@ inline finish()
 
 inline assign(how)
 {
+#if COUNTS
+    t = (!how && !RECOVERS(in_force, COUNTED(newest - UNSERVED)) && !IS(lost_counts));
+    if
+    :: UNSERVED -> forget_on()
+    :: else
+    fi;
+#endif
     newest++;
+#if COUNTS
+    if
+    :: t -> t = 0; forget_on()
+    :: else
+    fi;
+#endif
     leader[newest] = j + 1; config[newest] = k; recover_by[newest] = in_force;
     seen = seen | BIT(j);
 #if LEASES
@@ -80,7 +118,7 @@ inline answer(a)
 #if LOSSY
         n = 0; k = 0;
         do
-        :: n < shipped[a] && n < durable[a] && EPOCH_AT(l, n) != 0 && EPOCH_AT(l, n) <= synced[a] &&
+        :: n < shipped[a] && n < durable[a] && EPOCH_AT(l, n) != 0 && EPOCH_AT(l, n) <= SAID_IN(a) &&
            AT(l, n) == AT(committed, n) -> n++
 #if RETAIN
         :: n < shipped[a] && n < durable[a] && AT(l, n) == GONE && AT(committed, n) != 0 -> n++
@@ -277,6 +315,9 @@ inline activate(a, ep)
 #endif
         committed = PREFIX(committed, n);
         floor = ep; known[a] = 0;
+#if COUNTS
+        since[a] = (IS(survivor_uncounted) -> since[a] : 0);    /* its log is what there is, whatever it had forgotten */
+#endif
         n = 0
     :: else
     fi
@@ -355,6 +396,12 @@ inline commit(a)
 #endif
         committed = committed | BEHIND(l, LEN(committed));
         hw[e] = k;
+#if OWN
+        shipped[a] = MAX(shipped[a], MIN(k, acked[e * N + a]));
+#if BUG == b_leader_unsynced
+        own[a] = e;
+#endif
+#endif
 #if SILENT
         true_hw[e] = MAX(true_hw[e], t);
         t = 0;
@@ -387,6 +434,13 @@ inline new_incarnation(a)
 }
 #endif
 
+#if SCENARIO == STRANDED
+inline lose_for_good(a)
+{
+    promised[a] = 0; synced[a] = 0; durable[a] = 0; log[a] = 0
+}
+#endif
+
 #if BUG == b_resume || BUG == b_refence
 #define RECORD(e) ((e) | (HAS(again, e) << 3))
 #else
@@ -414,6 +468,11 @@ active proctype protocol()
             fi
         :: true ->
             PICK(i, N);
+#if SCENARIO == STRANDED
+            if
+            :: HAS(gone, i) -> s = 1
+            :: else ->
+#endif
             if
             /* Rule 2. The answer is lost, or not asked for. */
             :: promised[i] < newest ->
@@ -492,7 +551,13 @@ active proctype protocol()
                     STEP("%d crashes before synced = %d was durable", i, synced[i]);
                     n = read_synced[i];
                     crash(i);
+#if OWN && BUG == b_leader_unsynced
+                    k = shipped[i]; e = own[i];
+                    set_synced(i, n);
+                    shipped[i] = k; own[i] = e }
+#else
                     set_synced(i, n) }
+#endif
 #endif
             :: durable[i] < LEN(log[i]) ->
                 d_step {
@@ -823,6 +888,10 @@ active proctype protocol()
 #endif
             :: else -> s = 1
             fi
+#if SCENARIO == STRANDED
+            fi
+        :: newest == 1 && gone == 0 -> d_step { STEP("%d and %d are gone for good", 0, 1); gone = 3; lose_for_good(0); lose_for_good(1) }
+#endif
         fi;
         d_step { finish() }
     }
