@@ -75,7 +75,8 @@ struct control_replica {
     uint32_t node;
     uint32_t incarnation; /* pinned when the epoch was assigned */
     /* Counts in recovery only with synced >= since. 0: a replica since the topic was made. A node
-     * that registers a new incarnation, or becomes a member later, counts from the next epoch. */
+     * that registers a new incarnation, or becomes a member later, counts from the next epoch; the
+     * leader of a lossy epoch counts again from its activation on. */
     int32_t since;
 };
 

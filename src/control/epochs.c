@@ -351,6 +351,17 @@ void apply_assign(struct apply *a, const struct command_assignment *items, size_
 
 /* ---- activated ----------------------------------------------------------------------------- */
 
+/* The log of the leader of an activated lossy epoch is all that there is: it counts, whatever its disk
+ * had forgotten before (M survivor-uncounted: it may crash before its `synced` is that epoch). */
+static void count_survivor(struct control_partition *p)
+{
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        if (p->replicas[i].node == p->leader) {
+            p->replicas[i].since = 0;
+        }
+    }
+}
+
 void apply_activated(struct apply *a, const struct command *command)
 {
     struct control_partition *p = control_partition(a->control, command->as.activated.topic_id,
@@ -374,6 +385,7 @@ void apply_activated(struct apply *a, const struct command *command)
     if (p->lossy) {
         p->lossy_epoch = p->epoch;
         p->lossy_start = command->as.activated.start_offset;
+        count_survivor(p);
     }
     prune_replicas(p);
     apply_change(a, (struct control_change){.kind = CONTROL_ACTIVATED,

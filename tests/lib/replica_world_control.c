@@ -136,6 +136,8 @@ bool rworld_decide(struct world *w)
             spec->lossy_start = p->lossy_start;
             spec->lossy_epoch = p->epoch;
             c->floor = p->epoch;
+            c->since[spec->leader] = 0;
+            forget_in(spec, spec->leader, 0);
             w->counters.lossy++;
         }
         rworld_judge_activated(w, p->epoch);

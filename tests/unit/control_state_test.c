@@ -599,6 +599,38 @@ static void nobody_catches_up_in_a_lossy_epoch_that_never_activated(void **state
     assert_true(control_recovers(f->control, p, NODE_BIT(2)));
 }
 
+/* Found by the model (survivor-uncounted): it crashed after the activation and before its `synced` was the lossy
+ * epoch; then it alone could be recovered from, and did not count. */
+static void
+the_leader_of_an_activated_lossy_epoch_counts_although_its_disk_had_forgotten(void **state)
+{
+    struct control_fixture *f = *state;
+    struct policy policy = control_fixture_async();
+    struct control_topic *t = control_fixture_topic(f, "clicks", &policy, 1);
+    struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_wipe(f, 3, "eu-north"), 0);
+    struct command_assignment a = {
+        .topic_id = t->id, .if_epoch = p->epoch, .leader = 3, .lossy = true};
+    (void)snprintf(a.decided_by, sizeof a.decided_by, "operator alice");
+    assert_int_equal(control_fixture_assign(f, &a), 0);
+    int32_t lossy = p->epoch;
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        assert_int_equal(p->replicas[i].since, p->replicas[i].node == 3 ? lossy : 0);
+    }
+    assert_int_equal(control_fixture_activate(f, t, 0), 0);
+    /* It restarts: what it holds is older than the epoch by its `synced`, and counts. */
+    assert_int_equal(control_fixture_start(f, 3, "eu-north", 9), 0);
+    assert_int_equal(p->epoch, lossy + 1);
+    assert_int_equal(p->leader, 3);
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        assert_int_equal(p->replicas[i].since, 0);
+    }
+    /* Not for a disk that it gets later. */
+    assert_int_equal(control_fixture_wipe(f, 3, "eu-north"), 0);
+    assert_true(control_lost(f->control, p));
+}
+
 static void policies_have_revisions_and_topics_follow_them(void **state)
 {
     struct control_fixture *f = *state;
@@ -944,6 +976,7 @@ int main(void)
         WITH_CLUSTER(an_operator_gives_up_what_two_lost_regions_held),
         WITH_CLUSTER(a_lossy_epoch_that_never_activated_leaves_the_old_config),
         WITH_CLUSTER(nobody_catches_up_in_a_lossy_epoch_that_never_activated),
+        WITH_CLUSTER(the_leader_of_an_activated_lossy_epoch_counts_although_its_disk_had_forgotten),
         WITH_CLUSTER(policies_have_revisions_and_topics_follow_them),
         WITH_CLUSTER(policies_are_applied_together_or_not_at_all),
         WITH_CLUSTER(a_topics_own_retention_survives_a_policy_change),
