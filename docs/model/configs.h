@@ -21,6 +21,7 @@
 #define HOMES 10
 #define REJOIN 11
 #define STRANDED 12
+#define GIVEN_UP 13
 
 #define COUNT(s) (((s) & 1) + (((s) >> 1) & 1) + (((s) >> 2) & 1) + (((s) >> 3) & 1) + (((s) >> 4) & 1))
 #define AMONG(s, voters, n) (COUNT((s) & (voters)) >= (n))
@@ -112,6 +113,18 @@
 #define GIVES_UP(k) ((k) == 3 && newest == 4 && SERVES(4))
 #define MAY_ASSIGN(k) ((newest == 0 || SERVES(newest)) && (newest < 2 -> (k) == 0 : (k) != 3 && (k) == newest - 1))
 #define COMMITS(k, s) HAS(s, ((k) == 3 -> 1 : 0))
+#define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
+#define FRESH(i) 1
+
+#elif SCENARIO == GIVEN_UP /* 0: ABC, home is A; 1: B alone, A and C learn. 0 0, then 1, lossy; each when the one before serves */
+#define N 3
+#define K 2
+#define MEMBERS(k) 7
+#define VOTERS(k) ((k) == 1 -> 2 : 7)
+#define LEADERS(k) ((k) == 1 -> 2 : 1)
+#define GIVES_UP(k) ((k) == 1 && newest == 2 && initial[2] > 0)
+#define MAY_ASSIGN(k) ((k) == 0 && newest < 2 && (newest == 0 || initial[newest] > 0))
+#define COMMITS(k, s) HAS(s, k)
 #define RECOVERS(k, s) (IS(any_is_lossy) || COMMITS(k, s))
 #define FRESH(i) 1
 

@@ -3,7 +3,8 @@
  * every state within the bounds that are given with -D. README.md tells what is modelled; replication_model.py is the
  * same protocol as a program for random walks. `make model` runs this one.
  *
- *   SCENARIO  PLAIN, RECONFIGURE, SHRINK, WITNESS, ASYNC, ALONE, HOMES, FORCED, LEARNERS, COPIES, REJOIN or STRANDED (configs.h)
+ *   SCENARIO  PLAIN, RECONFIGURE, SHRINK, WITNESS, ASYNC, ALONE, HOMES, FORCED, LEARNERS, COPIES, REJOIN, GIVEN_UP or
+ *             STRANDED (configs.h)
  *   E, APPENDS  epochs, and records in all; at most 6
  *   WIPES, ROLLBACKS, DAMAGES, PRODUCER, LOSSY  lost disks, disks put back, damaged records, sequence numbers, lossy epochs
  *   REMOVAL, STREAMS, LEASES, RETAIN  1: with it
