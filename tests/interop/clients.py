@@ -46,7 +46,8 @@ ALL = [
     Client('confluent-kafka', '2.16.1 (librdkafka)', python('confluent_client.py'), (*TRANSACTIONAL, 'kip848'),
            kip848=['set.group.protocol=consumer']),
     Client('kafka-python', '3.0.12', python('kafka_python_client.py'), TRANSACTIONAL, rate=60,
-           why='when a coordinator dies while it is asked, its transactional calls never return; the program gives such a producer up after 15 s'),
+           why='when a coordinator dies while it is asked, its transactional calls never return, and offsets that were not answered outlive an abort '
+           'and go with the next transaction; the program gives such a producer up after 15 s, and does not abort with it'),
     Client('aiokafka', '0.14.0', python('aiokafka_client.py'), TRANSACTIONAL),
     Client('kafkajs', '2.2.4', lambda: ['node', toolchain.kafkajs()], TRANSACTIONAL,
            why='the program sends to one partition at a time, for when one broker fails it sends again what is under way at others'),
