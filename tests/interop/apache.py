@@ -214,11 +214,16 @@ def kafka_reassign_partitions(a):
     plan = a.write('reassign.json', json.dumps(proposed))
     reassign('--reassignment-json-file', plan, '--execute')
 
+    told = []
+
     def verified():
-        told = reassign('--reassignment-json-file', plan, '--verify')
-        return 'Reassignment of partition io-reassign-0 is completed' in told and told.count('is already in the log dir') + \
-            told.count('completed successfully') == 3
-    until('--verify says complete', verified, 60)
+        told[:] = [reassign('--reassignment-json-file', plan, '--verify')]
+        return 'Reassignment of partition io-reassign-0 is completed' in told[0] and \
+            len(re.findall(r'Reassignment of replica io-reassign-0-[123] completed successfully', told[0])) == 3
+    try:
+        until('--verify says complete', verified, 120)
+    except Failure as f:
+        raise Failure(f'{f}: {told}') from f
     reassign('--list')
 
 
