@@ -59,21 +59,24 @@ def with_topic(system, name, partitions, what, leader=None, mode='sync'):
             pass  # the next row has a topic of its own
 
 
-def ack(system, raw, partitions=6, seconds=10):
-    """Latency of acknowledgements beside the leader, which is in eu-west, 1,000 records a second of 1 KiB over 6 partitions. With five requests in flight, and once more with
-    one: a broker of Kafka answers the requests of a connection one after the other, so that what is in flight waits for what went before it."""
+def ack(system, raw, partitions=24, seconds=8):
+    """Latency of acknowledgements beside the leader, which is in eu-west, 1,000 records a second of 1 KiB over 24 partitions. With five requests in flight, as clients have it;
+    and each with what is best for it: tern answers all that is under way, so 100; a broker of Kafka answers the requests of a connection one after the other, and what is in
+    flight waits for what went before it, so 1. (With five in flight the sixth record waits for a fifth of the round trip before anybody has seen it.)"""
     def go():
         floor = measure.floor(system)
         meter = measure.Meter(system)
-        load = checked(system.bench('produce', 'bench-ack', rate=RATE, warmup='10s', duration=f'{seconds}s', out=raw, **LOAD))
+        load = checked(system.bench('produce', 'bench-ack', rate=RATE, warmup='8s', duration=f'{seconds}s', out=raw, **LOAD))
         used = meter.end(load['client']['cpu_s'])
-        p50, p99 = load['latency_ms']['p50'], load['latency_ms']['p99']
-        found = {'p50_ms': p50, 'p99_ms': p99, 'p50_over_floor': p50 / floor['ms'], 'p99_over_floor': p99 / floor['ms'], 'floor_ms': floor['ms'],
-                 'floor': floor, 'load': load, 'used': used, 'histogram': histogram(raw)}
+        best, kept = load, histogram(raw)
         if system.kafka:
-            one = checked(system.bench('produce', 'bench-ack', rate=RATE, warmup='2s', duration=f'{seconds}s', **{**LOAD, 'in_flight': 1}))
-            found.update(one_p50_ms=one['latency_ms']['p50'], one_p99_ms=one['latency_ms']['p99'], one=one)
-        return found
+            other = checked(system.bench('produce', 'bench-ack', rate=RATE, warmup='2s', duration=f'{seconds}s', out=raw, **{**LOAD, 'in_flight': system.best_in_flight}))
+            if other['latency_ms']['p50'] < best['latency_ms']['p50']:
+                best, kept = other, histogram(raw)
+        p50, p99 = best['latency_ms']['p50'], best['latency_ms']['p99']
+        return {'best_p50_ms': p50, 'best_p99_ms': p99, 'best_in_flight': best['settings'].get('in_flight'), 'five_p50_ms': load['latency_ms']['p50'],
+                'five_p99_ms': load['latency_ms']['p99'], 'p50_over_floor': p50 / floor['ms'], 'p99_over_floor': p99 / floor['ms'], 'floor_ms': floor['ms'],
+                'floor': floor, 'load': load, 'best': best, 'used': used, 'histogram': kept}
     return with_topic(system, 'bench-ack', partitions, go, leader=1)
 
 
@@ -211,8 +214,8 @@ def catch_up(system, raw, rate=100000, cut_s=60, partitions=100):
     return with_topic(system, 'bench-catch', partitions, go, leader=1)
 
 
-ACK = [('p50_ms', 'ack p50', 'ms'), ('p99_ms', 'ack p99', 'ms'), ('one_p50_ms', 'p50, one in flight', 'ms'), ('one_p99_ms', 'p99, one in flight', 'ms'),
-       ('p50_over_floor', 'p50 over the floor', 'times'), ('p99_over_floor', 'p99 over the floor', 'times')]
+ACK = [('best_p50_ms', 'ack p50', 'ms'), ('best_p99_ms', 'ack p99', 'ms'), ('p50_over_floor', 'p50 over the floor', 'times'), ('p99_over_floor', 'p99 over the floor', 'times'),
+       ('five_p50_ms', 'p50, five in flight', 'ms'), ('five_p99_ms', 'p99, five in flight', 'ms')]
 TPUT = [('mb_s', 'throughput', 'MB/s'), ('cpu_s_per_gb', 'processor of all nodes', 's/GB'), ('rss_mib', 'RSS of a node after it', 'MiB')]
 GAP = [('gap_ms', 'longest gap', 'ms')]
 
