@@ -100,7 +100,7 @@ struct bench_batch *bench_queue_next(const struct bench_queue *queue, uint32_t r
                                      uint32_t linger_us, uint64_t now_us, uint64_t *out_wake_us)
 {
     *out_wake_us = UINT64_MAX;
-    if (queue->draining || queue->leader < 0) {
+    if (queue->draining || queue->leader < 0 || (queue->in_flight > 0 && !queue->proven)) {
         return NULL;
     }
     QUEUE_EACH (each, &queue->batches) {
@@ -163,6 +163,7 @@ enum bench_fate bench_queue_answer(struct bench_queue *queue, uint64_t send_id, 
     if (error == 0 || error == DUPLICATE_SEQUENCE) {
         link_remove(&batch->link);
         *out_batch = batch;
+        queue->proven = true;
         fate = BENCH_ACKED;
     } else if (!retries_help(error) ||
                (error == OUT_OF_ORDER_SEQUENCE && front && batch->attempts >= HEAD_ATTEMPTS)) {

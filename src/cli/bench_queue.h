@@ -7,6 +7,9 @@
  *       +---- retry -----+   after one batch failed nothing is sent until all in flight have been
  *                            answered; then they go again in order, with the same bytes
  *
+ * The first batch goes alone: a broker of Kafka that knows nothing of a producer takes any sequence
+ * number, so a second batch that overtakes a refused first one shuts it out for ever (KAFKA-14359).
+ *
  * Invariant: batches in flight are a prefix of `batches`, except while draining. */
 #pragma once
 
@@ -32,6 +35,7 @@ struct bench_queue {
     uint64_t due;      /* records so far */
     uint32_t in_flight;
     bool draining;
+    bool proven;            /* something was acknowledged */
     uint64_t not_before_us; /* back-off */
 };
 

@@ -399,8 +399,8 @@ class Kafka(System):
             f.write('\n'.join(self.topics))
 
         def led():
-            found = kafka_wire.metadata(self.addresses()[0], name)
-            return found['error'] == 0 and found['leaders'] == first and all(len(i) == 3 for i in found['isr'])
+            told = [kafka_wire.metadata(a, name) for a in self.addresses()]
+            return all(t['error'] == 0 and t['leaders'] == first and all(len(i) == 3 for i in t['isr']) for t in told)
         until(f'{name} is led', 120, led)
 
     def whole(self, name):

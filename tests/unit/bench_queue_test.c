@@ -23,6 +23,7 @@ static void begin(void)
 {
     bench_queue_init(&queue, 3);
     bench_queue_move(&queue, 1, 0);
+    queue.proven = true; /* something was acknowledged before */
 }
 
 static struct bench_batch *next(uint64_t now_us)
@@ -114,6 +115,23 @@ static void a_new_leader_gets_at_once_what_the_old_one_has_not_answered(void **s
     assert_int_equal(answer(2, 0, 11), BENCH_LATE);
     assert_int_equal(next(11)->first, RECORDS_MAX);
     assert_int_equal(answer(3, 0, 12), BENCH_ACKED);
+    bench_queue_fini(&queue);
+}
+
+static void the_first_batch_goes_alone(void **state)
+{
+    (void)state;
+    begin();
+    queue.proven = false;
+    bench_queue_due(&queue, 3 * RECORDS_MAX, RECORDS_MAX, 0);
+    bench_queue_sent(&queue, next(0), 1);
+    assert_null(next(0));
+    assert_int_equal(answer(1, 6, 10), BENCH_AGAIN);
+    bench_queue_sent(&queue, next(10 + BACKOFF_US), 2);
+    assert_null(next(10 + BACKOFF_US));
+    assert_int_equal(answer(2, 0, 2000), BENCH_ACKED);
+    bench_queue_sent(&queue, next(2000), 3);
+    assert_int_equal(next(2000)->first, 2 * RECORDS_MAX);
     bench_queue_fini(&queue);
 }
 
@@ -337,6 +355,7 @@ int main(void)
         cmocka_unit_test(an_open_batch_lingers_and_a_full_one_does_not),
         cmocka_unit_test(after_a_failure_all_in_flight_go_again_in_order),
         cmocka_unit_test(a_new_leader_gets_at_once_what_the_old_one_has_not_answered),
+        cmocka_unit_test(the_first_batch_goes_alone),
         cmocka_unit_test(without_a_leader_nothing_is_sent),
         cmocka_unit_test(what_no_retry_can_help_ends_it),
         cmocka_unit_test(every_record_once_and_in_order_whatever_happens),
