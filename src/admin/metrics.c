@@ -41,6 +41,9 @@ static void node_metrics(struct buf *out, struct admin *admin)
            (double)c.produce_acks);
     metric(out, COUNTER, "tern_produce_errors_total", "Batches answered with an error.",
            (double)c.produce_errors);
+    metric(out, COUNTER, "tern_recompressed_total",
+           "Batches that were compressed anew, as compression.type says.",
+           (double)c.produce_recompressed);
     metric(out, GAUGE, "tern_ack_gap_max_seconds",
            "Longest gap between two acks while something waited, since start.",
            (double)c.ack_gap_max_us / 1e6);

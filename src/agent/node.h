@@ -168,8 +168,9 @@ struct node_counters {
     uint64_t produce_requests;
     uint64_t produce_batches;
     uint64_t produce_bytes;
-    uint64_t produce_acks;   /* batches answered without error */
-    uint64_t produce_errors; /* batches answered with one */
+    uint64_t produce_acks;         /* batches answered without error */
+    uint64_t produce_errors;       /* batches answered with one */
+    uint64_t produce_recompressed; /* batches, by compression.type */
     uint64_t fetch_requests;
     uint64_t fetch_bytes;
     uint64_t fetch_sent_elsewhere; /* partitions whose reader was told of a nearer copy */

@@ -17,14 +17,14 @@ static const struct topic_config_key keys[] = {
      false,
      "Old segments are deleted, or records that a newer one of the same key replaces, or both."},
     {"compression.gzip.level", TOPIC_CONFIG_INT, "-1", -1, 9, NULL, "compression.gzip.level", false,
-     "Stored only: batches stay as the producer compressed them."},
+     "The level of compression.type gzip."},
     {"compression.lz4.level", TOPIC_CONFIG_INT, "9", 1, 17, NULL, "compression.lz4.level", false,
-     "Stored only: batches stay as the producer compressed them."},
+     "The level of compression.type lz4."},
     {"compression.type", TOPIC_CONFIG_STRING, "producer", ANY,
      "uncompressed,zstd,lz4,snappy,gzip,producer", "compression.type", false,
-     "Stored only: batches stay as the producer compressed them."},
+     "The leader compresses batches of another codec anew; producer: they stay as they come."},
     {"compression.zstd.level", TOPIC_CONFIG_INT, "3", -131072, 22, NULL, "compression.zstd.level",
-     false, "Stored only: batches stay as the producer compressed them."},
+     false, "The level of compression.type zstd."},
     {"delete.retention.ms", TOPIC_CONFIG_LONG, "86400000", 0, INT64_MAX, NULL,
      "log.cleaner.delete.retention.ms", false,
      "For so long a tombstone stays readable in a compacted topic."},
@@ -438,6 +438,28 @@ static int64_t usual_number(const struct topic_configs *configs, const char *nam
     return number;
 }
 
+/* In the order of the codecs' numbers in a batch's attributes. */
+static void set_compression(const struct topic_configs *configs, struct topic_settings *s)
+{
+    static const struct {
+        const char *type;
+        const char *level;
+    } codecs[] = {
+        {"uncompressed", NULL},           {"gzip", "compression.gzip.level"}, {"snappy", NULL},
+        {"lz4", "compression.lz4.level"}, {"zstd", "compression.zstd.level"},
+    };
+    const char *type = value_of(configs, "compression.type");
+
+    s->codec = TOPIC_CODEC_PRODUCER;
+    for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
+        if (strcmp(codecs[i].type, type) == 0) {
+            s->codec = (int8_t)i;
+            s->codec_level =
+                codecs[i].level != NULL ? (int32_t)usual_number(configs, codecs[i].level) : 0;
+        }
+    }
+}
+
 struct topic_settings topic_settings_of(const struct topic_configs *configs)
 {
     const char *cleanup = value_of(configs, "cleanup.policy");
@@ -456,5 +478,6 @@ struct topic_settings topic_settings_of(const struct topic_configs *configs)
     };
 
     CHECK(ratio_of(value_of(configs, "min.cleanable.dirty.ratio"), &s.min_cleanable_ratio));
+    set_compression(configs, &s);
     return s;
 }

@@ -70,8 +70,10 @@ int topic_configs_change(const struct topic_configs *old, const struct topic_con
 bool topic_configs_put(struct topic_configs *configs, const char *name, const char *value);
 
 /* What the configs mean, where neither the policy nor the node says it. */
-#define TOPIC_CLEAN_DELETE  1u
-#define TOPIC_CLEAN_COMPACT 2u
+#define TOPIC_CLEAN_DELETE   1u
+#define TOPIC_CLEAN_COMPACT  2u
+#define TOPIC_CODEC_PRODUCER (-1) /* as the producer compressed it */
+
 struct topic_settings {
     uint32_t cleanup; /* TOPIC_CLEAN_* */
     bool log_append_time;
@@ -83,6 +85,8 @@ struct topic_settings {
     int64_t min_compaction_lag_ms;
     int64_t max_compaction_lag_ms;
     double min_cleanable_ratio;
+    int8_t codec;        /* of batches, its number in their attributes; or TOPIC_CODEC_PRODUCER */
+    int32_t codec_level; /* as Kafka counts it */
 };
 struct topic_settings topic_settings_of(const struct topic_configs *configs);
 /* A number that is set, or `otherwise`. */

@@ -59,12 +59,13 @@ static int gzip_undo(struct slice in, size_t max, struct buf *out)
     return status == Z_STREAM_END ? 0 : TERN_EMALFORMED;
 }
 
-static int gzip_do(struct slice in, struct buf *out)
+static int gzip_do(int32_t level, struct slice in, struct buf *out)
 {
     z_stream z = {0};
+    int how = level >= 1 && level <= 9 ? level : Z_DEFAULT_COMPRESSION;
 
-    if (in.len > UINT32_MAX || deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8,
-                                            Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (in.len > UINT32_MAX ||
+        deflateInit2(&z, how, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
         return TERN_ETOOBIG;
     }
     uLong bound = deflateBound(&z, (uLong)in.len);
@@ -178,10 +179,17 @@ static int lz4_undo(struct slice in, size_t max, struct buf *out)
     return more == 0 ? 0 : TERN_EMALFORMED;
 }
 
-static int lz4_do(struct slice in, struct buf *out)
+/* Kafka's usual level means the quick way; the library's own levels end at 12. */
+#define LZ4_KAFKA_QUICK 9
+#define LZ4_LEVEL_MAX   12
+
+static int lz4_do(int32_t level, struct slice in, struct buf *out)
 {
     LZ4F_preferences_t how = {
         .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}};
+    if (level != COMPRESS_USUAL && level != LZ4_KAFKA_QUICK) {
+        how.compressionLevel = level < LZ4_LEVEL_MAX ? level : LZ4_LEVEL_MAX;
+    }
     size_t bound = LZ4F_compressFrameBound(in.len, &how);
     uint8_t *to = buf_extend(out, bound);
     size_t made = LZ4F_compressFrame(to, bound, in.base, in.len, &how);
@@ -226,11 +234,12 @@ static int zstd_undo(struct slice in, size_t max, struct buf *out)
     return more == 0 ? 0 : TERN_EMALFORMED;
 }
 
-static int zstd_do(struct slice in, struct buf *out)
+static int zstd_do(int32_t level, struct slice in, struct buf *out)
 {
+    int how = level == COMPRESS_USUAL ? ZSTD_CLEVEL_DEFAULT : level;
     size_t bound = ZSTD_compressBound(in.len);
     uint8_t *to = buf_extend(out, bound);
-    size_t made = ZSTD_compress(to, bound, in.base, in.len, ZSTD_CLEVEL_DEFAULT);
+    size_t made = ZSTD_compress(to, bound, in.base, in.len, how);
 
     out->len -= ZSTD_isError(made) ? bound : bound - made;
     return ZSTD_isError(made) ? TERN_ETOOBIG : 0;
@@ -254,17 +263,17 @@ int compress_undo(unsigned codec, struct slice in, size_t max, struct buf *out)
     }
 }
 
-int compress_do(unsigned codec, struct slice in, struct buf *out)
+int compress_do(unsigned codec, int32_t level, struct slice in, struct buf *out)
 {
     switch (codec) {
     case COMPRESS_GZIP:
-        return gzip_do(in, out);
+        return gzip_do(level, in, out);
     case COMPRESS_SNAPPY:
         return snappy_do(in, out);
     case COMPRESS_LZ4:
-        return lz4_do(in, out);
+        return lz4_do(level, in, out);
     case COMPRESS_ZSTD:
-        return zstd_do(in, out);
+        return zstd_do(level, in, out);
     default:
         return TERN_EUNSUPPORTED;
     }

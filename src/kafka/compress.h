@@ -19,6 +19,8 @@
  * claims. TERN_EMALFORMED: it is not whole, or not of that codec; TERN_ETOOBIG: more than `max`;
  * TERN_EUNSUPPORTED: another codec. */
 int compress_undo(unsigned codec, struct slice in, size_t max, struct buf *out) TERN_MUST_USE;
-/* Appends `in`, compressed by the library's usual level. TERN_EUNSUPPORTED, TERN_ETOOBIG (a length
- * that the codec cannot tell). */
-int compress_do(unsigned codec, struct slice in, struct buf *out) TERN_MUST_USE;
+/* Appends `in`, compressed at a level of that codec as Kafka counts them (gzip 1 to 9, lz4 1 to 17, of
+ * which 9 is its quick way, zstd -131072 to 22; snappy has none), or at its library's usual one.
+ * TERN_EUNSUPPORTED, TERN_ETOOBIG (a length that the codec cannot tell). */
+#define COMPRESS_USUAL INT32_MIN
+int compress_do(unsigned codec, int32_t level, struct slice in, struct buf *out) TERN_MUST_USE;

@@ -247,7 +247,7 @@ static int put_kept(struct slice batch, const struct batch_info *info, const str
     if (status == 0 && batch_codec(info) == BATCH_PLAIN) {
         buf_put(out, buf_slice(&plain));
     } else if (status == 0) {
-        status = compress_do((unsigned)batch_codec(info), buf_slice(&plain), out);
+        status = compress_do((unsigned)batch_codec(info), COMPRESS_USUAL, buf_slice(&plain), out);
     }
     buf_fini(&plain);
     if (status != 0 || out->len - begin > INT32_MAX) {
@@ -299,6 +299,39 @@ int rewrite_filter(struct slice batch, int64_t horizon_ms,
         return 0;
     }
     return put_kept(batch, &info, &kept, set ? horizon_ms : info.base_timestamp, keep, ctx, out);
+}
+
+int rewrite_codec(struct slice batch, unsigned codec, int32_t level, size_t max, struct buf *out)
+{
+    struct batch_info info;
+    struct buf plain = {0};
+    size_t begin = out->len;
+    int status = batch_peek(batch, &info);
+
+    if (status != 0 || info.bytes != batch.len) {
+        return TERN_EMALFORMED;
+    }
+    struct slice records = slice_of(batch.base + BATCH_HEADER, batch.len - BATCH_HEADER);
+    if (batch_codec(&info) != BATCH_PLAIN) {
+        status = compress_undo((unsigned)batch_codec(&info), records, max, &plain);
+        records = buf_slice(&plain);
+    }
+    buf_put(out, slice_of(batch.base, BATCH_HEADER));
+    if (status == 0 && codec == BATCH_PLAIN) {
+        buf_put(out, records);
+    } else if (status == 0) {
+        status = compress_do(codec, level, records, out);
+    }
+    buf_fini(&plain);
+    if (status != 0 || out->len - begin > INT32_MAX) {
+        out->len = begin;
+        return status != 0 ? status : TERN_ETOOBIG;
+    }
+    uint16_t attributes = get_be16(out->base + begin + AT_ATTRIBUTES);
+    put_be16(out->base + begin + AT_ATTRIBUTES,
+             (uint16_t)((attributes & ~(unsigned)BATCH_CODEC_MASK) | codec));
+    seal(out, begin);
+    return 0;
 }
 
 void rewrite_gap(int64_t base, int64_t end, int32_t epoch, int64_t max_timestamp_ms,

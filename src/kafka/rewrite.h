@@ -53,6 +53,13 @@ int rewrite_filter(struct slice batch, int64_t horizon_ms,
                    bool (*keep)(void *ctx, const struct rewrite_record *record), void *ctx,
                    struct buf *out, bool *out_changed) TERN_MUST_USE;
 
+/* Appends the batch with its records under another codec (enum batch_codec) at `level` of it
+ * (compress.h). All else in its header stays; what is in the records is not looked at. TERN_EMALFORMED,
+ * TERN_EUNSUPPORTED, TERN_ETOOBIG (more than `max` decompressed, whatever it claims): then nothing was
+ * appended. */
+int rewrite_codec(struct slice batch, unsigned codec, int32_t level, size_t max,
+                  struct buf *out) TERN_MUST_USE;
+
 /* Appends a batch without records and without a producer, for offsets [base, end). */
 void rewrite_gap(int64_t base, int64_t end, int32_t epoch, int64_t max_timestamp_ms,
                  struct buf *out);

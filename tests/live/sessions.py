@@ -59,7 +59,8 @@ class Consumer:
             for _ in range(r.count() - 1):
                 p = dict(zip(('partition', 'error', 'hw', 'lso', 'start'), r.take('ihqqq')))
                 r.array(lambda: (r.take('qq'), r.tags()))
-                p['preferred'], p['bytes'] = r.take('i'), len(r.bytes() or b'')
+                p['preferred'], p['records'] = r.take('i'), r.bytes() or b''
+                p['bytes'] = len(p['records'])
                 r.tags()
                 found[topic, p['partition']] = p
             r.tags()

@@ -297,7 +297,7 @@ static void a_codec_gives_no_more_than_it_was_asked_for(void **state)
     for (unsigned codec = COMPRESS_GZIP; codec <= COMPRESS_ZSTD; codec++) {
         buf_clear(&packed);
         buf_clear(&back);
-        assert_int_equal(compress_do(codec, buf_slice(&plain), &packed), 0);
+        assert_int_equal(compress_do(codec, COMPRESS_USUAL, buf_slice(&plain), &packed), 0);
         assert_true(packed.len < plain.len / 10);
         assert_int_equal(compress_undo(codec, buf_slice(&packed), plain.len - 1, &back),
                          TERN_ETOOBIG);
@@ -319,6 +319,70 @@ static void a_codec_gives_no_more_than_it_was_asked_for(void **state)
     buf_fini(&back);
 }
 
+static void a_batch_goes_from_every_codec_to_every_other_at_every_level(void **state)
+{
+    static const int32_t levels[][3] = {
+        {0, 0, 0}, {-1, 1, 9}, {0, 0, 0}, {1, 9, 17}, {-131072, 3, 22}};
+    struct buf batch = {0};
+    struct buf out = {0};
+
+    (void)state;
+    for (size_t from = 0; from < ARRAY_COUNT(kinds); from++) {
+        for (size_t to = 0; to < 3 * ARRAY_COUNT(kinds); to++) {
+            struct seen seen = {0};
+            struct batch_info before;
+            struct batch_info after;
+            unsigned codec = (unsigned)to / 3;
+            (void)vector(kinds[from], &batch);
+            buf_clear(&out);
+            assert_int_equal(
+                rewrite_codec(buf_slice(&batch), codec, levels[codec][to % 3], 1 << 20, &out), 0);
+            assert_int_equal(batch_check(buf_slice(&out), &after), 0); /* its checksum, too */
+            assert_int_equal(batch_peek(buf_slice(&batch), &before), 0);
+            assert_int_equal(batch_codec(&after), codec);
+            assert_int_equal(after.bytes, out.len);
+            before.bytes = after.bytes;
+            before.attributes = after.attributes;
+            assert_memory_equal(&before, &after, sizeof before);
+            assert_int_equal(rewrite_each(buf_slice(&out), see, &seen), 0);
+            assert_int_equal(seen.count, RECORDS);
+        }
+    }
+    buf_fini(&batch);
+    buf_fini(&out);
+}
+
+static void a_batch_that_blows_up_when_it_is_decompressed_is_refused(void **state)
+{
+    struct buf batch = {0};
+    struct buf plain = {0};
+    struct buf out = {0};
+
+    (void)state;
+    memset(buf_extend(&plain, 3u << 20), 'x', 3u << 20);
+    for (unsigned codec = COMPRESS_GZIP; codec <= COMPRESS_ZSTD; codec++) {
+        (void)vector("plain", &batch);
+        batch.len = BATCH_HEADER;
+        assert_int_equal(compress_do(codec, COMPRESS_USUAL, buf_slice(&plain), &batch), 0);
+        put_be32(batch.base + 8, (uint32_t)batch.len - 12);
+        put_be16(batch.base + 21, (uint16_t)codec);
+        buf_clear(&out);
+        buf_u8(&out, 7);
+        size_t max = plain.len - 1;
+        assert_int_equal(rewrite_codec(buf_slice(&batch), BATCH_PLAIN, 0, max, &out), TERN_ETOOBIG);
+        assert_int_equal(out.len, 1);
+        assert_int_equal(rewrite_codec(buf_slice(&batch), BATCH_PLAIN, 0, max + 1, &out), 0);
+        batch.base[BATCH_HEADER] ^= 0x55;
+        out.len = 1;
+        assert_int_equal(rewrite_codec(buf_slice(&batch), BATCH_ZSTD, 3, max + 1, &out),
+                         TERN_EMALFORMED);
+        assert_int_equal(out.len, 1);
+    }
+    buf_fini(&batch);
+    buf_fini(&plain);
+    buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +393,8 @@ int main(void)
         cmocka_unit_test(a_gap_is_a_batch_of_offsets_alone),
         cmocka_unit_test(what_is_no_batch_inside_is_refused_and_nothing_is_written),
         cmocka_unit_test(a_codec_gives_no_more_than_it_was_asked_for),
+        cmocka_unit_test(a_batch_goes_from_every_codec_to_every_other_at_every_level),
+        cmocka_unit_test(a_batch_that_blows_up_when_it_is_decompressed_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

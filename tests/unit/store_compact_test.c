@@ -66,7 +66,7 @@ static void pack(unsigned codec, struct slice plain, struct buf *out)
     if (codec == 0) {
         buf_put(out, records);
     } else {
-        assert_int_equal(compress_do(codec, records, out), 0);
+        assert_int_equal(compress_do(codec, COMPRESS_USUAL, records, out), 0);
     }
     put_be32(out->base + 8, (uint32_t)(out->len - 12));
     put_be16(out->base + 21, (uint16_t)codec);

@@ -13,6 +13,10 @@
 /* A client that was throttled is asked to wait as long again, but not longer than this. */
 #define THROTTLE_MS_MAX 1000
 
+/* compression.type: more than this is not decompressed of one batch. Kafka's producers fill batches to
+ * batch.size, and requests to max.request.size (1 MiB), before they compress. */
+#define INFLATED_MAX ((size_t)16 << 20)
+
 #define REFUSED_MS 10000 /* so long after a refusal a gap is taken for its consequence */
 
 struct produce;
@@ -28,6 +32,7 @@ struct produce_part {
     struct kafka_produce_response_partition *out;
     const struct control_topic *topic; /* only while the request is being taken apart */
     struct slice records;
+    struct blob *own; /* holds the records if they were compressed anew; else the frame does */
     int64_t stamp_ms; /* the log's own time; -1: the producer's stays */
     /* The first batch of a transaction waits for its coordinator's word. */
     bool verifying;
@@ -44,6 +49,7 @@ struct produce {
     uint32_t count;
     uint32_t waiting;
     size_t bytes;
+    size_t own_bytes; /* of batches that were compressed anew */
     bool failed;
     bool taking; /* still being taken apart: do not finish yet */
 };
@@ -91,8 +97,8 @@ static void finish(struct produce *pr)
     uint64_t acks = node->counters.produce_acks;
     bool hints = false;
 
-    CHECK(node->waiting_bytes >= pr->bytes);
-    node->waiting_bytes -= pr->bytes;
+    CHECK(node->waiting_bytes >= pr->bytes + pr->own_bytes);
+    node->waiting_bytes -= pr->bytes + pr->own_bytes;
     for (uint32_t i = 0; i < pr->count; i++) {
         if (pr->parts[i].out->error == 0) {
             node->counters.produce_acks++;
@@ -249,6 +255,16 @@ static void wait_for(struct produce_part *part, struct partition *p)
     part->produce->waiting++;
 }
 
+static int check_size(const struct produce_part *part, const struct batch_info *info)
+{
+    if (part->topic->policy.max_message_bytes > 0 &&
+        info->bytes > part->topic->policy.max_message_bytes) {
+        return TERN_ETOOBIG;
+    }
+    /* Whatever the policy says: a larger one would not fit into a journal file. */
+    return info->bytes > store_batch_max(part->produce->rq->node->store) ? TERN_ETOOBIG : 0;
+}
+
 static int check_batch(const struct produce_part *part, struct slice records,
                        struct batch_info *info)
 {
@@ -260,12 +276,9 @@ static int check_batch(const struct produce_part *part, struct slice records,
     if (batch_codec(info) == BATCH_ZSTD && part->produce->rq->version < 7) {
         return TERN_ECOMPRESSION;
     }
-    if (part->topic->policy.max_message_bytes > 0 &&
-        info->bytes > part->topic->policy.max_message_bytes) {
-        return TERN_ETOOBIG;
-    }
-    if (info->bytes > store_batch_max(part->produce->rq->node->store)) {
-        return TERN_ETOOBIG; /* whatever the policy says: it would not fit into a journal file */
+    status = check_size(part, info);
+    if (status != 0) {
+        return status;
     }
     const struct kafka_produce_request *m = part->produce->rq->message;
     bool transactional = (info->attributes & BATCH_TRANSACTIONAL) != 0;
@@ -297,8 +310,9 @@ static int append_batch(struct produce_part *part, struct partition *p, struct b
     }
     int status = replica_produce(&p->replica, node_now_ms(node), info, &duplicate, &out);
     if (status == 0) {
-        size_t at = (size_t)(part->records.base - rq->frame->bytes);
-        struct chunk batch = {rq->frame, rq->frame->bytes + at, part->records.len};
+        struct blob *blob = part->own != NULL ? part->own : rq->frame;
+        size_t at = (size_t)(part->records.base - blob->bytes);
+        struct chunk batch = {blob, blob->bytes + at, part->records.len};
         if (!duplicate && part->stamp_ms >= 0) {
             batch_log_append_time(batch.base, batch.len, part->stamp_ms);
             part->out->log_append_time_ms = part->stamp_ms;
@@ -429,6 +443,33 @@ static int check_keys(struct slice records)
     return status != 0 || missing ? TERN_EINVALIDRECORD : 0;
 }
 
+/* compression.type names another codec than the producer's. */
+static int recompress(struct produce_part *part, struct batch_info *info)
+{
+    const struct topic_settings *s = &part->topic->settings;
+    struct produce *pr = part->produce;
+    struct buf out = {0};
+    int status =
+        rewrite_codec(part->records, (unsigned)s->codec, s->codec_level, INFLATED_MAX, &out);
+
+    if (status == 0) {
+        status = batch_peek(buf_slice(&out), info);
+        CHECK(status == 0); /* we made it */
+        status = check_size(part, info);
+    } else if (status != TERN_ETOOBIG) {
+        status = TERN_EINVALIDRECORD;
+    }
+    if (status == 0) {
+        part->own = blob_copy(buf_slice(&out));
+        part->records = slice_of(part->own->bytes, part->own->len);
+        pr->own_bytes += part->own->len;
+        pr->rq->node->waiting_bytes += part->own->len;
+        pr->rq->node->counters.produce_recompressed++;
+    }
+    buf_fini(&out);
+    return status;
+}
+
 static int append(struct produce_part *part, struct slice records)
 {
     struct request *rq = part->produce->rq;
@@ -468,6 +509,12 @@ static int append(struct produce_part *part, struct slice records)
         return TERN_ENOQUORUM;
     }
     part->records = records;
+    if (settings->codec != TOPIC_CODEC_PRODUCER && settings->codec != (int8_t)batch_codec(&info)) {
+        status = recompress(part, &info);
+        if (status != 0) {
+            return status;
+        }
+    }
     if (p->replica.producers_at == p->replica.leo &&
         producers_begins(p->replica.producers, &info) && !MUTANT(unverified)) {
         begin_verify(part, p, &info);
@@ -527,6 +574,15 @@ static void canceled(struct request *rq)
         if (link_in_list(&pr->parts[i].in_partition)) {
             link_remove(&pr->parts[i].in_partition);
         }
+    }
+}
+
+static void release(struct request *rq)
+{
+    struct produce *pr = rq->state;
+
+    for (uint32_t i = 0; i < pr->count; i++) {
+        blob_unref(pr->parts[i].own);
     }
 }
 
@@ -596,6 +652,7 @@ void api_produce(struct request *rq)
     pr->taking = true;
     rq->state = pr;
     rq->cancel = canceled;
+    rq->release = release;
     if (node->waiting_bytes == 0) {
         node->waiting_since_us = clock_now_us(node->o.clock);
     }
