@@ -2,6 +2,7 @@
 """Fetch and its neighbours by hand, and consumers that read near: see TESTS."""
 import socket
 import struct
+import subprocess
 import time
 import uuid
 
@@ -215,5 +216,87 @@ def a_consumer_with_a_rack_reads_nothing_from_other_regions_through_a_leader_kil
         judge({(i, o): n for i, o, n in reader.lines}, p.acked)
 
 
-TESTS = [fetches_by_topic_id_tell_epochs_and_where_the_leader_is,
+def end_of_epoch(at, topic, epoch, current=-1):
+    """(error, epoch, end offset) by OffsetForLeaderEpoch 4."""
+    body = struct.pack('>i', -1) + b'\2' + compact(topic) + b'\2' + struct.pack('>iii', 0, current, epoch) + b'\0\0\0'
+    r = ask(at, 23, 4, body)
+    r.take('i')
+    r.count(), r.text(), r.count()
+    error, _partition, found, end = r.take('hiiq')
+    return error, found, end
+
+
+def a_consumer_that_has_read_a_lost_tail_is_told_where_its_records_part():
+    """KIP-320, KIP-595: an async home dies with records that a consumer has read and nobody else holds."""
+    with Cluster() as c:
+        c.apply('policy: manual\ntopics: [manual]\nmode: async\nhome: eu-west\npartitions: 1\n'
+                'rpo: {time: 5s, bytes: 64MiB, on_breach: report}\nfailover: {mode: manual}\n')
+        c.tern('topic', 'create', 'manual', '--partitions', '1')
+        c.wait('manual is led at home', lambda: c.leaders('manual').get('eu-west') == 1)
+        Producer(c, 'manual', 100, 0).finish()
+        home = c.kafka('eu-west')
+        ident, partitions = topic_ids(home)['manual']
+        old = partitions[0][1]
+
+        def leaderless():
+            try:
+                return c.json('topic', 'describe', 'manual')['leaderless']
+            except ValueError:
+                return 'no answer'
+
+        def put(lines, address):
+            done = subprocess.run(['kcat', '-P', '-b', address, '-t', 'manual', '-p', '0'], text=True, timeout=60,
+                                  input=''.join(f'{n}\n' for n in range(lines)), capture_output=True)
+            if done.returncode != 0:
+                raise Failure(f'kcat -P: {done.stderr}')
+
+        for region in REGIONS[1:]:
+            c.wait(f'{region} has them', lambda: fetch(c.kafka(region), 17, ident, offset=100)[0]['hw'] == 100)
+        for region in REGIONS[1:]:
+            c.regions('kill', region)
+        put(50, home)
+        p, _ = fetch(home, 17, ident, offset=149, epoch=old, last_epoch=old)
+        expect('it reads the tail at home', (p['error'], p['hw'], p['diverging'], p['bytes'] > 0), (0, 150, None, True))
+        c.regions('kill', 'eu-west')
+        for region in REGIONS[1:]:
+            c.regions('start', region)
+        c.wait('the home is missed', lambda: leaderless() == 1, 40)
+        c.wait('it is given up', lambda: c.tern('topic', 'recover', 'manual', '--accept-loss', '--yes', check=False).returncode == 0, 40)
+        c.wait('another region leads', lambda: leaderless() == 0, 40)
+        leader, epoch = c.wait('its epoch', lambda: topic_ids(c.kafka('eu-central'))['manual'][1][0][0] > 1 and
+                               topic_ids(c.kafka('eu-central'))['manual'][1][0])
+        at = c.kafka(REGIONS[leader - 1])
+        c.wait('it serves', lambda: fetch(at, 17, ident, offset=99, epoch=epoch)[0]['bytes'] > 0)
+
+        def told(address, when):
+            for version in range(13, 19):
+                p, _ = fetch(address, version, ident, offset=150, epoch=epoch, last_epoch=old)
+                expect(f'{when}, version {version}', (p['error'], p['diverging'], p['bytes']), (0, (old, 100), 0))
+                p, _ = fetch(address, version, ident, offset=150, epoch=epoch, last_epoch=old - 1)
+                expect(f'{when}, an epoch that has no records here, version {version}', p['diverging'] is not None, True)
+            p, _ = fetch(address, 17, ident, offset=100, epoch=epoch, last_epoch=old)
+            expect(f'{when}: whoever has not read the tail goes on', (p['error'], p['diverging']), (0, None))
+
+        told(at, 'the tail is behind the end')
+        expect('a client that knows no epochs', fetch(at, 17, ident, offset=150, wait_ms=2000)[0]['error'], 1)
+        put(200, at)
+        told(at, 'others stand in its place')
+        p, _ = fetch(at, 17, ident, offset=150)
+        expect('a client that knows no epochs reads on', (p['error'], p['bytes'] > 0), (0, True))
+        p, _ = fetch(at, 17, ident, offset=150, epoch=epoch, last_epoch=epoch)
+        expect('one of the new epoch, too', (p['error'], p['diverging'], p['bytes'] > 0), (0, None, True))
+        other = c.kafka(REGIONS[5 - leader - 1])
+        c.wait('the other copy has them', lambda: fetch(other, 17, ident, offset=299)[0]['hw'] == 300)
+        told(other, 'at a follower')
+        expect('where the old epoch ended', end_of_epoch(at, 'manual', old, epoch), (0, old, 100))
+        expect('where the new one ends', end_of_epoch(at, 'manual', epoch, epoch), (0, epoch, 300))
+        expect('an epoch to come', end_of_epoch(at, 'manual', epoch + 1), (0, -1, -1))
+        expect('asked in the old epoch', end_of_epoch(at, 'manual', old, old)[0], FENCED)
+        expect('asked in one to come', end_of_epoch(at, 'manual', old, epoch + 1)[0], UNKNOWN_EPOCH)
+        expect('of a topic that is not there', end_of_epoch(at, 'none', old)[0], 3)
+        expect('asked of a follower', end_of_epoch(other, 'manual', old)[0], 6)
+
+
+TESTS = [a_consumer_that_has_read_a_lost_tail_is_told_where_its_records_part,
+         fetches_by_topic_id_tell_epochs_and_where_the_leader_is,
          a_consumer_with_a_rack_reads_nothing_from_other_regions_through_a_leader_kill]

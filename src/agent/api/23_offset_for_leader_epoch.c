@@ -10,14 +10,17 @@ static int answer(struct request *rq, const struct control_topic *topic,
     struct partition *p;
     int status = leader_partition(rq->node, topic, in->partition, in->current_leader_epoch, &p);
 
-    if (status == 0) {
+    /* Of an epoch to come nothing is known: -1. */
+    if (status == 0 && in->leader_epoch >= 0 && in->leader_epoch <= p->replica.spec.epoch) {
         const struct history *history = &p->replica.history;
         history_end_of(history, p->replica.leo, in->leader_epoch, &out->leader_epoch,
                        &out->end_offset);
-        if (out->leader_epoch < 0 && in->leader_epoch >= 0 && history->count > 0) {
-            /* Older than all that is known here, by retention: it ended where the first begins. */
+        if (out->leader_epoch < 0) {
+            /* Older than all that is known here, by retention or a loss: it ended where the first
+             * begins, or where the running one will. */
             out->leader_epoch = in->leader_epoch;
-            out->end_offset = history->entries[0].start_offset;
+            out->end_offset =
+                history->count > 0 ? history->entries[0].start_offset : p->replica.leo;
         }
         if (in->leader_epoch == p->replica.spec.epoch) {
             out->leader_epoch = in->leader_epoch; /* the running epoch may have no record yet */
