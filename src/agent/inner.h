@@ -180,6 +180,9 @@ int64_t cleaning_all_hold(const struct partition *p);
 /* Follower: its leader of this epoch said so. */
 void cleaning_told(struct partition *p, uint32_t from, int32_t epoch, int64_t all_hold);
 void cleaning_tick(struct node *node, uint64_t now_us);
+/* options.fate of the store; ctx: the node. */
+enum store_fate cleaning_fate(void *ctx, struct store_log *log, int64_t producer_id,
+                              int64_t offset);
 
 /* ---- peers (liveness.c) ---------------------------------------------------------------------- */
 

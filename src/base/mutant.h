@@ -68,6 +68,7 @@
     X(compact_beyond, "compaction looks at records that are not committed")                        \
     X(tombstone_early, "a tombstone goes before its time")                                         \
     X(compact_newest, "compaction takes out the newest record of a key, too")                      \
+    X(compact_aborted, "compaction takes records of aborted transactions for good ones")           \
     X(cut_undone, "replay does not repeat a truncation")                                           \
     X(cut_unkept, "what is cut is not kept in quarantine")
 

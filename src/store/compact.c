@@ -209,6 +209,21 @@ static void read_piece(struct compactor *c, int64_t limit)
     }
 }
 
+/* Does a record of this batch count, for a key's newest one or as what may go? */
+static enum store_fate fate_of(const struct compactor *c, const struct rewrite_batch *batch)
+{
+    const struct store_options *o = &c->store->options;
+
+    if (batch->control) {
+        return STORE_FATE_UNKNOWN;
+    }
+    if (!batch->transactional || MUTANT(compact_aborted)) {
+        return STORE_FATE_COMMITTED;
+    }
+    return o->fate != NULL ? o->fate(o->fate_ctx, c->log, batch->producer_id, batch->base)
+                           : STORE_FATE_UNKNOWN;
+}
+
 static void key_seen(void *ctx, const struct rewrite_record *record)
 {
     struct compactor *c = ctx;
@@ -221,8 +236,8 @@ static void key_seen(void *ctx, const struct rewrite_record *record)
 /* False: the map is full, the dirty part ends before this batch. */
 static bool map_batch(struct compactor *c, struct slice bytes, const struct rewrite_batch *batch)
 {
-    if (batch->control || batch->transactional) {
-        return true; /* whether it counts, nobody here knows: it makes nothing go */
+    if (fate_of(c, batch) != STORE_FATE_COMMITTED) {
+        return true; /* it makes nothing go */
     }
     c->full = false;
     int status = rewrite_each(bytes, key_seen, c);
@@ -246,6 +261,7 @@ static bool map_batch(struct compactor *c, struct slice bytes, const struct rewr
 struct keeping {
     struct compactor *c;
     const struct rewrite_batch *batch;
+    enum store_fate fate;
     bool tombstones; /* some stay that may go one day */
 };
 
@@ -255,6 +271,9 @@ static bool keep(void *ctx, const struct rewrite_record *record)
     const struct compactor *c = k->c;
     bool past = k->batch->horizon_ms <= c->wall_ms || MUTANT(tombstone_early);
 
+    if (k->fate == STORE_FATE_ABORTED) {
+        return false;
+    }
     if (record->key.base == NULL) {
         return true;
     }
@@ -263,10 +282,10 @@ static bool keep(void *ctx, const struct rewrite_record *record)
         return false;
     }
     if (record->tombstone && past && record->offset < c->map_end &&
-        record->offset < c->tombstones && !k->batch->transactional && !c->opaque) {
+        record->offset < c->tombstones && k->fate == STORE_FATE_COMMITTED && !c->opaque) {
         return false;
     }
-    k->tombstones = k->tombstones || (record->tombstone && !k->batch->transactional);
+    k->tombstones = k->tombstones || (record->tombstone && k->fate == STORE_FATE_COMMITTED);
     return true;
 }
 
@@ -291,7 +310,7 @@ static void note_written(struct compactor *c, size_t begin, bool tombstones)
 
 static void rewrite_batch(struct compactor *c, struct slice bytes, const struct rewrite_batch *head)
 {
-    struct keeping k = {.c = c, .batch = head};
+    struct keeping k = {.c = c, .batch = head, .fate = fate_of(c, head)};
     size_t begin = c->out.len;
     bool changed = false;
     int64_t horizon = c->wall_ms + (int64_t)c->log->settings.delete_retention_ms;

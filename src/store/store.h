@@ -20,6 +20,11 @@
 struct store;
 struct store_log; /* one partition's log; valid until its delete is done or the store is closed */
 
+struct store_log;
+
+/* What became of the transaction of a record. Known: it can never change any more. */
+enum store_fate { STORE_FATE_UNKNOWN, STORE_FATE_COMMITTED, STORE_FATE_ABORTED };
+
 struct store_options {
     uint64_t journal_file_bytes;  /* each preallocated and recycled; default 32 MiB */
     uint32_t journal_files_max;   /* at least 2; when all are in use appends wait; default 8 */
@@ -36,6 +41,10 @@ struct store_options {
     /* Damage was found in a log that is open: state.damaged_from has changed. May be NULL. */
     void (*damage)(void *ctx, struct store_log *log);
     void *damage_ctx;
+    /* Asked by compaction for each batch of a transaction below the limit of store_compactable: of this
+     * producer, from this offset on. NULL: nothing is known of any. */
+    enum store_fate (*fate)(void *ctx, struct store_log *log, int64_t producer_id, int64_t offset);
+    void *fate_ctx;
     /* A failed write or fsync, or damage where none may be: the process must end, nothing more is
      * acknowledged. Called once. */
     void (*fatal)(void *ctx, int error, const char *what);
@@ -229,7 +238,9 @@ int64_t store_retention_start(struct store_log *log, int64_t wall_ms, int64_t re
  * record below `limit` may make older ones of its key go, and a tombstone below `tombstones` may go
  * itself once its time has passed. Neither is ever above what every later leader holds. Only ever
  * raised, until a cut; forgotten with the process. Sealed segments are rewritten in the background;
- * offsets stay, batches keep their headers, the last record of each key stays. */
+ * offsets stay, batches keep their headers, the last record of each key stays, and so do markers of
+ * transactions. Records of aborted ones go; those of which nothing is known (options.fate) stay and
+ * make nothing go. */
 void store_compactable(struct store_log *log, int64_t limit, int64_t tombstones);
 /* Everything below was compacted. */
 int64_t store_compacted_to(const struct store_log *log);

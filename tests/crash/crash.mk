@@ -30,7 +30,7 @@ $(B)/tests/crash/flips-%: $(FLIPS_SRC) $(wildcard src/base/*.h src/store/*.h tes
 	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(FLIPS_SRC) $(LIBS)
 # What the unit test of compaction finds.
 COMPACT_SRC     := $(filter-out tests/crash/%,$(CRASH_SRC)) tests/unit/store_compact_test.c
-COMPACT_MUTANTS := $(addprefix $(B)/tests/crash/compact-,compact_beyond compact_newest tombstone_early)
+COMPACT_MUTANTS := $(addprefix $(B)/tests/crash/compact-,compact_beyond compact_newest compact_aborted tombstone_early)
 $(B)/tests/crash/compact-%: $(COMPACT_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h)
 	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(COMPACT_SRC) $(LIBS) -lcmocka
 crash-mutants: $(CRASH_MUTANTS) $(FLIPS_MUTANTS) $(COMPACT_MUTANTS)

@@ -10,6 +10,15 @@
 #define KEYS    50
 #define WALL_MS 1700000000000
 
+/* A transaction of the log, [first, last]; its marker is behind it. */
+#define TXNS_MAX 400
+struct told {
+    int64_t producer_id;
+    int64_t first;
+    int64_t last;
+    enum store_fate fate;
+};
+
 struct compacted {
     struct world *world;
     struct store_log *log;
@@ -17,7 +26,25 @@ struct compacted {
     int64_t newest[KEYS]; /* offset of the newest record of each key, -1: none */
     bool gone[KEYS];      /* and that is a tombstone */
     struct log_settings settings;
+    struct told told[TXNS_MAX];
+    size_t told_count;
+    size_t aborted; /* records of aborted transactions */
 };
+
+static enum store_fate fate(void *ctx, struct store_log *log, int64_t producer_id, int64_t offset)
+{
+    const struct compacted *c = ctx;
+
+    assert_ptr_equal(log, c->log);
+    for (size_t i = 0; i < c->told_count; i++) {
+        const struct told *t = &c->told[i];
+        if (t->producer_id == producer_id && offset >= t->first && offset <= t->last) {
+            return t->fate;
+        }
+    }
+    fail_msg("asked for offset %lld, which is in no transaction", (long long)offset);
+    return STORE_FATE_UNKNOWN;
+}
 
 static const struct log_settings compact_all = {
     .cleanup_policy = LOG_COMPACT,
@@ -40,6 +67,8 @@ static void begin(struct compacted *c)
     c->world->options.segment_bytes = 8000;
     c->world->options.compact_every_ms = 100;
     c->world->options.cache_bytes = 2000;
+    c->world->options.fate = fate;
+    c->world->options.fate_ctx = c;
     assert_int_equal(world_restart(c->world, false), 0);
     prng_init(&c->prng, 3);
     for (int i = 0; i < KEYS; i++) {
@@ -57,8 +86,8 @@ static void end(struct compacted *c)
     world_free(c->world);
 }
 
-/* The records of a finished batch, compressed. */
-static void pack(unsigned codec, struct slice plain, struct buf *out)
+/* The records of a finished batch, compressed; with the attributes besides. */
+static void pack_as(unsigned codec, unsigned attributes, struct slice plain, struct buf *out)
 {
     buf_clear(out);
     buf_put(out, slice_of(plain.base, BATCH_HEADER));
@@ -69,8 +98,13 @@ static void pack(unsigned codec, struct slice plain, struct buf *out)
         assert_int_equal(compress_do(codec, COMPRESS_USUAL, records, out), 0);
     }
     put_be32(out->base + 8, (uint32_t)(out->len - 12));
-    put_be16(out->base + 21, (uint16_t)codec);
+    put_be16(out->base + 21, (uint16_t)(codec | attributes));
     put_be32(out->base + 17, crc32c(slice_of(out->base + 21, out->len - 21)));
+}
+
+static void pack(unsigned codec, struct slice plain, struct buf *out)
+{
+    pack_as(codec, 0, plain, out);
 }
 
 /* One batch of `count` records with chance keys; one of eight is a tombstone, if they may be. */
@@ -232,6 +266,230 @@ static void the_newest_record_of_each_key_stays_and_the_others_go(void **state)
     assert_true(view.records < 200);
     end(&c);
 }
+
+/* ---- transactions ---------------------------------------------------------------------------- */
+
+#define OPEN_KEYS 5 /* of the last keys; only a transaction that is open writes to them */
+
+static void put_packed(struct compacted *c, const struct buf *packed)
+{
+    struct chunk chunk = chunk_copy(buf_slice(packed));
+    int64_t base = store_state(c->log)->leo;
+
+    batch_patch(chunk.base, base, 1 + (int32_t)(base / 1000));
+    store_append(c->log, chunk, NULL);
+    chunk_drop(&chunk);
+}
+
+static void put_marker(struct compacted *c, int64_t producer_id, bool commit)
+{
+    struct batch_builder builder;
+    struct buf packed = {0};
+    uint8_t key[4] = {0, 0, 0, commit};
+    uint8_t value[6] = {0};
+
+    batch_builder_init(&builder);
+    batch_builder_add(&builder, slice_of(key, sizeof key), slice_of(value, sizeof value), WALL_MS);
+    pack_as(0, BATCH_TRANSACTIONAL | BATCH_CONTROL,
+            batch_builder_finish(&builder, producer_id, 0, -1), &packed);
+    put_packed(c, &packed);
+    batch_builder_fini(&builder);
+    buf_fini(&packed);
+}
+
+/* Two batches and, if its fate is known, a marker, with a batch of nobody's in between. */
+static void put_transaction(struct compacted *c, enum store_fate fate)
+{
+    struct told *t = &c->told[c->told_count++];
+    int keys = KEYS - OPEN_KEYS;
+
+    assert_in_range(c->told_count, 1, TXNS_MAX);
+    *t = (struct told){100 + (int64_t)c->told_count, store_state(c->log)->leo, 0, fate};
+    for (int b = 0; b < 2; b++) {
+        struct batch_builder builder;
+        struct buf packed = {0};
+        int64_t base = store_state(c->log)->leo;
+        int count = 1 + (int)prng_below(&c->prng, 4);
+        batch_builder_init(&builder);
+        for (int i = 0; i < count; i++) {
+            bool open = fate == STORE_FATE_UNKNOWN;
+            int k =
+                (int)prng_below(&c->prng, open ? OPEN_KEYS : (uint64_t)keys) + (open ? keys : 0);
+            bool tombstone = prng_chance(&c->prng, 1, 8);
+            char key[16];
+            (void)snprintf(key, sizeof key, "k%d", k);
+            batch_builder_add(&builder, slice_text(key),
+                              tombstone ? (struct slice){0} : slice_text("told"),
+                              WALL_MS + base + i);
+            if (fate != STORE_FATE_ABORTED) {
+                c->newest[k] = base + i;
+                c->gone[k] = tombstone && fate == STORE_FATE_COMMITTED;
+            } else {
+                c->aborted++;
+            }
+        }
+        pack_as((unsigned)prng_below(&c->prng, 5), BATCH_TRANSACTIONAL,
+                batch_builder_finish(&builder, t->producer_id, 0, b * 10), &packed);
+        put_packed(c, &packed);
+        t->last = store_state(c->log)->leo - 1;
+        batch_builder_fini(&builder);
+        buf_fini(&packed);
+        if (b == 0) {
+            put(c, 1, true, keys);
+        }
+    }
+    if (fate != STORE_FATE_UNKNOWN) {
+        put_marker(c, t->producer_id, fate == STORE_FATE_COMMITTED);
+    }
+}
+
+struct txn_view {
+    struct compacted *c;
+    int64_t newest[KEYS];
+    bool gone[KEYS];
+    size_t aborted;
+    size_t open;
+    size_t records;
+    size_t markers;
+    size_t headers; /* of batches of transactions */
+    enum store_fate fate;
+};
+
+static void see_txn(void *ctx, const struct rewrite_record *record)
+{
+    struct txn_view *v = ctx;
+    char key[16] = "";
+
+    memcpy(key, record->key.base, record->key.len);
+    int k = (int)strtol(key + 1, NULL, 10);
+    v->records++;
+    v->aborted += v->fate == STORE_FATE_ABORTED;
+    v->open += v->fate == STORE_FATE_UNKNOWN;
+    if (v->fate != STORE_FATE_ABORTED) {
+        v->newest[k] = record->offset;
+        v->gone[k] = record->tombstone;
+    }
+}
+
+static void view_txns(struct compacted *c, struct txn_view *v)
+{
+    int64_t at = store_state(c->log)->log_start;
+
+    memset(v, 0, sizeof *v);
+    for (int k = 0; k < KEYS; k++) {
+        v->newest[k] = -1;
+    }
+    while (at < store_state(c->log)->leo) {
+        struct store_read read = {.log = c->log,
+                                  .offset = at,
+                                  .limit = store_state(c->log)->leo,
+                                  .max_bytes = 5000,
+                                  .done = read_done};
+        read_finished = false;
+        if (!store_read(&read)) {
+            for (int i = 0; i < 100 && !read_finished; i++) {
+                run_ms(c->world, 1);
+            }
+        }
+        assert_int_equal(read.status, 0);
+        for (size_t i = 0; i < read.chunk_count; i++) {
+            struct slice in = chunk_slice(read.chunks[i]);
+            while (in.len > 0) {
+                struct rewrite_batch head;
+                size_t len = get_be32(in.base + 8) + 12;
+                rewrite_peek(slice_of(in.base, len), &head);
+                assert_int_equal(head.base, at);
+                v->markers += head.control && head.records == 1;
+                v->headers += head.transactional && !head.control;
+                v->fate = head.transactional && !head.control
+                              ? fate(c, c->log, head.producer_id, head.base)
+                              : STORE_FATE_COMMITTED;
+                if (!head.control) {
+                    assert_int_equal(rewrite_each(slice_of(in.base, len), see_txn, v), 0);
+                }
+                at = head.end;
+                in = slice_of(in.base + len, in.len - len);
+            }
+        }
+        store_read_fini(&read);
+    }
+}
+
+static void check_txns(struct compacted *c, struct txn_view *v)
+{
+    view_txns(c, v);
+    for (int k = 0; k < KEYS; k++) {
+        if (!(c->gone[k] && v->newest[k] < 0)) {
+            assert_int_equal(v->newest[k], c->newest[k]);
+        }
+    }
+}
+
+static void aborted_records_go_committed_ones_count_and_what_is_not_known_stays(void **state)
+{
+    struct compacted c;
+    struct txn_view before;
+    struct txn_view v;
+
+    (void)state;
+    begin(&c);
+    for (int i = 0; i < 300; i++) {
+        uint64_t draw = prng_below(&c.prng, 20);
+        put_transaction(&c, draw == 0  ? STORE_FATE_UNKNOWN
+                            : draw < 8 ? STORE_FATE_ABORTED
+                                       : STORE_FATE_COMMITTED);
+        run_ms(c.world, i % 20 == 0 ? 5 : 0);
+    }
+    size_t old = c.aborted;
+    int64_t limit = store_state(c.log)->leo;
+    for (int i = 0; i < 3; i++) { /* the end of the log, which is not cleaned */
+        put(&c, 5, false, KEYS - OPEN_KEYS);
+    }
+    run_ms(c.world, 200);
+    check_txns(&c, &before);
+    assert_int_equal(before.aborted, old);
+    assert_true(before.open > 20);
+    compact(&c, limit);
+    for (int start = 0; start < 3; start++) {
+        check_txns(&c, &v);
+        assert_true(v.aborted < old / 10); /* those of the last segment */
+        assert_int_equal(v.open, before.open);
+        assert_true(v.records < before.records / 4);
+        /* Sequences, begins and ends of transactions are told by what stays: every header, every marker. */
+        assert_int_equal(v.markers, before.markers);
+        assert_int_equal(v.headers, before.headers);
+        assert_int_equal(world_restart(c.world, start == 0), 0);
+        configure(&c);
+    }
+    end(&c);
+}
+
+static void
+a_committed_tombstone_goes_after_its_time_and_one_that_was_aborted_deletes_nothing(void **state)
+{
+    struct compacted c;
+    struct txn_view v;
+
+    (void)state;
+    begin(&c);
+    for (int i = 0; i < 200; i++) {
+        put_transaction(&c, i % 3 == 0 ? STORE_FATE_ABORTED : STORE_FATE_COMMITTED);
+        run_ms(c.world, i % 20 == 0 ? 5 : 0);
+    }
+    int64_t limit = store_state(c.log)->leo;
+    for (int i = 0; i < 3; i++) {
+        put(&c, 5, false, 1);
+    }
+    compact(&c, limit);
+    check_txns(&c, &v);
+    size_t records = v.records;
+    run_ms(c.world, 100000);
+    check_txns(&c, &v);
+    assert_true(v.records < records);
+    end(&c);
+}
+
+/* -------------------------------------------------------------------------------------------- */
 
 static void nothing_from_the_limit_on_makes_anything_go(void **state)
 {
@@ -529,6 +787,9 @@ int main(void)
         cmocka_unit_test(nothing_from_the_limit_on_makes_anything_go),
         cmocka_unit_test(a_tombstone_goes_when_its_time_has_passed_and_everybody_has_it),
         cmocka_unit_test(a_tombstone_stays_for_its_time),
+        cmocka_unit_test(aborted_records_go_committed_ones_count_and_what_is_not_known_stays),
+        cmocka_unit_test(
+            a_committed_tombstone_goes_after_its_time_and_one_that_was_aborted_deletes_nothing),
         cmocka_unit_test(small_memory_takes_several_passes),
         cmocka_unit_test(only_logs_that_ask_for_it_are_compacted),
         cmocka_unit_test(whatever_happens_to_the_log_meanwhile_its_records_are_right),

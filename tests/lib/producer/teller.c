@@ -3,7 +3,7 @@
  * answers each with `ok` or `NAME [fatal] [abortable] [retriable]: REASON`:
  *
  *     init | begin | produce TOPIC PARTITION TEXT | flush | offset GROUP TOPIC PARTITION OFFSET
- *     commit | abort
+ *     commit | abort                                        a TEXT `KEY=VALUE` has a key
  *
  *     teller BROKERS TRANSACTIONAL-ID [KEY=VALUE ...]      any librdkafka setting */
 #include <librdkafka/rdkafka.h>
@@ -80,10 +80,14 @@ static rd_kafka_error_t *simple(rd_kafka_resp_err_t code)
 
 static rd_kafka_error_t *produce(rd_kafka_t *rk, const char *topic, int partition, char *text)
 {
-    rd_kafka_error_t *error =
-        simple(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-                                 RD_KAFKA_V_VALUE(text, strlen(text)),
-                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END));
+    char *value = strchr(text, '=');
+    size_t key_len = value != NULL ? (size_t)(value - text) : 0;
+    const char *key = value != NULL ? text : NULL;
+    value = value != NULL ? value + 1 : text;
+    rd_kafka_error_t *error = simple(
+        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+                          RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE(value, strlen(value)),
+                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END));
     rd_kafka_poll(rk, 0);
     return error;
 }

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compression.type: what the leader compresses anew, and what it refuses."""
+"""What becomes of batches: compression.type, and compaction of transactions."""
 import subprocess
+import time
 
+import txns
 from cluster import REGIONS, Cluster, expect
-from fetches import topic_ids
+from fetches import metric, topic_ids
 from sessions import Consumer
-from topics import at_leader, create
+from topics import at_leader, create, put as put_rows
 
 CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 TYPES = {'uncompressed': 0, 'gzip': 1, 'snappy': 2, 'lz4': 3, 'zstd': 4}
@@ -53,4 +55,52 @@ def compression_type_is_the_leaders_whatever_the_producer_sends():
             expect(f'27 MB in some kB into {kind} are refused', 'too large' in done.stderr, True)
 
 
-TESTS = [compression_type_is_the_leaders_whatever_the_producer_sends]
+def compaction_takes_out_what_was_aborted_and_counts_what_was_committed():
+    with Cluster() as c:
+        settings = {'cleanup.policy': 'compact', 'segment.ms': '500', 'min.cleanable.dirty.ratio': '0.01', 'delete.retention.ms': '1000'}
+        expect('created', at_leader(c, lambda b: create(b, 'table', settings), lambda e: e in (41, 7)), 0)
+        t = txns.Teller(c, 'till')
+        wanted = {}
+        for n in range(20):
+            good = n % 2 == 0
+            rows = {f'k{i}': f'{"good" if good else "bad"}-{n}-{i}' for i in range(10)}
+            if not good:
+                rows.update({f'only{n}': 'bad', f'k{n}': 'bad-too'})
+            else:
+                wanted.update(rows)
+            t.must('begin', *(f'produce table 0 {k}={v}' for k, v in rows.items()), 'flush', 'commit' if good else 'abort')
+            time.sleep(0.2)
+        for n in range(3):
+            put_rows(c, 'table', [(f'end{n}', 'end')], 'none')
+            wanted[f'end{n}'] = 'end'
+            time.sleep(0.6)
+
+        def rows_of(address):
+            """All that is there, with what was aborted."""
+            out = subprocess.run(['kcat', '-C', '-q', '-e', '-b', address, '-t', 'table', '-o', 'beginning', '-f', '%k %s\n', '-X',
+                                  'isolation.level=read_uncommitted', '-X', 'check.crcs=true'], capture_output=True, text=True, timeout=60)
+            return [tuple(line.split(' ', 1)) for line in out.stdout.splitlines()]
+
+        def cleaned():
+            rows = rows_of(c.brokers())
+            return sorted(rows) == sorted(wanted.items()) or f'{len(rows)} rows'
+
+        def all_cleaned():
+            return cleaned() is True and all(metric(c, r, 'tern_compaction_dropped_records_total') >= 190 for r in REGIONS)
+
+        c.wait('what is left is what was committed last', all_cleaned, 90)
+        t.must('begin', 'produce table 0 k0=newest', 'commit')  # its sequence and its epoch are known
+        wanted['k0'] = 'newest'
+        c.kill_all()
+        c.regions('up')
+        c.healthy()
+        c.wait('and after a start', lambda: dict(rows_of(c.brokers())) == wanted, 40)
+        expect('committed ones', sorted(txns.read(c, 'table')[0]), sorted(v for _, v in rows_of(c.brokers())))
+        t.must('begin', 'produce table 0 k1=newer', 'commit')
+        wanted['k1'] = 'newer'
+        c.wait('the producer goes on', lambda: dict(rows_of(c.brokers())) == wanted)
+        t.stop()
+
+
+TESTS = [compaction_takes_out_what_was_aborted_and_counts_what_was_committed,
+         compression_type_is_the_leaders_whatever_the_producer_sends]
