@@ -229,7 +229,7 @@ static bool stands(struct checker *c, uint32_t partition, int64_t offset, uint32
         c->partitions[partition].lossy_count == 0) {
         checker_fail(
             c,
-            "C13: value %u/%llu was first tried %llu ms after somebody was told that all of "
+            "C15: value %u/%llu was first tried %llu ms after somebody was told that all of "
             "partition %u is committed to beyond %lld, where it stands",
             producer, (unsigned long long)number,
             (unsigned long long)((value->tried_us - place->committed_us) / 1000), partition,

@@ -18,7 +18,7 @@
  *       the topic keeps, and excuses only readers that were told of it
  *   C12 a log's end, as leaders tell it to one reader, never goes back, whoever leads, unless there
  *       were lossy epochs
- *   C13 where anybody was told that all is committed (by a high watermark, an end or a log start)
+ *   C15 where anybody was told that all is committed (by a high watermark, an end or a log start)
  *       stands nothing that was first tried later, unless there were lossy epochs
  *   C14 of a compacted topic with keys (checker_key) a final reader ends with the newest value of each
  *       key; one whose newest is a tombstone has that one, or none. There C6 and C7 do not hold.

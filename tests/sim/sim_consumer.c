@@ -74,6 +74,7 @@ static uint32_t source(const struct sim_consumer *consumer, int32_t partition)
 }
 
 static void start(struct timer *timer);
+static void told(struct sim_client *client);
 
 static void soon(struct loop *loop, uint64_t us)
 {
@@ -124,7 +125,10 @@ static void take_batch(struct sim_consumer *consumer, int32_t partition, struct 
         checker_read(sim->checker, consumer->number, (uint32_t)partition, record.offset,
                      info.leader_epoch, producer, number, intact);
         consumer->next[partition] = record.offset + 1;
-        consumer->at_leader[partition] = false;
+        if (consumer->at_leader[partition]) {
+            consumer->at_leader[partition] = false;
+            told(&consumer->client); /* its own replica may have what comes next */
+        }
         consumer->epoch[partition] = info.leader_epoch;
     }
     if (sim->shape->keys > 0 && info.last_offset >= consumer->next[partition]) {
@@ -315,8 +319,6 @@ static void start(struct timer *timer)
         }
     }
 }
-
-static void told(struct sim_client *client);
 
 /* ---- where logs begin and end ---------------------------------------------------------------- */
 

@@ -471,7 +471,7 @@ static void what_was_tried_after_it_was_told_as_committed_is_seen(void **state)
     checker_tried(c, 0, 4, 7000);
     checker_committed(c, 0, 6, 8000); /* the first who was told counts */
     checker_acked(c, 0, 0, 4, 4, 9000, 9000, false);
-    expect(c, "C13");
+    expect(c, "C15");
 }
 
 static void behind_a_lossy_epoch_another_value_may_stand_where_all_was_committed(void **state)
