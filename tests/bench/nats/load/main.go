@@ -167,6 +167,7 @@ type record struct {
 	due, sent int64
 	stream    int32
 	again     int64 // not before; 0: it waits for its ack
+	tries     int
 }
 
 type partition struct {
@@ -202,7 +203,7 @@ func (r *run) publish(number uint64, rec *record) {
 	text := strconv.FormatUint(number, 10)
 	msg := &nats.Msg{Subject: subject(int(rec.stream)), Reply: r.inbox + text, Data: r.payload,
 		Header: nats.Header{"Nats-Msg-Id": []string{r.id + text}}}
-	_ = r.conns[r.at[rec.stream]].PublishMsg(msg)
+	_ = r.conns[(r.at[rec.stream]+rec.tries)%len(r.conns)].PublishMsg(msg)
 }
 
 func (r *run) onAck(msg *nats.Msg) {
@@ -224,6 +225,7 @@ func (r *run) onAck(msg *nats.Msg) {
 	}
 	delete(r.waiting, number)
 	r.answered++
+	r.at[rec.stream] = (r.at[rec.stream] + rec.tries) % len(r.conns) // where it worked is where the next ones go
 	p := &r.parts[rec.stream]
 	r.noteGap(p, now)
 	p.lastAck = now
@@ -248,7 +250,7 @@ func (r *run) noteGap(p *partition, now int64) {
 	}
 }
 
-// What is not acknowledged is published again, each second-hand record by the connection that it had.
+// What is not acknowledged is published again, by the next server: the one that it had may be cut off, and the stream is led elsewhere.
 func (r *run) retryLoop() {
 	for {
 		time.Sleep(20 * time.Millisecond)
@@ -257,6 +259,7 @@ func (r *run) retryLoop() {
 		for number, rec := range r.waiting {
 			if (rec.again != 0 && now >= rec.again) || (rec.again == 0 && now-rec.sent > stall.Microseconds()) {
 				r.retries++
+				rec.tries++
 				r.publish(number, rec)
 			}
 		}
