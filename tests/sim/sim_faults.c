@@ -441,6 +441,7 @@ static void cut_file(struct sim_faults *faults, uint32_t id)
              (unsigned long long)rot.len, (unsigned long long)size);
     faults->forgot = mem_disk_cut(node->disk, rot.path, size);
     node->may_forget = true;
+    node->was_cut = true;
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */

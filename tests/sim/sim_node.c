@@ -122,6 +122,14 @@ void sim_node_start(struct sim_node *node)
             sim_after(node->sim, &node->restart, 500 * SIM_MS);
             return;
         }
+        if (status == TERN_EDAMAGED && node->was_cut) {
+            sim_tell(node->sim, "node %u cannot start: %s; it gets an empty disk", node->id, why);
+            mem_disk_crash(node->disk);
+            sim_node_change_disk(node, NULL);
+            node->was_cut = false;
+            sim_after(node->sim, &node->restart, 500 * SIM_MS);
+            return;
+        }
         sim_fail(node->sim, "node %u cannot start: %s: %s", node->id, error_name(status), why);
         return;
     }

@@ -25,6 +25,7 @@ struct sim_node {
     uint64_t starts;
     uint64_t watched; /* control index up to which the simulator has looked */
     bool may_forget;  /* its disk was wiped or rolled back: it comes back as a new incarnation */
+    bool was_cut;     /* a file of its disk was: it may be refused, and gets an empty one then */
     bool gone;        /* it is not started again */
     struct timer restart;
 };
