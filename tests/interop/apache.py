@@ -206,12 +206,12 @@ def kafka_reassign_partitions(a):
     # Three nodes, one in each region: there is no other set of replicas, and their order means nothing in tern.
     move = a.write('move.json', json.dumps({'version': 1, 'topics': [{'topic': 'io-reassign'}]}))
     told = reassign('--topics-to-move-json-file', move, '--broker-list', '1,2,3', '--generate')
-    proposed = json.loads([line for line in told.splitlines() if line.startswith('{')][-1])
+    now = json.loads(next(line for line in told.splitlines() if line.startswith('{')))
     dirs = json.loads(a.ask('LogDirsCommand', '--describe', '--topic-list', 'io-reassign').splitlines()[-1])
     of = {b['broker']: b['logDirs'][0]['logDir'] for b in dirs['brokers']}
-    for partition in proposed['partitions']:
+    for partition in now['partitions']:
         partition['log_dirs'] = [of[n] for n in partition['replicas']]
-    plan = a.write('reassign.json', json.dumps(proposed))
+    plan = a.write('reassign.json', json.dumps(now))
     reassign('--reassignment-json-file', plan, '--execute')
 
     told = []
