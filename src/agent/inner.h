@@ -129,6 +129,10 @@ struct partition {
     struct repair *repair; /* repair.c; NULL: nothing is damaged */
     int64_t all_hold;      /* cleaning.c: every replica has had what is below, durably */
     int64_t log_start_durable;
+    struct store_req save; /* of a producer snapshot, while `saving` */
+    bool saving;
+    bool save_wanted; /* the replica waits for one that is not under way yet */
+    int64_t saving_at;
     struct log_starts *log_starts; /* 21_delete_records.c: the followers'; NULL: none was told */
 };
 

@@ -382,7 +382,9 @@ static void rebuilt(struct store_read *read)
             replica_producers_feed(&p->replica, &info);
         }
     }
-    bool again = read->status == 0 || read->status == TERN_ECANCELED;
+    /* Out of range: the log start was raised over what was being read. */
+    bool behind = read->status == TERN_EOUTOFRANGE && read->offset < p->replica.log_start;
+    bool again = read->status == 0 || read->status == TERN_ECANCELED || behind;
     int status = read->status;
     store_read_fini(read);
     p->rebuilding = false;
@@ -402,6 +404,10 @@ static void rebuilt(struct store_read *read)
         rebuild_producers(p);
         return;
     }
+    struct replica_out out = {0};
+    replica_producers_fed(&p->replica, &out);
+    partition_run(p, &out, NULL, NULL);
+    replica_out_fini(&out);
     partition_poke(p); /* the last stable offset is known */
 }
 
@@ -438,24 +444,54 @@ static void rebuild_producers(struct partition *p)
     }
 }
 
-/* Only a state that rests on durable records may be found again later. */
+static void save_producers(struct partition *p);
+
+static void producers_saved(struct store_req *req, int status)
+{
+    struct partition *p = CONTAINER_OF(req, struct partition, save);
+    struct replica_out out = {0};
+
+    p->saving = false;
+    if (p->deleting) {
+        return;
+    }
+    if (status != 0) {
+        trace_warn("event=producers_not_saved partition=%d error=%s", p->key.partition,
+                   error_name(status));
+    }
+    if (p->save_wanted) {
+        save_producers(p); /* asked for again: the log was cut meanwhile */
+        return;
+    }
+    replica_written(&p->replica, node_now_ms(p->node), EFFECT_PRODUCERS,
+                    status == 0 ? p->saving_at : -1, &out);
+    partition_run(p, &out, NULL, NULL);
+    replica_out_fini(&out);
+}
+
 static void save_producers(struct partition *p)
 {
     struct replica *r = &p->replica;
     struct buf bytes = {0};
 
-    if (r->producers_at != r->leo || r->leo_durable != r->leo || r->truncating) {
+    if (p->saving || r->producers_at != r->leo || r->truncating) {
         return;
     }
-    producers_pack(r->producers, &bytes);
-    store_producers_save(p->log, r->leo, buf_slice(&bytes));
-    buf_fini(&bytes);
+    int64_t committed = r->leader_hw > r->log_start ? r->leader_hw : r->log_start;
+    p->saving = true;
+    p->save_wanted = false;
+    p->saving_at = r->leo;
     p->producers_saved_at = (int64_t)store_state(p->log)->bytes;
+    p->save.done = producers_saved;
+    producers_pack(r->producers, &bytes);
+    store_producers_save(p->log, r->leo, committed, buf_slice(&bytes), &p->save);
+    buf_fini(&bytes);
 }
 
 static void maybe_save_producers(struct partition *p)
 {
-    if (store_state(p->log)->bytes >= (uint64_t)p->producers_saved_at + PRODUCERS_SAVE_BYTES) {
+    if (p->save_wanted ||
+        store_state(p->log)->bytes >= (uint64_t)p->producers_saved_at + PRODUCERS_SAVE_BYTES) {
         save_producers(p);
     }
 }
@@ -602,8 +638,15 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
         cut(p, token);
         break;
     }
+    case EFFECT_PRODUCERS:
+        p->save_wanted = true;
+        save_producers(p);
+        break;
     case EFFECT_LOG_START:
-        save_producers(p); /* what is deleted now can't be read again to rebuild it */
+        if (effect->flag) {
+            trace_warn("event=log_start_unguarded partition=%d offset=%lld", p->key.partition,
+                       (long long)effect->offset);
+        }
         store_log_start(p->log, effect->offset,
                         &token_new(p, EFFECT_LOG_START, effect->offset)->req);
         break;

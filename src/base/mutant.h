@@ -47,6 +47,7 @@
     X(log_start_above_hw, "retention deletes what is not committed")                               \
     X(rpo_ignored, "records beyond the bound are acknowledged")                                    \
     X(no_complaint, "a push that does not fit is dropped in silence")                              \
+    X(start_unguarded, "the log start rises before what producers came to is durable")             \
     X(behind_log_start, "a follower behind the log start is left there")                           \
     X(ack_lost, "a leader waits for ever for an ack that was lost")                                \
     X(caught_up_once, "a learner that is level too soon is never told of")                         \
@@ -61,6 +62,7 @@
     X(names_unsynced, "a checkpoint names segment files that may be gone")                         \
     X(names_trusted, "names that a killed process left are taken for durable")                     \
     X(quarantine_unsynced, "the log is cut before its bytes are safe")                             \
+    X(producers_unsynced, "a producer snapshot counts before it is synced")                        \
     X(torn_believed, "a group counts as whole when its first sector is")                           \
     X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")                    \
     X(compact_unsynced, "a compacted file takes the place of segments before it is synced")        \

@@ -36,10 +36,7 @@ static void note_hw(struct replica *r, int64_t hw, int64_t log_start, struct rep
         r->leader_hw = hw;
     }
     follow_show(r, out);
-    if (r->synced == r->promised && log_start > r->log_start && log_start <= r->leo_durable) {
-        r->log_start = log_start;
-        effect_add(out, EFFECT_LOG_START)->offset = log_start;
-    }
+    log_start_want(r, log_start, out);
 }
 
 /* The initial log is complete: `synced` follows it through the journal, and whatever extends it

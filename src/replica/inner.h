@@ -58,6 +58,16 @@ void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *
 void lead_push_on(struct replica *r, struct replica_out *out);
 void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out);
 void lead_drop(struct replica *r);
+void lead_log_start(struct replica *r, struct replica_out *out);
+
+/* log_start.c */
+
+/* The leader says that its log begins at `offset`. */
+void log_start_want(struct replica *r, int64_t offset, struct replica_out *out);
+/* Something may have come about that a higher log start waits for. */
+void log_start_go_on(struct replica *r, struct replica_out *out);
+/* The log is cut: what was known of it from `offset` on is void. */
+void log_start_cut(struct replica *r, int64_t offset);
 
 /* follow.c */
 void follow_durable(struct replica *r, struct replica_out *out);

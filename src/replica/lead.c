@@ -241,6 +241,7 @@ void lead_commit(struct replica *r, uint64_t now_ms, struct replica_out *out)
         producers_settle(r->producers, held, r->log_start);
     }
     (void)effect_add(out, EFFECT_HW);
+    log_start_go_on(r, out);
     for (size_t i = 0; i < r->peer_count; i++) {
         if (r->peers[i].state == PEER_STREAMING) {
             effect_add(out, EFFECT_MARK)->node = r->peers[i].node;
@@ -532,19 +533,15 @@ void replica_pushed(struct replica *r, uint32_t node, int64_t next, int64_t hw)
     peer->hw_told = hw;
 }
 
-void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_out *out)
+/* What peers lack is deleted, or they have to hear of it. */
+void lead_log_start(struct replica *r, struct replica_out *out)
 {
-    int64_t most = MUTANT(log_start_above_hw) ? r->leo : r->leader_hw;
-    if (r->role != REPLICA_SERVING || offset > most || offset <= r->log_start) {
-        return; /* rule 11: only below the HW of the running epoch */
-    }
-    r->log_start = offset;
-    effect_add(out, EFFECT_LOG_START)->offset = offset;
     for (size_t i = 0; i < r->peer_count; i++) {
         struct replica_peer *peer = &r->peers[i];
         peer->hw_told = -2; /* the log start goes with the next one */
-        if (peer->state == PEER_STREAMING && peer->next < offset && !MUTANT(behind_log_start)) {
-            begin(r, peer, offset, true, out); /* what it lacks is deleted: it restarts there */
+        if (peer->state == PEER_STREAMING && peer->next < r->log_start &&
+            !MUTANT(behind_log_start)) {
+            begin(r, peer, r->log_start, true, out); /* it restarts there */
         } else if (peer->state == PEER_STREAMING) {
             effect_add(out, EFFECT_MARK)->node = peer->node;
         }

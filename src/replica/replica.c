@@ -45,6 +45,8 @@ void replica_init(struct replica *r, const struct replica_load *load)
         .leader_hw = -1,
         .producers = producers_new(),
         .producers_at = load->log_start,
+        .producers_asked = -1,
+        .producers_safe = -1,
     };
     history_copy(&r->history, load->history, load->history_count);
     history_cut(&r->history, load->leo); /* an entry without records, left by a deletion */
@@ -92,6 +94,7 @@ static void stand_down(struct replica *r, uint64_t now_ms, int32_t epoch, struct
     if (r->role == REPLICA_FOLLOWING) {
         return;
     }
+    r->start_wanted = 0;
     if (epoch > r->given_up) {
         r->given_up = epoch; /* rule 2: never again in this epoch */
     }
@@ -109,6 +112,7 @@ void replica_promise(struct replica *r, uint64_t now_ms, int32_t epoch, struct r
     r->answer_complaint = false;
     r->leader = MUTANT(late_ack) ? r->leader : 0;
     r->leader_hw = -1;
+    r->start_wanted = 0; /* the next leader tells */
     effect_add(out, EFFECT_PROMISE)->epoch = epoch;
 }
 
@@ -253,6 +257,7 @@ void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica
     bool committed = restart && (r->synced == r->promised || kept);
     r->truncating = true;
     r->leo = offset;
+    log_start_cut(r, restart ? -1 : offset);
     if (restart) {
         r->log_start = offset;
         r->history.count = 0;
@@ -425,6 +430,13 @@ void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kin
         break;
     case EFFECT_LOG_START:
         break;
+    case EFFECT_PRODUCERS:
+        if (r->producers_asked >= 0 && value >= r->producers_asked) {
+            r->producers_safe = value;
+        }
+        r->producers_refused = r->producers_asked >= 0 && value < 0;
+        r->producers_asked = -1;
+        break;
     case EFFECT_FENCE:
     case EFFECT_ANSWER:
     case EFFECT_BEGIN:
@@ -451,6 +463,7 @@ void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kin
     } else {
         lead_commit(r, now_ms, out);
     }
+    log_start_go_on(r, out);
 }
 
 /* M damage-acks: below this everything is on disk, whole. */
@@ -510,7 +523,11 @@ void replica_producers_feed(struct replica *r, const struct batch_info *batch)
     if (r->producers_at < 0) {
         return; /* the log was cut meanwhile: EFFECT_REBUILD follows */
     }
-    CHECK(batch->base_offset <= r->producers_at || r->producers_at <= r->log_start);
+    if (batch->base_offset > r->producers_at) {
+        /* The log start was raised over what was being read: as in replica_producers_restart. */
+        CHECK(r->producers_at <= r->log_start);
+        producers_clear(r->producers);
+    }
     if (batch->last_offset >= r->producers_at) {
         struct batch_info noted = *batch;
         if (MUTANT(aborted_lost) && noted.marker == BATCH_ABORT) {
@@ -519,6 +536,11 @@ void replica_producers_feed(struct replica *r, const struct batch_info *batch)
         producers_note(r->producers, &noted);
         r->producers_at = batch->last_offset + 1;
     }
+}
+
+void replica_producers_fed(struct replica *r, struct replica_out *out)
+{
+    log_start_go_on(r, out);
 }
 
 void replica_producers_age(struct replica *r)

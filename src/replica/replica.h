@@ -82,6 +82,7 @@ enum replica_effect_kind {
     EFFECT_TRUNCATE,  /* offset; quarantines */
     EFFECT_RESTART,   /* offset; quarantines, unless flag: all it drops is committed elsewhere */
     EFFECT_LOG_START, /* offset */
+    EFFECT_PRODUCERS, /* offset: the producer state there, which is that of now; in no order with others */
     /* messages */
     EFFECT_FENCE,  /* node, epoch */
     EFFECT_ANSWER, /* node, complaint; the content is replica_answer_now at the time of sending */
@@ -206,6 +207,12 @@ struct replica {
 
     struct producers *producers;
     int64_t producers_at; /* the table reflects the log below this offset */
+
+    /* log_start.c */
+    int64_t start_wanted; /* what retention, or the leader, asked for in this epoch; 0: nothing */
+    int64_t producers_asked; /* EFFECT_PRODUCERS is under way for this offset; -1: for none */
+    int64_t producers_safe;  /* the newest that is durable, of this log; -1: none is known */
+    bool producers_refused;  /* there is no room on the disk for one */
 };
 
 struct replica_load {
@@ -250,7 +257,8 @@ void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
 void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
                        const struct batch_info *batches, size_t count, struct replica_out *out);
 /* A write that an effect called for is durable: PROMISE and SYNCED with the epoch, APPEND with the
- * end offset of the batch, TRUNCATE and RESTART with the offset. */
+ * end offset of the batch, TRUNCATE, RESTART and PRODUCERS with the offset; or PRODUCERS with -1, when
+ * there is no room for it. */
 void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kind kind,
                      int64_t value, struct replica_out *out);
 /* Records of the own log are found to be damaged, or are filled again: the first that is lost now,
@@ -281,13 +289,16 @@ int replica_produce(struct replica *r, uint64_t now_ms, struct batch_info *batch
 int replica_mark(struct replica *r, uint64_t now_ms, struct batch_info *marker, int64_t number,
                  bool *out_duplicate, struct replica_out *out) TERN_MUST_USE;
 
-/* Retention asks for a higher log start (leader only, at most its HW). */
+/* Retention asks for a higher log start (leader only, at most its HW). It rises as soon as what producers
+ * came to is durable. */
 void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_out *out);
 
 /* Producer state: after EFFECT_REBUILD the agent loads a snapshot (or starts from the log start),
  * then feeds batches in order until producers_at reaches leo. */
 void replica_producers_restart(struct replica *r, int64_t at);
 void replica_producers_feed(struct replica *r, const struct batch_info *batch);
+/* After that. */
+void replica_producers_fed(struct replica *r, struct replica_out *out);
 /* Once an hour: producers that are silent for PRODUCER_HOURS are forgotten. */
 void replica_producers_age(struct replica *r);
 

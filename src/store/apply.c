@@ -148,6 +148,8 @@ int apply_removals(struct store *store, struct entry *entry)
     }
     if (entry->kind == ENTRY_TRUNCATE) {
         producers_cut(log, entry->offset);
+    } else if (entry->kind == ENTRY_RESTART) {
+        producers_restarted(log, entry->offset);
     } else {
         producers_drop_all(log);
     }

@@ -55,8 +55,8 @@ static bool has_segment(const struct store_log *log, int64_t base, uint32_t gene
     return false;
 }
 
-/* "<offset>.log", ".index", "<offset>-<generation>.log", ".index" or "<offset>.producers" that belongs
- * to nothing. */
+/* "<offset>.log", ".index", "<offset>-<generation>.log", ".index", "<offset>.producers" that belongs to
+ * nothing; or "<offset>-<count>.new", which never got its name. */
 static bool is_leftover(const struct store_log *log, const char *name)
 {
     char *suffix = NULL;
@@ -73,7 +73,8 @@ static bool is_leftover(const struct store_log *log, const char *name)
     if (strcmp(suffix, ".log") == 0 || strcmp(suffix, ".index") == 0) {
         return !has_segment(log, offset, (uint32_t)generation);
     }
-    return strcmp(suffix, ".producers") == 0 && (log == NULL || offset > log->state.leo);
+    return strcmp(suffix, ".new") == 0 ||
+           (strcmp(suffix, ".producers") == 0 && (log == NULL || offset > log->state.leo));
 }
 
 static unsigned clean_dir(struct store *store, const char *name, const struct store_log *log)

@@ -388,6 +388,7 @@ uint32_t log_segment_of(const struct store_log *log, int64_t offset)
 
 void log_free(struct store_log *log)
 {
+    producers_saves_drop(log->store, log);
     while (log->ring_count > 0) {
         ring_pop_front(log);
     }

@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Producer snapshots: small files beside the segments, one per offset, unsynced. The name says the
- * offset; a file that does not check out is as good as none. */
+/* Producer snapshots: small files beside the segments, one per offset. The name says the offset, the
+ * content also of which epoch the record before it is: the same epoch at the same offset is the same
+ * log. A file that does not check out is as good as none.
+ *
+ * The log start is raised only behind one that is durable (INVARIANTS 36): what it stands for cannot be
+ * read again. So a file gets its name when its bytes are synced, counts when its name is, and those
+ * before it go only then, down to the newest that no cut can reach. */
 #include <stdio.h>
 
 #include "store/store_impl.h"
 
-#define PRODUCERS_FORMAT 1
-#define PRODUCERS_HEADER 32
-#define PRODUCERS_KEPT   2
+#define PRODUCERS_FORMAT     2
+#define PRODUCERS_FORMAT_OLD 1 /* without the epoch */
+#define PRODUCERS_HEADER     40
+#define PRODUCERS_HEADER_OLD 32
 static const uint8_t producers_magic[8] = {'T', 'E', 'R', 'N', 'P', 'R', 'O', 'D'};
+
+/* One on its way to the disk. */
+struct producers_save {
+    struct link link; /* in store.saves */
+    struct store *store;
+    struct store_log *log; /* NULL: deleted meanwhile */
+    struct store_req *req;
+    struct disk_op op;
+    struct disk_extent extent;
+    struct disk_file *file;
+    struct disk_file *dirs[2]; /* its directory, and the one that names that */
+    struct buf bytes;
+    int64_t offset;
+    int64_t committed;
+    char path[STORE_PATH_MAX + 40];
+};
 
 struct names {
     int64_t *offsets; /* ascending once sorted */
@@ -66,57 +88,103 @@ static void remove_one(struct store_log *log, int64_t offset)
     (void)log->store->disk->ops->remove(log->store->disk, path);
 }
 
+/* Format and log number, as the file says. False: it says nothing. */
+static bool peek(struct store_log *log, int64_t offset, uint32_t *out_format, uint32_t *out_number)
+{
+    struct disk *disk = log->store->disk;
+    struct disk_file *file = NULL;
+    char path[STORE_PATH_MAX + 40];
+    uint8_t head[PRODUCERS_HEADER_OLD];
+
+    path_of(log, offset, path);
+    if (disk->ops->open(disk, path, false, &file) != 0) {
+        return false;
+    }
+    int64_t got = disk->ops->read(disk, file, 0, head, sizeof head);
+    disk->ops->close(disk, file);
+    *out_format = get_le32(head + 8);
+    *out_number = get_le32(head + 24);
+    return got == (int64_t)sizeof head;
+}
+
+/* Cuts are carried out late, and again by a replay: by then a newer snapshot may stand above them, and
+ * the log start behind it. Which one is of this history its epoch says; those of old builds cannot. */
 void producers_cut(struct store_log *log, int64_t offset)
 {
     struct names names = list(log);
 
     for (size_t i = 0; i < names.count; i++) {
-        if (names.offsets[i] > offset) {
+        uint32_t format = 0;
+        uint32_t number = 0;
+        if (names.offsets[i] > offset &&
+            (!peek(log, names.offsets[i], &format, &number) || format == PRODUCERS_FORMAT_OLD)) {
             remove_one(log, names.offsets[i]);
         }
     }
     free(names.offsets);
 }
 
-void producers_drop_all(struct store_log *log)
+/* Of what is below the new start nobody knows an epoch any more, and no log start rests on it. */
+void producers_restarted(struct store_log *log, int64_t offset)
 {
-    producers_cut(log, -1);
-}
-
-void store_producers_save(struct store_log *log, int64_t offset, struct slice bytes)
-{
-    struct disk *disk = log->store->disk;
-    struct disk_file *file = NULL;
-    struct buf out = {0};
-    char path[STORE_PATH_MAX + 40];
-
-    CHECK(!log->deleted);
-    if (log->state.truncating || log_make_dir(log) != 0) {
-        return; /* a missing snapshot is always allowed */
-    }
-    uint8_t *head = buf_extend(&out, PRODUCERS_HEADER);
-    memset(head, 0, PRODUCERS_HEADER);
-    memcpy(head, producers_magic, sizeof producers_magic);
-    put_le32(head + 8, PRODUCERS_FORMAT);
-    put_le32(head + 12, (uint32_t)bytes.len);
-    put_le64(head + 16, (uint64_t)offset);
-    put_le32(head + 24, log->number); /* not that of a deleted log of the same name */
-    buf_put(&out, bytes);
-    uint32_t sum = crc32c(slice_of(out.base, PRODUCERS_HEADER - 4));
-    put_le32(out.base + PRODUCERS_HEADER - 4, crc32c_more(sum, bytes));
-    path_of(log, offset, path);
-    if (disk->ops->open(disk, path, true, &file) == 0) {
-        if (disk->ops->truncate(disk, file, 0) == 0) {
-            (void)disk->ops->write(disk, file, 0, buf_slice(&out));
-        }
-        disk->ops->close(disk, file);
-    }
-    buf_fini(&out);
     struct names names = list(log);
-    for (size_t i = 0; i + PRODUCERS_KEPT < names.count; i++) {
+
+    for (size_t i = 0; i < names.count && names.offsets[i] <= offset; i++) {
         remove_one(log, names.offsets[i]);
     }
     free(names.offsets);
+    producers_cut(log, offset);
+}
+
+/* A new log of the name may have its own by now. */
+void producers_drop_all(struct store_log *log)
+{
+    struct names names = list(log);
+
+    for (size_t i = 0; i < names.count; i++) {
+        uint32_t format = 0;
+        uint32_t number = 0;
+        if (!peek(log, names.offsets[i], &format, &number) || number == log->number) {
+            remove_one(log, names.offsets[i]);
+        }
+    }
+    free(names.offsets);
+}
+
+/* Of the record before `offset`; 0: not known. */
+static int32_t epoch_before(const struct store_log *log, int64_t offset)
+{
+    int32_t epoch = 0;
+
+    for (size_t i = 0; offset > log->state.log_start && i < log->state.history_count; i++) {
+        if (log->state.history[i].start_offset < offset) {
+            epoch = log->state.history[i].epoch;
+        }
+    }
+    return epoch;
+}
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+/* Is the file at `offset`, as it was read, of this log? */
+static bool checks_out(const struct store_log *log, int64_t offset, const uint8_t *bytes,
+                       size_t size, size_t *out_header)
+{
+    uint32_t format = get_le32(bytes + 8);
+    size_t header = format == PRODUCERS_FORMAT ? PRODUCERS_HEADER : PRODUCERS_HEADER_OLD;
+
+    if (memcmp(bytes, producers_magic, sizeof producers_magic) != 0 || size < header ||
+        (format != PRODUCERS_FORMAT && format != PRODUCERS_FORMAT_OLD) ||
+        get_le32(bytes + 12) != size - header || get_le64(bytes + 16) != (uint64_t)offset ||
+        get_le32(bytes + 24) != log->number ||
+        crc32c_more(crc32c(slice_of(bytes, header - 4)), slice_of(bytes + header, size - header)) !=
+            get_le32(bytes + header - 4)) {
+        return false;
+    }
+    int32_t epoch = format == PRODUCERS_FORMAT ? (int32_t)get_le32(bytes + 28) : 0;
+    int32_t known = epoch_before(log, offset);
+    *out_header = header;
+    return epoch == 0 || known == 0 || epoch == known; /* else of a history that was cut */
 }
 
 /* Appends the snapshot's bytes to out; false if it does not check out. */
@@ -132,23 +200,197 @@ static bool load(struct store_log *log, int64_t offset, struct buf *out)
     if (disk->ops->open(disk, path, false, &file) != 0) {
         return false;
     }
-    if (disk->ops->size(disk, file, &size) == 0 && size >= PRODUCERS_HEADER) {
+    if (disk->ops->size(disk, file, &size) == 0 && size >= PRODUCERS_HEADER_OLD) {
         uint8_t *bytes = mem_new((size_t)size);
-        size_t len = (size_t)size - PRODUCERS_HEADER;
+        size_t header = 0;
         if (disk->ops->read(disk, file, 0, bytes, (size_t)size) == (int64_t)size &&
-            memcmp(bytes, producers_magic, sizeof producers_magic) == 0 &&
-            get_le32(bytes + 8) == PRODUCERS_FORMAT && get_le32(bytes + 12) == len &&
-            get_le64(bytes + 16) == (uint64_t)offset && get_le32(bytes + 24) == log->number &&
-            crc32c_more(crc32c(slice_of(bytes, PRODUCERS_HEADER - 4)),
-                        slice_of(bytes + PRODUCERS_HEADER, len)) ==
-                get_le32(bytes + PRODUCERS_HEADER - 4)) {
-            buf_put(out, slice_of(bytes + PRODUCERS_HEADER, len));
+            checks_out(log, offset, bytes, (size_t)size, &header)) {
+            buf_put(out, slice_of(bytes + header, (size_t)size - header));
             good = true;
         }
         free(bytes);
     }
     disk->ops->close(disk, file);
     return good;
+}
+
+/* ---- saving ---------------------------------------------------------------------------------- */
+
+static void save_free(struct producers_save *save)
+{
+    struct disk *disk = save->store->disk;
+
+    if (save->file != NULL) {
+        disk->ops->close(disk, save->file);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(save->dirs); i++) {
+        if (save->dirs[i] != NULL) {
+            disk->ops->close(disk, save->dirs[i]);
+        }
+    }
+    if (link_in_list(&save->link)) {
+        link_remove(&save->link);
+    }
+    buf_fini(&save->bytes);
+    free(save);
+}
+
+void producers_saves_drop(struct store *store, const struct store_log *log)
+{
+    struct link *next = NULL;
+
+    for (struct link *link = store->saves.next; link != &store->saves; link = next) {
+        struct producers_save *save = CONTAINER_OF(link, struct producers_save, link);
+        next = link->next;
+        if (log == NULL) {
+            save_free(save); /* the store closes: no op is under way */
+        } else if (save->log == log) {
+            save->log = NULL;
+        }
+    }
+}
+
+static void save_over(struct producers_save *save, int status)
+{
+    struct store *store = save->store;
+    bool gone = save->log == NULL || save->log->deleted;
+    struct store_req *req = gone ? NULL : save->req;
+
+    if (status != 0) {
+        (void)store->disk->ops->remove(store->disk, save->path);
+    }
+    save_free(save);
+    if (status != 0 && status != TERN_ENOSPC) {
+        store_fail(store, status, "writing a producer snapshot");
+    } else if (req != NULL) {
+        req->done(req, status);
+    }
+}
+
+/* All below the newest one that no cut can reach. */
+static void remove_older(struct producers_save *save)
+{
+    struct names names = list(save->log);
+    struct buf bytes = {0};
+    int64_t kept = -1;
+
+    for (size_t i = names.count; i-- > 0 && kept < 0;) {
+        bool firm = names.offsets[i] <= save->committed;
+        kept = firm && load(save->log, names.offsets[i], &bytes) ? names.offsets[i] : -1;
+    }
+    buf_fini(&bytes);
+    for (size_t i = 0; i < names.count && names.offsets[i] < kept; i++) {
+        remove_one(save->log, names.offsets[i]);
+    }
+    free(names.offsets);
+}
+
+static void save_named(struct disk_op *op, int64_t status)
+{
+    struct producers_save *save = CONTAINER_OF(op, struct producers_save, op);
+
+    if (save->store->failed) {
+        return;
+    }
+    if (status == 0 && save->log != NULL && !save->log->deleted) {
+        remove_older(save);
+    }
+    save_over(save, (int)status);
+}
+
+static void save_written(struct disk_op *op, int64_t status)
+{
+    struct producers_save *save = CONTAINER_OF(op, struct producers_save, op);
+    struct store *store = save->store;
+    struct disk *disk = store->disk;
+    char path[STORE_PATH_MAX + 40];
+    int rv = (int)status;
+
+    if (store->failed) {
+        return;
+    }
+    disk->ops->close(disk, save->file);
+    save->file = NULL;
+    if (rv != 0 || save->log == NULL || save->log->deleted) {
+        (void)disk->ops->remove(disk, save->path);
+        save_over(save, rv);
+        return;
+    }
+    path_of(save->log, save->offset, path);
+    rv = disk->ops->rename(disk, save->path, path);
+    if (rv != 0) {
+        save_over(save, rv);
+    } else if (MUTANT(producers_unsynced)) {
+        save_named(&save->op, 0);
+    } else {
+        save->op = (struct disk_op){
+            .kind = DISK_SYNC, .files = save->dirs, .file_count = 2, .done = save_named};
+        disk_submit(disk, &save->op);
+    }
+}
+
+static void encode(const struct store_log *log, int64_t offset, struct slice bytes, struct buf *out)
+{
+    uint8_t *head = buf_extend(out, PRODUCERS_HEADER);
+
+    memset(head, 0, PRODUCERS_HEADER);
+    memcpy(head, producers_magic, sizeof producers_magic);
+    put_le32(head + 8, PRODUCERS_FORMAT);
+    put_le32(head + 12, (uint32_t)bytes.len);
+    put_le64(head + 16, (uint64_t)offset);
+    put_le32(head + 24, log->number); /* not that of a deleted log of the same name */
+    put_le32(head + 28, (uint32_t)epoch_before(log, offset));
+    uint32_t sum = crc32c(slice_of(head, PRODUCERS_HEADER - 4));
+    put_le32(head + PRODUCERS_HEADER - 4, crc32c_more(sum, bytes));
+    buf_put(out, bytes);
+}
+
+void store_producers_save(struct store_log *log, int64_t offset, int64_t committed,
+                          struct slice bytes, struct store_req *req)
+{
+    struct store *store = log->store;
+    struct disk *disk = store->disk;
+    struct producers_save *save = mem_new(sizeof *save);
+    char dir[STORE_PATH_MAX];
+
+    CHECK(!log->deleted);
+    CHECK(!log->state.truncating);
+    CHECK(offset <= log->state.leo);
+    save->store = store;
+    save->log = log;
+    save->req = req;
+    save->offset = offset;
+    save->committed = committed;
+    encode(log, offset, bytes, &save->bytes);
+    log_dir(log, dir);
+    (void)snprintf(save->path, sizeof save->path, "%s/%020lld-%u.new", dir, (long long)offset,
+                   ++store->save_count);
+    int status = log_make_dir(log);
+    if (status == 0) {
+        status = disk->ops->open(disk, dir, false, &save->dirs[0]);
+    }
+    if (status == 0) {
+        status = disk->ops->open(disk, "topics", false, &save->dirs[1]);
+    }
+    if (status == 0) {
+        status = disk->ops->open(disk, save->path, true, &save->file);
+    }
+    if (status == 0) {
+        status = disk->ops->truncate(disk, save->file, 0);
+    }
+    if (status != 0) {
+        push_nothing(store, req, TERN_ENOSPC); /* a missing snapshot is always allowed */
+        save_free(save);
+        return;
+    }
+    queue_push(&store->saves, &save->link);
+    save->extent = (struct disk_extent){save->file, 0, buf_slice(&save->bytes)};
+    save->op = (struct disk_op){.kind = DISK_WRITE,
+                                .extents = &save->extent,
+                                .extent_count = 1,
+                                .sync = MUTANT(producers_unsynced) ? NULL : save->file,
+                                .done = save_written};
+    disk_submit(disk, &save->op);
 }
 
 bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_offset,

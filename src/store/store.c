@@ -167,6 +167,7 @@ static struct store *store_alloc(struct disk *disk, struct clock *clock,
     queue_init(&store->applying);
     queue_init(&store->cache);
     queue_init(&store->open_segments);
+    queue_init(&store->saves);
     queue_init(&store->dirty_segments);
     queue_init(&store->dirty_dirs);
     queue_init(&store->canceled_reads);
@@ -323,6 +324,7 @@ void store_close(struct store *store)
     timer_stop(store->clock, &store->checkpoint_timer);
     scrub_stop(store);
     compact_stop(store);
+    producers_saves_drop(store, NULL);
     quarantine_fini(store);
     checkpoint_fini(store);
     drain(store, &store->applying);

@@ -245,10 +245,13 @@ void store_compactable(struct store_log *log, int64_t limit, int64_t tombstones)
 /* Everything below was compacted. */
 int64_t store_compacted_to(const struct store_log *log);
 
-/* Producer state, opaque here: saved now and then beside the segments, so that it need not be
- * rebuilt from the log's start. A truncation removes snapshots above the cut. Unsynced: a missing
- * or damaged one is just not found. */
-void store_producers_save(struct store_log *log, int64_t offset, struct slice bytes);
+/* Producer state at `offset`, opaque here: saved now and then beside the segments, so that it need not
+ * be rebuilt from the log's start, and before that is raised, since then it cannot be. req is called with
+ * 0 when it is durable, with ENOSPC when it could not be stored, and not at all if the log is deleted
+ * first. Older ones go down to the newest that is at or below `committed`; a truncation removes those
+ * above the cut. Not while it is being cut. */
+void store_producers_save(struct store_log *log, int64_t offset, int64_t committed,
+                          struct slice bytes, struct store_req *req);
 /* Newest snapshot with offset <= `at_most`; true and its offset and bytes (appended to out). */
 bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_offset,
                           struct buf *out);

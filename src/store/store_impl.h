@@ -264,6 +264,8 @@ struct store {
     uint64_t cache_used;
     struct link open_segments; /* least recently used first */
     uint32_t open_count;
+    struct link saves; /* struct producers_save */
+    uint32_t save_count;
     struct link dirty_segments;
     struct link dirty_dirs;
     struct link canceled_reads; /* struct read_job: their op is still under way */
@@ -524,4 +526,7 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
 
 /* ---- producers.c ----------------------------------------------------------------------------- */
 void producers_cut(struct store_log *log, int64_t offset);
+void producers_restarted(struct store_log *log, int64_t offset);
 void producers_drop_all(struct store_log *log);
+/* Snapshots under way of a log that goes are given up; log NULL: of all, the store closes. */
+void producers_saves_drop(struct store *store, const struct store_log *log);

@@ -6,6 +6,7 @@
  * its own way, a store is opened on it and compared with the model. Then it is used a little, loses
  * power again, and is compared once more. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/trace.h"
 #include "tests/crash/model.h"
@@ -36,6 +37,16 @@ struct held {
     size_t count; /* 0: no cut is under way */
 };
 
+#define SAVES_MAX 256
+
+struct save {
+    struct store_req req;
+    struct run *run;
+    unsigned log;
+    int64_t offset;
+    bool void_;
+};
+
 struct run {
     uint64_t seed;
     struct fake_clock clock;
@@ -63,6 +74,10 @@ struct run {
     struct call calls[OPS_MAX];
     size_t call_count;
     struct held held[MODEL_LOGS];
+    /* Snapshots of producers: called for; and the newest of each log that is durable, -1: none. */
+    struct save saves[SAVES_MAX];
+    unsigned save_count;
+    int64_t saved[MODEL_LOGS];
 };
 
 static void quiet(enum trace_level level, const char *line)
@@ -246,6 +261,24 @@ static const char *use_and_crash(struct run *run, struct copy *copy, struct mode
     return wrong;
 }
 
+/* What was told as durable is found again, as long as the log reaches so far. */
+static const char *saved_lacks(const struct run *run, struct store *store)
+{
+    const char *lacks = NULL;
+
+    for (unsigned i = 0; i < MODEL_LOGS && lacks == NULL; i++) {
+        struct store_log *log = store_find(store, model_topic(i), model_partition(i));
+        struct buf out = {0};
+        int64_t offset = -1;
+        if (log != NULL && run->saved[i] >= 0 && store_state(log)->leo >= run->saved[i] &&
+            (!store_producers_load(log, INT64_MAX, &offset, &out) || offset < run->saved[i])) {
+            lacks = "a durable snapshot of producers is gone";
+        }
+        buf_fini(&out);
+    }
+    return lacks;
+}
+
 static const char *check_copy(struct run *run, struct copy *copy, struct prng *prng)
 {
     struct model_state state = {0};
@@ -255,6 +288,9 @@ static const char *check_copy(struct run *run, struct copy *copy, struct prng *p
 
     if (wrong == NULL) {
         wrong = cuts_lack(run, copy->store, copy->disk);
+    }
+    if (wrong == NULL) {
+        wrong = saved_lacks(run, copy->store);
     }
     for (int i = 0; i < USES && wrong == NULL; i++) {
         wrong = use_and_crash(run, copy, &state, prng);
@@ -403,6 +439,48 @@ static bool is_held(struct run *run, const struct model_op *op, struct call *cal
     return true;
 }
 
+/* ---- producer snapshots ---------------------------------------------------------------------- */
+
+static void save_done(struct store_req *req, int status)
+{
+    struct save *save = CONTAINER_OF(req, struct save, req);
+
+    if (status != 0) {
+        save->run->wrong = "a snapshot of producers was not stored";
+    } else if (!save->void_ && save->offset > save->run->saved[save->log]) {
+        save->run->saved[save->log] = save->offset;
+    }
+    save->void_ = true;
+}
+
+static void call_save(struct run *run, unsigned index)
+{
+    const struct store_log_state *state = store_state(stored(run, index));
+
+    if (run->save_count == SAVES_MAX || state->truncating) {
+        return;
+    }
+    struct save *save = &run->saves[run->save_count++];
+    *save =
+        (struct save){.req = {.done = save_done}, .run = run, .log = index, .offset = state->leo};
+    store_producers_save(stored(run, index), save->offset, state->durable_leo,
+                         slice_text("producers"), &save->req);
+}
+
+/* A cut below it, or another log of the name. */
+static void saves_void(struct run *run, const struct model_op *op)
+{
+    int64_t end = op->kind == MODEL_TRUNCATE ? op->number : -1;
+
+    for (unsigned i = 0; i < run->save_count; i++) {
+        struct save *save = &run->saves[i];
+        save->void_ = save->void_ || (save->log == op->log && save->offset > end);
+    }
+    if (run->saved[op->log] > end) {
+        run->saved[op->log] = -1;
+    }
+}
+
 /* Carries out one call, and tells the model of it. */
 static void carry_out(struct run *run, const struct model_op *op)
 {
@@ -415,6 +493,9 @@ static void carry_out(struct run *run, const struct model_op *op)
 
     if (!is_held(run, op, call)) {
         record(run, op, call);
+    }
+    if (op->kind == MODEL_TRUNCATE || op->kind == MODEL_RESTART || op->kind == MODEL_DELETE) {
+        saves_void(run, op);
     }
     switch (op->kind) {
     case MODEL_CREATE:
@@ -578,7 +659,7 @@ static void call_one(struct run *run)
     } else if (dice < 96) {
         call_compact(run, index);
     } else {
-        store_producers_save(stored(run, index), log->leo, slice_text("producers"));
+        call_save(run, index);
     }
 }
 
@@ -647,6 +728,7 @@ static struct run *run_new(uint64_t seed)
     struct run *run = mem_new(sizeof *run);
 
     run->seed = seed;
+    memset(run->saved, 0xff, sizeof run->saved); /* -1 */
     fake_clock_init(&run->clock, seed);
     prng_init(&run->prng, seed);
     run->disk = mem_disk_new(&run->clock.clock, seed);

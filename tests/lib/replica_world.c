@@ -239,6 +239,70 @@ static void forget_snapshots(struct world_node *n, int64_t above)
         }
     }
     n->snapshot_count = kept;
+    n->save_void = n->save_void || (n->saving && n->save.offset > above);
+}
+
+static void save_drop(struct world_node *n)
+{
+    buf_fini(&n->save.bytes);
+    n->saving = n->save_void = false;
+}
+
+static void snapshot_add(struct world_node *n, struct world_snapshot snapshot)
+{
+    if (n->snapshot_count == WORLD_SNAPSHOTS) {
+        buf_fini(&n->snapshots[0].bytes);
+        memmove(&n->snapshots[0], &n->snapshots[1], sizeof n->snapshots[0] * (WORLD_SNAPSHOTS - 1));
+        n->snapshot_count--;
+    }
+    n->snapshots[n->snapshot_count++] = snapshot;
+}
+
+/* A second one while the first is on its way takes its place. */
+static void save_begin(struct world *w, struct world_node *n, int64_t offset)
+{
+    struct replica *r = &n->replica;
+
+    CHECK(r->producers_at == r->leo && r->leo == offset && !r->truncating);
+    rworld_story(w, "  node %u saves what producers came to at %lld", n->id, (long long)offset);
+    save_drop(n);
+    n->saving = true;
+    n->save.offset = offset;
+    producers_pack(r->producers, &n->save.bytes);
+}
+
+static void save_done(struct world *w, struct world_node *n)
+{
+    struct replica_out out = {0};
+    struct world_snapshot save = n->save;
+
+    rworld_story(w, "node %u: durable: producers at %lld", n->id, (long long)save.offset);
+    if (n->save_void) {
+        buf_fini(&save.bytes); /* it is known by its epoch for one of another log */
+    } else {
+        snapshot_add(n, save);
+    }
+    n->save.bytes = (struct buf){0};
+    n->saving = n->save_void = false;
+    replica_written(&n->replica, w->now_ms, EFFECT_PRODUCERS, save.offset, &out);
+    rworld_perform(w, n, &out, NULL, 0);
+}
+
+/* INVARIANTS 36 */
+static void judge_log_start(struct world *w, const struct world_node *n,
+                            const struct replica_effect *effect)
+{
+    bool stands = effect->flag && rworld_lost_from(n) < n->log.end;
+
+    for (size_t i = 0; i < n->snapshot_count; i++) {
+        const struct world_snapshot *s = &n->snapshots[i];
+        stands = stands || (s->offset >= effect->offset && s->offset <= n->disk.log.end);
+    }
+    if (!stands) {
+        rworld_break(w,
+                     "node %u deletes below %lld, no durable snapshot of producers stands for it",
+                     n->id, (long long)effect->offset);
+    }
 }
 
 static void perform_write(struct world *w, struct world_node *n,
@@ -267,6 +331,9 @@ static void perform_write(struct world *w, struct world_node *n,
     }
     rworld_story(w, "  node %u calls for: %s %lld", n->id, write_name(effect->kind),
                  (long long)value);
+    if (effect->kind == EFFECT_LOG_START) {
+        judge_log_start(w, n, effect);
+    }
     write_add(w, n, effect->kind, value, batch);
     switch ((int)effect->kind) {
     case EFFECT_PROMISE:
@@ -348,6 +415,9 @@ static void perform_one(struct world *w, struct world_node *n, const struct repl
     case EFFECT_RESTART:
     case EFFECT_LOG_START:
         perform_write(w, n, effect, batches, batch_count);
+        break;
+    case EFFECT_PRODUCERS:
+        save_begin(w, n, effect->offset);
         break;
     case EFFECT_FENCE:
         n->fence_to |= NODE_BIT(effect->node);
@@ -499,6 +569,7 @@ void rworld_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *r
 static void stop(struct world *w, struct world_node *n)
 {
     replica_fini(&n->replica);
+    save_drop(n);
     n->up = false;
     n->registered = false;
     n->down_due = 0;
@@ -549,6 +620,10 @@ bool rworld_write_done(struct world *w, uint32_t node)
 {
     struct world_node *n = &w->nodes[node];
 
+    if (n->up && n->saving && (n->write_first == n->write_count || prng_chance(&w->prng, 1, 2))) {
+        save_done(w, n);
+        return true;
+    }
     if (!n->up || n->write_first == n->write_count) {
         return false;
     }
@@ -745,7 +820,10 @@ void rworld_feed_producers(struct world *w, uint32_t node)
     }
     int64_t offset = r->producers_at > n->log.start ? r->producers_at : n->log.start;
     if (offset < n->log.end && !n->lost[offset]) {
+        struct replica_out out = {0};
         replica_producers_feed(r, &w->batches[n->log.at[offset]].info);
+        replica_producers_fed(r, &out);
+        rworld_perform(w, n, &out, NULL, 0);
     }
 }
 
@@ -757,12 +835,7 @@ void rworld_save_producers(struct world *w, uint32_t node)
     if (!n->up || r->producers_at != r->leo || r->leo_durable != r->leo || r->truncating) {
         return;
     }
-    if (n->snapshot_count == WORLD_SNAPSHOTS) {
-        buf_fini(&n->snapshots[0].bytes);
-        memmove(&n->snapshots[0], &n->snapshots[1], sizeof n->snapshots[0] * (WORLD_SNAPSHOTS - 1));
-        n->snapshot_count--;
-    }
-    struct world_snapshot *s = &n->snapshots[n->snapshot_count++];
-    *s = (struct world_snapshot){.offset = r->leo};
-    producers_pack(r->producers, &s->bytes);
+    struct world_snapshot s = {.offset = r->leo};
+    producers_pack(r->producers, &s.bytes);
+    snapshot_add(n, s);
 }

@@ -81,6 +81,9 @@ struct world_node {
     int32_t hw_looked_at;   /* newest epoch with which it was compared again */
     struct world_snapshot snapshots[WORLD_SNAPSHOTS];
     size_t snapshot_count;
+    struct world_snapshot save; /* on its way to the disk, in no order with the writes */
+    bool saving;
+    bool save_void; /* the log was cut below it */
 };
 
 enum world_message_kind {

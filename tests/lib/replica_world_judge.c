@@ -603,7 +603,7 @@ bool rworld_idle(const struct world *w)
         if (!n->up) {
             continue;
         }
-        if (n->write_first < n->write_count || n->applied < w->control.log_count ||
+        if (n->saving || n->write_first < n->write_count || n->applied < w->control.log_count ||
             (n->fence_to | n->push_to | n->mark_to) != 0 || n->answer_to != 0 || n->ack_to != 0) {
             return false;
         }

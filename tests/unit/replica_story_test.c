@@ -337,6 +337,7 @@ static void what_was_held_and_deleted_is_never_fallen_back_behind(void **state)
     append(1);
     rworld_settle(&w);
     rworld_raise_log_start(&w, 1, w.committed.end);
+    rworld_writes_done(&w, 1); /* behind its producer snapshot */
     rworld_link_down(&w, 1, 2, CHANNELS_ALL);
     rworld_settle(&w);
     restart(3); /* its store keeps no epochs of what is deleted */
@@ -446,6 +447,90 @@ static void a_follower_that_restarts_beyond_the_initial_log_holds_all_of_it(void
     end();
 }
 
+/* What is deleted cannot be read again: the log start waits for a producer snapshot that is durable and
+ * below which nothing is cut. */
+static void a_log_start_waits_for_a_durable_producer_snapshot(void **state)
+{
+    (void)state;
+    begin();
+    append(1);
+    append(1);
+    rworld_settle(&w);
+    int64_t to = w.committed.end;
+    struct world_node *leader = &w.nodes[1];
+    append(1); /* in the table already, and neither durable nor committed */
+    rworld_raise_log_start(&w, 1, to);
+    assert_true(leader->saving);
+    assert_true(leader->save.offset > to);
+    assert_int_equal(leader->replica.log_start, 0);
+    while (leader->saving) {
+        assert_true(rworld_write_done(&w, 1));
+    }
+    assert_int_equal(leader->replica.producers_safe, leader->replica.leo);
+    assert_int_equal(leader->replica.log_start, 0); /* what it stands on may still be cut */
+    rworld_settle(&w);
+    rworld_settle(&w);
+    for (uint32_t node = 1; node <= 3; node++) {
+        assert_int_equal(w.nodes[node].disk.log.start, to);
+        assert_true(w.nodes[node].snapshot_count > 0);
+        assert_true(w.nodes[node].snapshots[0].offset >= to);
+    }
+    end();
+}
+
+/* Where deletion is the cure it does not wait: on a disk that has no room for a snapshot. */
+static void a_full_disk_may_delete_without_a_producer_snapshot(void **state)
+{
+    struct replica_out out = {0};
+
+    (void)state;
+    begin();
+    append(1);
+    rworld_settle(&w);
+    struct replica *r = &w.nodes[1].replica;
+    replica_raise_log_start(r, w.committed.end, &out);
+    assert_int_equal(out.count, 1);
+    assert_int_equal(out.effects[0].kind, EFFECT_PRODUCERS);
+    replica_out_fini(&out);
+    replica_written(r, w.now_ms, EFFECT_PRODUCERS, -1, &out);
+    assert_int_equal(r->log_start, w.committed.end);
+    assert_int_equal(out.effects[0].kind, EFFECT_LOG_START);
+    assert_true(out.effects[0].flag); /* and is told */
+    replica_out_fini(&out);
+    rworld_fini(&w);
+}
+
+/* The log start rose over what a rebuild was reading: what is known is void, as after a restart. */
+static void producers_are_void_when_the_log_start_rises_over_their_rebuild(void **state)
+{
+    struct replica_load load = {.self = 1, .incarnation = 1, .promised = 1, .synced = 1, .leo = 20};
+    struct batch_info batch = {.producer_id = 7,
+                               .base_sequence = 0,
+                               .leader_epoch = 1,
+                               .marker = 0,
+                               .base_offset = 0,
+                               .last_offset = 4};
+    struct history_entry history = {1, 0};
+    struct replica r;
+
+    (void)state;
+    load.history = &history;
+    load.history_count = 1;
+    replica_init(&r, &load);
+    replica_producers_feed(&r, &batch);
+    assert_true(producers_knows(r.producers, 7));
+    assert_int_equal(r.producers_at, 5);
+    r.log_start = 12; /* without a snapshot, as on a full disk */
+    batch.producer_id = 8;
+    batch.base_offset = 12;
+    batch.last_offset = 19;
+    replica_producers_feed(&r, &batch);
+    assert_false(producers_knows(r.producers, 7)); /* it may have written between */
+    assert_true(producers_knows(r.producers, 8));
+    assert_int_equal(r.producers_at, 20);
+    replica_fini(&r);
+}
+
 static void an_emptied_log_takes_the_first_record_of_a_new_epoch(void **state)
 {
     (void)state;
@@ -453,6 +538,7 @@ static void an_emptied_log_takes_the_first_record_of_a_new_epoch(void **state)
     append(1);
     rworld_settle(&w);
     rworld_raise_log_start(&w, 1, w.committed.end);
+    rworld_settle(&w);
     rworld_settle(&w);
     for (uint32_t node = 1; node <= 3; node++) {
         assert_int_equal(w.nodes[node].disk.log.start, w.nodes[node].disk.log.end);
@@ -996,6 +1082,9 @@ int main(void)
         cmocka_unit_test(what_was_held_and_deleted_is_never_fallen_back_behind),
         cmocka_unit_test(a_push_that_does_not_fit_is_answered_with_a_complaint),
         cmocka_unit_test(a_follower_behind_the_log_start_restarts_there),
+        cmocka_unit_test(a_log_start_waits_for_a_durable_producer_snapshot),
+        cmocka_unit_test(a_full_disk_may_delete_without_a_producer_snapshot),
+        cmocka_unit_test(producers_are_void_when_the_log_start_rises_over_their_rebuild),
         cmocka_unit_test(
             a_follower_whose_next_push_is_deleted_restarts_though_it_had_the_initial_log),
         cmocka_unit_test(a_follower_that_restarts_beyond_the_initial_log_holds_all_of_it),

@@ -732,7 +732,7 @@ static void flipped_bits_anywhere_are_survived(void **state)
             append(log, 1 + i / 30, 1500, NULL);
             if (i == 40) {
                 store_note_put(world->store, 1, slice_text("note"), NULL);
-                store_producers_save(log, 40, slice_text("producers"));
+                store_producers_save(log, 40, 40, slice_text("producers"), NULL);
                 store_flush(world->store, NULL);
                 run_ms(world, 20);
                 store_truncate(log, 35, false, NULL);

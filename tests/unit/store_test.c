@@ -508,6 +508,26 @@ static void the_newest_time_is_found_also_behind_a_cut(void **state)
     world_free(world);
 }
 
+static unsigned saved;
+
+static void producers_saved(struct store_req *req, int status)
+{
+    (void)req;
+    assert_int_equal(status, 0);
+    saved++;
+}
+
+static void save_producers(struct world *world, struct store_log *log, int64_t offset,
+                           const char *text)
+{
+    struct store_req req = {.done = producers_saved};
+    unsigned before = saved;
+
+    store_producers_save(log, offset, 0, slice_text(text), &req);
+    run_ms(world, 10);
+    assert_int_equal(saved, before + 1);
+}
+
 static void producer_snapshots_fall_with_a_cut(void **state)
 {
     struct world *world = world_new();
@@ -521,8 +541,8 @@ static void producer_snapshots_fall_with_a_cut(void **state)
     }
     run_ms(world, 10);
     assert_false(store_producers_load(log, 100, &offset, &out));
-    store_producers_save(log, 10, slice_text("ten"));
-    store_producers_save(log, 20, slice_text("twenty"));
+    save_producers(world, log, 10, "ten");
+    save_producers(world, log, 20, "twenty");
     assert_true(store_producers_load(log, 25, &offset, &out));
     assert_int_equal(offset, 20);
     assert_true(slice_equal(buf_slice(&out), slice_text("twenty")));
@@ -541,6 +561,63 @@ static void producer_snapshots_fall_with_a_cut(void **state)
     buf_clear(&out);
     assert_true(store_producers_load(log, 25, &offset, &out));
     assert_int_equal(offset, 10); /* kept, and the one of the cut records did not come back */
+    buf_fini(&out);
+    world_free(world);
+}
+
+/* What it says is believed over a power failure; what was on its way may be gone, the one before is not. */
+static void a_producer_snapshot_is_durable_when_it_is_told(void **state)
+{
+    struct buf out = {0};
+    int64_t offset = 0;
+
+    (void)state;
+    for (unsigned steps = 0; steps < 12; steps++) {
+        struct world *world = world_new();
+        struct store_log *log = store_create(world->store, topic, 0, NULL);
+        struct store_req req = {.done = producers_saved};
+        for (int i = 0; i < 30; i++) {
+            append(log, 1, 700, NULL);
+        }
+        run_ms(world, 10);
+        save_producers(world, log, 10, "ten");
+        unsigned before = saved;
+        store_producers_save(log, 20, 20, slice_text("twenty"), &req);
+        mem_disk_stop_at(world->disk, mem_disk_points(world->disk) + steps);
+        run_ms(world, 10);
+        assert_int_equal(world_restart(world, true), 0);
+        log = store_find(world->store, topic, 0);
+        buf_clear(&out);
+        assert_true(store_producers_load(log, 30, &offset, &out));
+        assert_true(offset == 20 || (offset == 10 && saved == before));
+        assert_true(slice_equal(buf_slice(&out), slice_text(offset == 20 ? "twenty" : "ten")));
+        world_free(world);
+    }
+    buf_fini(&out);
+}
+
+/* The same offset, another record before it: a file that was removed may come back with the power. */
+static void a_producer_snapshot_of_another_history_is_not_believed(void **state)
+{
+    struct world *world = world_new();
+    struct store_req req = {.done = producers_saved};
+    struct buf out = {0};
+    int64_t offset = 0;
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    for (int i = 0; i < 30; i++) {
+        append(log, 1, 700, NULL);
+    }
+    run_ms(world, 10);
+    store_producers_save(log, 20, 0, slice_text("twenty"), &req);
+    store_truncate(log, 15, true, NULL); /* while the file is on its way */
+    run_ms(world, 10);
+    for (int i = 0; i < 15; i++) {
+        append(log, 2, 700, NULL);
+    }
+    run_ms(world, 20);
+    assert_false(store_producers_load(log, 30, &offset, &out));
     buf_fini(&out);
     world_free(world);
 }
@@ -656,6 +733,8 @@ int main(void)
         cmocka_unit_test(times_are_found),
         cmocka_unit_test(the_newest_time_is_found_also_behind_a_cut),
         cmocka_unit_test(producer_snapshots_fall_with_a_cut),
+        cmocka_unit_test(a_producer_snapshot_is_durable_when_it_is_told),
+        cmocka_unit_test(a_producer_snapshot_of_another_history_is_not_believed),
         cmocka_unit_test(an_idle_store_writes_one_marker_and_then_nothing),
         cmocka_unit_test(a_read_is_cancelled_by_a_truncation),
         cmocka_unit_test(large_batches_are_read_whole),

@@ -210,7 +210,10 @@ static void one_call(struct box *box, struct truth *truth, struct prng *prng)
         epoch_next(box, truth, index);
         break;
     case 4:
-        store_producers_save(stored(box, index), log->leo, slice_text("producers"));
+        if (!store_state(stored(box, index))->truncating) {
+            store_producers_save(stored(box, index), log->leo, log->leo, slice_text("producers"),
+                                 nobody);
+        }
         break;
     default:
         append(box, truth, prng, index);
