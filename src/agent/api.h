@@ -18,6 +18,7 @@ struct conn {
     bool paused;
     bool closing;
     uint64_t muted_until_us; /* over its quota: not read before then; 0: it is */
+    bool too_early;          /* its address connects too often: it is closed then */
     struct link link;        /* in node.conns */
 };
 
@@ -144,6 +145,19 @@ struct slice arena_text(struct arena *arena, const char *text);
 bool slice_to_text(struct slice from, char *out, size_t size);
 /* Could a topic have this name? */
 bool topic_name_allowed(struct slice name);
+/* Which things of a request are named more than once; in the arena, one for each. A request can hold
+ * millions: it takes count * log(count) steps. */
+enum named {
+    NAMED_ONCE,
+    NAMED_FIRST, /* of several */
+    NAMED_AGAIN
+};
+struct naming {
+    struct slice name;
+    int32_t number; /* of a partition, a kind of resource ... */
+    uint32_t place; /* for named_twice itself */
+};
+enum named *named_twice(struct arena *arena, struct naming *names, uint32_t count);
 /* A list of broker ids: false if it is empty, has one twice, or one that cannot be. */
 bool nodes_of(const int32_t *ids, uint32_t count, node_set *out);
 
@@ -161,7 +175,9 @@ struct partition_view {
 };
 struct partition_view partition_view(struct request *rq, const struct control_topic *topic,
                                      uint32_t index);
-int32_t *node_ids(struct arena *arena, node_set nodes, uint32_t *out_count);
+/* Of a partition: as its last reassignment named them (control_ordered). */
+int32_t *node_ids(struct arena *arena, const struct control_partition *p, node_set nodes,
+                  uint32_t *out_count);
 
 /* ---- commands (api/proposals.c) -------------------------------------------------------------- */
 
@@ -176,17 +192,43 @@ void proposals_add(struct request *rq, struct buf *command, int32_t timeout_ms,
                    proposal_applied applied, void *ctx);
 /* validate_only: as control_check. Takes the command. */
 void proposals_check(struct request *rq, struct buf *command, proposal_applied applied, void *ctx);
+/* One or the other. Takes the command. */
+void proposals_put(struct request *rq, struct buf *command, int32_t timeout_ms, bool validate_only,
+                   proposal_applied applied, void *ctx);
 void proposals_end(struct request *rq);
+/* For proposals_begin: answers with rq->state. */
+void proposals_reply(struct request *rq);
 struct slice proposal_why(struct request *rq, const struct command_result *result);
+/* Where an answer has the error and the sentence of one of its items. */
+struct outcome {
+    int16_t *error;
+    struct slice *message;
+};
+void outcome_refuse(struct request *rq, const struct outcome *out, int error, const char *why);
+/* A proposal_applied; ctx is a struct outcome. */
+void outcome_applied(struct request *rq, void *ctx, const struct command_result *result);
 
 /* ---- quotas (quota.c), auto-creation (auto_create.c) ----------------------------------------- */
 
+/* Users are told apart when there is SASL; until then everybody is this one. */
+#define QUOTA_ANONYMOUS "ANONYMOUS"
 /* KIP-219: the client has used so much (bytes, microseconds of the loop) of its quota. Its
  * connection is not read for as long as is returned, in ms, for throttle_time_ms. 0: within it. */
 int32_t quota_charge(struct node *node, struct conn *conn, struct slice client_id,
                      enum control_quota_key key, double amount);
+/* KIP-599: so many partitions are made or deleted for this request. From version `strict_since` on the
+ * answer is false when the client has used up its controller_mutation_rate: refuse with ETHROTTLED.
+ * Older ones are carried out and pay afterwards. */
+bool quota_changes(struct request *rq, uint32_t partitions, int16_t strict_since);
+/* What the changes of the request cost, in ms, for throttle_time_ms; its connection is not read for
+ * as long. */
+int32_t quota_changes_wait(struct request *rq);
+/* A connection of this address: how long it is too early, in ms (connection_creation_rate). */
+int32_t quota_connection(struct node *node, struct slice ip);
 void quotas_free(struct node *node);
-const char *quota_key_name(enum control_quota_key key); /* api/49_alter_client_quotas.c */
+const char *quota_key_name(enum control_quota_key key);
+const char *quota_kind_name(enum control_quota_name kind); /* "client-id" */
+int quota_kind_of(struct slice name);                      /* -1: there is none of this name */
 /* A client asked for a topic that is not there. True: it is being made, if the policies allow it. */
 bool auto_create(struct request *rq, struct slice name);
 
@@ -213,16 +255,20 @@ uint32_t topic_config_views(struct node *node, const struct control_topic *topic
                             struct arena *arena, struct config_view **out);
 uint32_t broker_config_views(struct node *node, struct arena *arena, struct config_view **out);
 
-/* One resource of AlterConfigs or IncrementalAlterConfigs, as both have it. */
+/* One resource of AlterConfigs or IncrementalAlterConfigs, as both have it; in the arena. */
 struct config_alteration {
     int8_t type;
     struct slice name;
-    const struct topic_config_change *changes;
+    struct topic_config_change *changes;
     uint32_t count;
     const char *fault; /* of the changes; NULL: none */
-    bool replace;
-    bool validate_only;
-    int16_t *out_error;
-    struct slice *out_message;
+    struct outcome out;
 };
-void config_alter(struct request *rq, struct config_alteration *alteration);
+/* Room for `count` changes. */
+void config_alteration_begin(struct request *rq, struct config_alteration *a, int8_t type,
+                             struct slice name, uint32_t count, struct outcome out);
+void config_alteration_add(struct request *rq, struct config_alteration *a, int8_t op,
+                           struct slice name, struct slice value);
+/* Carries all of them out, and answers with rq->state. `replace`: what is not named is not set. */
+void config_alter_all(struct request *rq, struct config_alteration *all, uint32_t count,
+                      bool replace, bool validate_only);

@@ -126,6 +126,12 @@ void conns_resume(struct node *node)
         if (conn->paused) {
             pause_or_resume(conn);
         }
+        if (conn->too_early && !conn->paused && conn->client != NULL && !conn->closing) {
+            /* As Kafka: closed late, so that it does not come again at once. */
+            conn->closing = true;
+            wire_of(conn)->client_close(node->o.wire, conn->client,
+                                        "its address connects more often than its quota allows");
+        }
     }
 }
 
@@ -151,6 +157,16 @@ void conn_opened(void *ctx, struct wire_client *client)
     queue_push(&node->conns, &conn->link);
     node->counters.clients++;
     node->o.wire->ops->client_set_data(node->o.wire, client, conn);
+    if (node->control->quota_count > 0 && node->o.wire->ops->client_host != NULL) {
+        char host[WIRE_HOST_MAX];
+        node->o.wire->ops->client_host(node->o.wire, client, host);
+        int32_t ms = quota_connection(node, slice_text(host));
+        if (ms > 0) {
+            conn->too_early = true;
+            conn->muted_until_us = clock_now_us(node->o.clock) + (uint64_t)ms * 1000;
+            pause_or_resume(conn);
+        }
+    }
 }
 
 static void close_for(struct conn *conn, const char *reason)

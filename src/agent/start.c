@@ -307,12 +307,27 @@ int node_found(struct node *node, struct uuid cluster_id, const struct node_foun
 
 /* ---- the quorum ------------------------------------------------------------------------------ */
 
+/* Others have agreed on what this build does not know: what it applied from here on would differ. */
+static void node_outgrown(struct node *node, uint32_t level)
+{
+    char why[160];
+
+    (void)snprintf(why, sizeof why,
+                   "the cluster is at feature level %u, this build knows %d: start a newer one", level,
+                   CONTROL_LEVEL);
+    node_die(node, TERN_EFORMAT, why);
+}
+
 static void fsm_apply(void *ctx, uint64_t index, struct slice command, struct buf *out_result)
 {
     struct node *node = ctx;
 
     node->changes.count = 0;
     control_apply(node->control, index, command, out_result, &node->changes);
+    if (control_outgrown(node->control)) {
+        node_outgrown(node, node->control->feature_level);
+        return;
+    }
     trace_debug("event=apply index=%llu command=%s", (unsigned long long)index,
                 command_name(command));
     for (size_t i = 0; i < node->changes.count; i++) {
@@ -469,6 +484,7 @@ static void make_command(struct node *node, struct buf *out)
         .new_incarnation = node->o.new_incarnation || node->start->forgotten,
         .stamp_final = node->file.stamp_final,
         .stamp = node->file.stamp_pending,
+        .level = CONTROL_LEVEL,
     };
 
     (void)snprintf(r.region, sizeof r.region, "%s", node->o.region);
@@ -544,6 +560,10 @@ static void registration_result(struct node *node, int status, struct slice resu
         trace_warn("event=rolled_back node=%u why=\"%s\"", node->o.node_id, r.why);
         node->start->forgotten = true;
         node->rolled_back = true;
+        return;
+    }
+    if (r.error == TERN_EFORMAT) {
+        node_die(node, r.error, r.why);
         return;
     }
     if (r.error != 0) {

@@ -87,7 +87,9 @@
     X(76, ESTALEMEMBER, 113, "the member's epoch has moved on")                                    \
     X(77, EINVALIDREGEX, 128, "the regular expression is not understood")                          \
     X(78, ELOGDIR, 57, "the node has no such log directory")                                       \
-    X(79, EREPLICA, 9, "the node has no replica of the partition")
+    X(79, EREPLICA, 9, "the node has no replica of the partition")                                 \
+    X(80, ENOENDPOINT, 115, "there is no such kind of endpoint")                                   \
+    X(81, ETHROTTLED, 89, "the quota of changes is used up: try again later")
 
 enum tern_error {
     TERN_OK = 0,

@@ -95,8 +95,30 @@ void apply_reassign(struct apply *a, const struct command *command)
             return;
         }
     }
+    if (target != 0 && a->control->feature_level >= 2) {
+        memcpy(p->order, command->as.reassign.order, sizeof p->order);
+    }
     p->target = target; /* the controller shapes the config to it */
     reassigned(p);
+}
+
+uint32_t control_ordered(const struct control_partition *partition, node_set set,
+                         uint32_t out[WIRE_NODES_MAX])
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < CONTROL_REPLICAS_MAX && partition->order[i] != 0; i++) {
+        if ((set & NODE_BIT(partition->order[i])) != 0) {
+            set &= ~NODE_BIT(partition->order[i]);
+            out[count++] = partition->order[i];
+        }
+    }
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        if ((set & NODE_BIT(id)) != 0) {
+            out[count++] = id;
+        }
+    }
+    return count;
 }
 
 /* ---- partitions ------------------------------------------------------------------------------ */

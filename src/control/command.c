@@ -69,9 +69,15 @@ bool control_ledger_take(const Tern__Control__LedgerEntry *m, struct control_led
 bool control_quota_take(const Tern__Control__SetQuota *m, struct control_quota *out,
                         bool remove[QUOTA_KEYS])
 {
-    bool ok = m->n_values <= QUOTA_KEYS && PROTO_TAKE(out->client_id, m->client_id);
+    struct quota_entity *e = &out->entity;
+    bool ok = m->n_values <= QUOTA_KEYS && m->kinds < 1u << QUOTA_NAMES &&
+              PROTO_TAKE(e->names[QUOTA_CLIENT], m->client_id) &&
+              PROTO_TAKE(e->names[QUOTA_USER], m->user) && PROTO_TAKE(e->names[QUOTA_IP], m->ip);
 
-    out->everybody = m->everybody;
+    e->kinds = m->kinds == 0 ? 1 << QUOTA_CLIENT : (uint8_t)m->kinds;
+    e->everybody = (uint8_t)((m->everybody ? 1 << QUOTA_CLIENT : 0) |
+                             (m->every_user ? 1 << QUOTA_USER : 0) |
+                             (m->every_ip ? 1 << QUOTA_IP : 0));
     for (size_t i = 0; ok && i < m->n_values; i++) {
         uint32_t key = m->values[i]->key;
         double value = m->values[i]->value;
@@ -83,6 +89,36 @@ bool control_quota_take(const Tern__Control__SetQuota *m, struct control_quota *
         }
     }
     return ok;
+}
+
+void control_quota_entity_fill(const struct quota_entity *e, Tern__Control__SetQuota *m)
+{
+    tern__control__set_quota__init(m);
+    /* As level 1 wrote client ids, which must stay the same bytes. */
+    m->kinds = e->kinds == 1 << QUOTA_CLIENT ? 0 : e->kinds;
+    m->everybody = (e->everybody & 1 << QUOTA_CLIENT) != 0;
+    m->every_user = (e->everybody & 1 << QUOTA_USER) != 0;
+    m->every_ip = (e->everybody & 1 << QUOTA_IP) != 0;
+    m->client_id = proto_text(e->names[QUOTA_CLIENT]);
+    m->user = proto_text(e->names[QUOTA_USER]);
+    m->ip = proto_text(e->names[QUOTA_IP]);
+}
+
+bool control_order_take(const uint32_t *items, size_t count, uint8_t out[CONTROL_REPLICAS_MAX])
+{
+    node_set seen = 0;
+
+    if (count > CONTROL_REPLICAS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (items[i] == 0 || items[i] >= WIRE_NODES_MAX || (seen & NODE_BIT(items[i])) != 0) {
+            return false;
+        }
+        seen |= NODE_BIT(items[i]);
+        out[i] = (uint8_t)items[i];
+    }
+    return true;
 }
 
 /* ---- building ------------------------------------------------------------------------------ */
@@ -148,6 +184,7 @@ void command_register(struct buf *out, struct command_key key, const struct comm
     m.new_incarnation = r->new_incarnation;
     m.stamp_final = r->stamp_final;
     m.stamp = r->stamp;
+    m.level = r->level;
     PUT(register_, REGISTER);
 }
 
@@ -295,7 +332,7 @@ void command_add_partitions(struct buf *out, struct command_key key, const char 
 }
 
 void command_reassign(struct buf *out, struct command_key key, struct uuid topic_id,
-                      int32_t partition, node_set target)
+                      int32_t partition, node_set target, const uint32_t *order, size_t count)
 {
     Tern__Control__Reassign m;
 
@@ -303,10 +340,12 @@ void command_reassign(struct buf *out, struct command_key key, struct uuid topic
     m.topic_id = proto_uuid(&topic_id);
     m.partition = partition;
     m.target = target;
+    m.order = (uint32_t *)(uintptr_t)order;
+    m.n_order = count;
     PUT(reassign, REASSIGN);
 }
 
-void command_set_quota(struct buf *out, struct command_key key, const char *client_id,
+void command_set_quota(struct buf *out, struct command_key key, const struct quota_entity *entity,
                        const struct command_quota *values, size_t count)
 {
     Tern__Control__SetQuota m;
@@ -314,7 +353,7 @@ void command_set_quota(struct buf *out, struct command_key key, const char *clie
     Tern__Control__QuotaValue *pointers[QUOTA_KEYS];
 
     CHECK(count <= QUOTA_KEYS);
-    tern__control__set_quota__init(&m);
+    control_quota_entity_fill(entity, &m);
     for (size_t i = 0; i < count; i++) {
         tern__control__quota_value__init(&items[i]);
         items[i].key = (uint32_t)values[i].key;
@@ -322,8 +361,6 @@ void command_set_quota(struct buf *out, struct command_key key, const char *clie
         items[i].remove = values[i].remove;
         pointers[i] = &items[i];
     }
-    m.everybody = client_id == NULL;
-    m.client_id = proto_text(client_id != NULL ? client_id : "");
     m.values = pointers;
     m.n_values = count;
     PUT(set_quota, SET_QUOTA);
@@ -519,6 +556,7 @@ static bool take_register(const Tern__Control__Register *m, struct command_regis
     r->new_incarnation = m->new_incarnation;
     r->stamp_final = m->stamp_final;
     r->stamp = m->stamp;
+    r->level = m->level > 0 ? m->level : 1;
     return m->kafka_port <= UINT16_MAX && PROTO_TAKE(r->region, m->region) &&
            PROTO_TAKE(r->rack, m->rack) && PROTO_TAKE(r->kafka_host, m->kafka_host) &&
            PROTO_TAKE(r->mesh_address, m->mesh_address) &&
@@ -725,7 +763,8 @@ static bool take_what(const Tern__Control__Command *m, struct command *out)
         out->kind = COMMAND_REASSIGN;
         out->as.reassign.partition = m->reassign->partition;
         out->as.reassign.target = m->reassign->target;
-        return proto_take_uuid(m->reassign->topic_id, &out->as.reassign.topic_id);
+        return proto_take_uuid(m->reassign->topic_id, &out->as.reassign.topic_id) &&
+               control_order_take(m->reassign->order, m->reassign->n_order, out->as.reassign.order);
     case TERN__CONTROL__COMMAND__WHAT_SET_QUOTA:
         out->kind = COMMAND_SET_QUOTA;
         return control_quota_take(m->set_quota, &out->as.quota.changes, out->as.quota.remove);

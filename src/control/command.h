@@ -34,6 +34,7 @@ struct command_registration {
     bool new_incarnation;  /* the operator says that this disk is an old copy */
     uint64_t stamp_final;  /* of the last registration that the disk knows to be applied; 0: none */
     uint64_t stamp; /* of this one: the same until it is known to be applied; 0: numbers only */
+    uint32_t level; /* CONTROL_LEVEL of its build; 0: 1 */
 };
 
 struct command_assignment {
@@ -93,14 +94,14 @@ void command_add_partitions(struct buf *out, struct command_key key, const char 
                             int32_t count, const node_set *placed, size_t placed_count);
 /* EINVALIDASSIGNMENT: not where the policy wants replicas; ENOREASSIGNMENT: nothing to give up. */
 void command_reassign(struct buf *out, struct command_key key, struct uuid topic_id,
-                      int32_t partition, node_set target /* 0: give up */);
+                      int32_t partition, node_set target /* 0: give up */,
+                      const uint32_t *order /* the target as it is to be listed */, size_t count);
 struct command_quota {
     enum control_quota_key key;
     double value;
     bool remove;
 };
-/* client_id NULL: of everybody who has none of its own. */
-void command_set_quota(struct buf *out, struct command_key key, const char *client_id,
+void command_set_quota(struct buf *out, struct command_key key, const struct quota_entity *entity,
                        const struct command_quota *values, size_t count);
 void command_delete_topic(struct buf *out, struct command_key key, const char *name);
 void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,

@@ -19,6 +19,7 @@ struct control *control_new(void)
     control->next_raft_id = 1;
     control->next_producer_id = 1;
     control->feature_level = 1;
+    control->level_known = CONTROL_LEVEL;
     return control;
 }
 
@@ -251,6 +252,11 @@ void control_apply(struct control *control, uint64_t index, struct slice bytes,
     bool forgotten = false;
 
     CHECK(index > control->applied_index);
+    if (control_outgrown(control)) { /* what it says may mean something else by now */
+        (void)apply_refuse(&a, TERN_EFORMAT, "%s", error_sentence(TERN_EFORMAT));
+        command_result_pack(&result, out_result);
+        return;
+    }
     control->applied_index = index;
     int error = command_unpack(bytes, &command);
     if (error != 0) {

@@ -27,6 +27,11 @@
 #define CONTROL_QUOTAS_MAX           1000
 #define CONTROL_PRODUCER_BLOCK       1000 /* ids handed out at once */
 #define CONTROL_FORMAT_VERSION       2    /* of snapshots; 1 is read, too */
+/* The feature level that this build knows. Whatever makes a command mean something else than it meant
+ * to an older build, or brings a new one, raises it, and happens at that level only. The cluster is at
+ * the greatest level that all its registered nodes know (control/level.c), and never goes back.
+ * 2: order of reassigned replicas; quotas of users and addresses. */
+#define CONTROL_LEVEL 2
 
 /* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
  * matches it by a glob, and not the one called "default". */
@@ -60,6 +65,7 @@ struct control_node {
     uint64_t registered_index; /* log index of the registration of this incarnation */
     uint64_t stamp; /* random, of the last registration: only the disk that made it knows it */
     uint64_t stamp_start; /* start number that came with it */
+    uint32_t level;       /* that its build knows; 0: not registered yet */
 };
 
 /* Which replicas count how. Voters and learners are disjoint; the regions of the commit rule are
@@ -93,6 +99,8 @@ struct control_partition {
     int64_t lossy_start;     /* its first offset; -1 */
     uint64_t assigned_index; /* log index of the assignment */
     node_set target;         /* a reassignment is under way to these voters; 0: none is */
+    /* As the last reassignment named them, for those who list replicas; 0 ends it. */
+    uint8_t order[CONTROL_REPLICAS_MAX];
     uint32_t replica_count;  /* members of config and recover */
     struct control_replica replicas[CONTROL_REPLICAS_MAX];
 };
@@ -140,17 +148,29 @@ struct control_policy {
     int64_t wall_ms;
 };
 
-/* Kafka's client quotas, by client id: there are no users yet. */
+/* Kafka's client quotas. */
 enum control_quota_key {
     QUOTA_PRODUCE,  /* producer_byte_rate: bytes a second */
     QUOTA_CONSUME,  /* consumer_byte_rate */
     QUOTA_REQUEST,  /* request_percentage: of one thread */
-    QUOTA_MUTATION, /* controller_mutation_rate: kept, not acted on */
+    QUOTA_MUTATION, /* controller_mutation_rate: partitions made or deleted a second */
+    QUOTA_CONNECT,  /* connection_creation_rate: connections a second, of addresses alone */
     QUOTA_KEYS
 };
+enum control_quota_name {
+    QUOTA_CLIENT,
+    QUOTA_USER,
+    QUOTA_IP,
+    QUOTA_NAMES
+};
+/* Of whom a quota is: a client id, a user, both, or an address. */
+struct quota_entity {
+    uint8_t kinds;     /* bit n: it has a name of this kind */
+    uint8_t everybody; /* bit n: of each that has no quota of its own; its name is empty then */
+    char names[QUOTA_NAMES][CONTROL_TOPIC_NAME_MAX];
+};
 struct control_quota {
-    bool everybody; /* of each client id that has none of its own */
-    char client_id[CONTROL_TOPIC_NAME_MAX];
+    struct quota_entity entity;
     bool has[QUOTA_KEYS];
     double values[QUOTA_KEYS];
 };
@@ -163,6 +183,7 @@ struct control {
     int64_t next_producer_id;
     uint64_t policy_revision;
     uint32_t feature_level;
+    uint32_t level_known; /* CONTROL_LEVEL; tests play older builds. Not replicated */
     uint32_t region_count;
     struct control_region regions[CONTROL_REGIONS_MAX];
     struct control_node nodes[WIRE_NODES_MAX];
@@ -258,9 +279,20 @@ bool control_lost(const struct control *control, const struct control_partition 
  * activated config first, in the order of the policy, then learners; 0: nobody is left. */
 uint32_t control_choose_survivor(const struct control *control, const struct control_topic *topic,
                                  const struct control_partition *partition, node_set alive);
-/* The quota of a client id, key by key, its own before that of everybody; false: none. */
-bool control_quota(const struct control *control, struct slice client_id,
-                   enum control_quota_key key, double *out_value);
+/* The quota that holds for a client of a user, the nearest one that has this key: of user and client
+ * id, of the user, of the client id, each before everybody's (as in Kafka). NULL: none. */
+const struct control_quota *control_quota(const struct control *control, struct slice user,
+                                          struct slice client_id, enum control_quota_key key);
+/* The same of an address. */
+const struct control_quota *control_ip_quota(const struct control *control, struct slice ip,
+                                             enum control_quota_key key);
+/* The cluster is at a level that this build does not know: nothing is applied any more, and the node
+ * has to end. */
+bool control_outgrown(const struct control *control);
+/* The nodes of the set, those that a reassignment named in its order, then the others by id.
+ * Returns how many. */
+uint32_t control_ordered(const struct control_partition *partition, node_set set,
+                         uint32_t out[WIRE_NODES_MAX]);
 /* Who should lead the partition by its policy, of the nodes in `alive`; 0: nobody can. */
 uint32_t control_preferred_leader(const struct control *control, const struct control_topic *topic,
                                   const struct control_partition *partition, node_set alive);

@@ -89,6 +89,7 @@ struct command {
             struct uuid topic_id;
             int32_t partition;
             node_set target;
+            uint8_t order[CONTROL_REPLICAS_MAX];
         } reassign;
         struct {
             struct control_quota changes; /* `has`: the values that are named */
@@ -264,6 +265,9 @@ void apply_add_partitions(struct apply *a, const struct command *command);
 void apply_reassign(struct apply *a, const struct command *command);
 /* Ends a reassignment that has come to its end. */
 void reassigned(struct control_partition *p);
+/* level.c */
+/* After the nodes of the cluster, or what they know, have changed. */
+void level_settle(struct apply *a);
 /* quotas.c */
 void apply_set_quota(struct apply *a, const struct command *command);
 /* policies.c */

@@ -199,6 +199,7 @@ static void store_registration(struct control_node *node, const struct command_r
         r->start_number > node->start_number ? r->start_number : node->start_number + 1;
     node->stamp = r->stamp;
     node->stamp_start = r->start_number;
+    node->level = r->level;
     node->fenced = node->forgot; /* it is there; the controller suspects it again if it is not */
 }
 
@@ -237,6 +238,13 @@ void apply_register(struct apply *a, const struct command_registration *r)
                            control->regions[node->region].name, r->region);
         return;
     }
+    if (r->level < control->feature_level) {
+        (void)apply_refuse(a, TERN_EFORMAT,
+                           "the cluster is at feature level %u, the build of node %u knows %u: start "
+                           "a newer one",
+                           control->feature_level, r->node_id, r->level);
+        return;
+    }
     int32_t region = region_for(a, r->region, r->witness);
     if (region < 0) {
         return;
@@ -250,6 +258,7 @@ void apply_register(struct apply *a, const struct command_registration *r)
     a->result->incarnation = node->incarnation;
     a->result->raft_id = node->raft_id;
     a->result->start_number = node->start_number;
+    level_settle(a);
     node_changed(a, r->node_id);
     apply_move_leaders(a, r->node_id, true);
 }
@@ -314,6 +323,7 @@ void apply_remove_node(struct apply *a, uint32_t id)
     }
     node->removed = true;
     node->fenced = true;
+    level_settle(a);
     node_changed(a, id);
     for (struct control_topic *t = a->control->by_name; t != NULL; t = t->by_name.next) {
         for (uint32_t i = 0; i < t->partition_count; i++) {

@@ -54,6 +54,8 @@ static inline bool proto_take_uuid(ProtobufCBinaryData bytes, struct uuid *out)
 /* command.c; the messages that commands and snapshots share. */
 void control_config_fill(const struct control_config *config, Tern__Control__Config *m);
 bool control_config_take(const Tern__Control__Config *m, struct control_config *out);
+void control_quota_entity_fill(const struct quota_entity *entity, Tern__Control__SetQuota *m);
+bool control_order_take(const uint32_t *items, size_t count, uint8_t out[CONTROL_REPLICAS_MAX]);
 bool control_quota_take(const Tern__Control__SetQuota *m, struct control_quota *out,
                         bool remove[QUOTA_KEYS]);
 void control_ledger_fill(const struct control_ledger_entry *e, Tern__Control__LedgerEntry *m);

@@ -67,6 +67,7 @@ static void fill_node(const struct control_node *n, Tern__Control__Node *m)
     m->registered_index = n->registered_index;
     m->stamp = n->stamp;
     m->stamp_start = n->stamp_start;
+    m->level = n->level;
 }
 
 static void fill_nodes(const struct control *c, struct arena *arena, Tern__Control__Snapshot *m)
@@ -88,6 +89,7 @@ struct partition_room {
     Tern__Control__Config recover;
     Tern__Control__Replica replicas[CONTROL_REPLICAS_MAX];
     Tern__Control__Replica *pointers[CONTROL_REPLICAS_MAX];
+    uint32_t order[CONTROL_REPLICAS_MAX];
 };
 
 static void fill_partition(const struct control_partition *p, struct partition_room *room)
@@ -108,6 +110,11 @@ static void fill_partition(const struct control_partition *p, struct partition_r
     m->lossy_epoch = p->lossy_epoch;
     m->assigned_index = p->assigned_index;
     m->target = p->target;
+    m->order = room->order;
+    while (m->n_order < CONTROL_REPLICAS_MAX && p->order[m->n_order] != 0) {
+        room->order[m->n_order] = p->order[m->n_order];
+        m->n_order++;
+    }
     m->n_replicas = p->replica_count;
     m->replicas = room->pointers;
     for (uint32_t i = 0; i < p->replica_count; i++) {
@@ -258,9 +265,7 @@ static void fill_quotas(const struct control *c, struct arena *arena, Tern__Cont
     for (uint32_t i = 0; i < c->quota_count; i++) {
         const struct control_quota *q = &c->quotas[i];
         Tern__Control__QuotaValue *values = arena_new(arena, QUOTA_KEYS, sizeof *values);
-        tern__control__set_quota__init(&items[i]);
-        items[i].everybody = q->everybody;
-        items[i].client_id = proto_text(q->client_id);
+        control_quota_entity_fill(&q->entity, &items[i]);
         items[i].values = arena_new(arena, QUOTA_KEYS, sizeof *items[i].values);
         for (uint32_t key = 0; key < QUOTA_KEYS; key++) {
             if (q->has[key]) {
@@ -354,6 +359,7 @@ static bool take_node(const Tern__Control__Node *m, struct control *c)
     n->registered_index = m->registered_index;
     n->stamp = m->stamp;
     n->stamp_start = m->stamp_start;
+    n->level = m->level == 0 && m->start_number != 0 ? 1 : m->level;
     return PROTO_TAKE(n->rack, m->rack) && PROTO_TAKE(n->kafka_host, m->kafka_host) &&
            PROTO_TAKE(n->mesh_address, m->mesh_address) &&
            PROTO_TAKE(n->admin_address, m->admin_address);
@@ -394,7 +400,7 @@ static bool take_partition(const Tern__Control__Partition *m, const struct contr
     p->lossy_epoch = m->lossy_epoch;
     p->assigned_index = m->assigned_index;
     p->target = m->target;
-    return take_replicas(m, c, p);
+    return control_order_take(m->order, m->n_order, p->order) && take_replicas(m, c, p);
 }
 
 static bool take_number(struct topic_configs *configs, const char *name, int64_t value)
@@ -606,7 +612,12 @@ int control_restore(struct control *control, struct slice snapshot)
     if (m == NULL) {
         return TERN_EMALFORMED;
     }
+    if (m->feature_level > control->level_known) {
+        tern__control__snapshot__free_unpacked(m, &alloc);
+        return TERN_EFORMAT;
+    }
     struct control *fresh = control_new();
+    fresh->level_known = control->level_known;
     bool ok = take_all(m, version, fresh);
     tern__control__snapshot__free_unpacked(m, &alloc);
     if (!ok) {

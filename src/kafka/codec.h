@@ -53,8 +53,8 @@ struct kafka_fault {
  * so that ApiVersions can be answered in version 0. */
 int kafka_decode_request_header(struct slice frame, struct kafka_request_header *out_header,
                                 struct slice *out_body) TERN_MUST_USE;
-/* *out_request becomes a `struct kafka_<name>_request` in the arena. The whole body must be used.
- */
+/* *out_request becomes a `struct kafka_<name>_request` in the arena. Bytes behind it are ignored, as by
+ * Kafka's brokers. */
 int kafka_decode_request(int16_t key, int16_t version, struct slice body, struct arena *arena,
                          void **out_request, struct kafka_fault *fault) TERN_MUST_USE;
 int kafka_decode_response_header(int16_t key, int16_t version, struct slice frame,

@@ -249,8 +249,8 @@ static size_t arena_bound(const struct arena *arena, size_t body_len)
 }
 
 static int decode_body(const struct kafka_api *api, const struct kafka_shape *shape,
-                       int16_t version, struct slice body, struct arena *arena, void **out,
-                       struct kafka_fault *fault)
+                       int16_t version, struct slice body, bool whole, struct arena *arena,
+                       void **out, struct kafka_fault *fault)
 {
     struct decoder d = {.in = reader_of(body),
                         .arena = arena,
@@ -262,7 +262,7 @@ static int decode_body(const struct kafka_api *api, const struct kafka_shape *sh
     void *object = arena_try(arena, shape->size);
     if (object == NULL) {
         (void)refuse(&d, TERN_ETOOBIG, NULL);
-    } else if (decode_struct(&d, shape, object) && reader_left(&d.in) != 0) {
+    } else if (decode_struct(&d, shape, object) && whole && reader_left(&d.in) != 0) {
         (void)refuse(&d, TERN_EMALFORMED, NULL);
     }
     arena->limit = limit;
@@ -292,7 +292,7 @@ int kafka_decode_request(int16_t key, int16_t version, struct slice body, struct
     if (api == NULL || !kafka_api_knows(api, version)) {
         return unsupported(fault);
     }
-    return decode_body(api, api->request, version, body, arena, out_request, fault);
+    return decode_body(api, api->request, version, body, false, arena, out_request, fault);
 }
 
 int kafka_decode_response(int16_t key, int16_t version, struct slice body, struct arena *arena,
@@ -303,7 +303,7 @@ int kafka_decode_response(int16_t key, int16_t version, struct slice body, struc
     if (api == NULL || !kafka_api_knows(api, version)) {
         return unsupported(fault);
     }
-    return decode_body(api, api->response, version, body, arena, out_response, fault);
+    return decode_body(api, api->response, version, body, true, arena, out_response, fault);
 }
 
 static int decode_header_end(struct decoder *d, bool has_tags, struct slice *out_body)

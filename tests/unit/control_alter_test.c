@@ -299,47 +299,111 @@ static void a_check_tells_what_would_happen_and_changes_nothing(void **state)
     assert_true(control_hash(f->control) == before);
 }
 
-static void quotas_are_kept_by_client_id_and_for_everybody(void **state)
+static void set_quota(struct control_fixture *f, const char *user, const char *client_id,
+                      const char *ip, struct command_quota value, int wanted)
 {
-    struct control_fixture *f = *state;
-    struct command_quota values[] = {{QUOTA_PRODUCE, 1000.5, false}, {QUOTA_REQUEST, 25, false}};
-    struct buf snapshot = {0};
-    double rate = 0;
+    const char *names[QUOTA_NAMES] = {
+        [QUOTA_CLIENT] = client_id, [QUOTA_USER] = user, [QUOTA_IP] = ip};
+    struct quota_entity entity = {0};
 
-    assert_false(control_quota(f->control, slice_text("app"), QUOTA_PRODUCE, &rate));
-    command_set_quota(&f->command, control_fixture_key(f), NULL, values, 2);
-    assert_int_equal(control_fixture_apply(f), 0);
-    values[0].value = 7;
-    command_set_quota(&f->command, control_fixture_key(f), "app", values, 1);
-    assert_int_equal(control_fixture_apply(f), 0);
-    assert_true(control_quota(f->control, slice_text("app"), QUOTA_PRODUCE, &rate));
-    assert_true(rate == 7);
-    assert_true(control_quota(f->control, slice_text("app"), QUOTA_REQUEST, &rate));
-    assert_true(rate == 25);
-    assert_true(control_quota(f->control, slice_text("ap"), QUOTA_PRODUCE, &rate));
-    assert_true(rate == 1000.5);
-    assert_false(control_quota(f->control, slice_text("app"), QUOTA_CONSUME, &rate));
-    control_snapshot(f->control, &snapshot);
+    for (int n = 0; n < QUOTA_NAMES; n++) {
+        if (names[n] == NULL) {
+            continue;
+        }
+        entity.kinds |= (uint8_t)(1 << n);
+        if (strcmp(names[n], "*") == 0) {
+            entity.everybody |= (uint8_t)(1 << n);
+        } else {
+            (void)snprintf(entity.names[n], sizeof entity.names[n], "%s", names[n]);
+        }
+    }
+    command_set_quota(&f->command, control_fixture_key(f), &entity, &value, 1);
+    assert_int_equal(control_fixture_apply(f), wanted);
+}
+
+static double rate_of(const struct control_fixture *f, const char *user, const char *client_id,
+                      enum control_quota_key key)
+{
+    const struct control_quota *q =
+        control_quota(f->control, slice_text(user), slice_text(client_id), key);
+
+    return q != NULL ? q->values[key] : 0;
+}
+
+static void survives_a_snapshot(struct control_fixture *f)
+{
+    struct buf snapshot = {0};
     uint64_t hash = control_hash(f->control);
+
+    control_snapshot(f->control, &snapshot);
     assert_int_equal(control_restore(f->control, buf_slice(&snapshot)), 0);
     buf_fini(&snapshot);
     assert_true(control_hash(f->control) == hash);
+}
+
+static void quotas_are_kept_by_client_id_and_for_everybody(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_true(rate_of(f, "", "app", QUOTA_PRODUCE) == 0);
+    set_quota(f, NULL, "*", NULL, (struct command_quota){QUOTA_PRODUCE, 1000.5, false}, 0);
+    set_quota(f, NULL, "*", NULL, (struct command_quota){QUOTA_REQUEST, 25, false}, 0);
+    set_quota(f, NULL, "app", NULL, (struct command_quota){QUOTA_PRODUCE, 7, false}, 0);
+    assert_true(rate_of(f, "", "app", QUOTA_PRODUCE) == 7);
+    assert_true(rate_of(f, "", "app", QUOTA_REQUEST) == 25);
+    assert_true(rate_of(f, "", "ap", QUOTA_PRODUCE) == 1000.5);
+    assert_true(rate_of(f, "", "app", QUOTA_CONSUME) == 0);
+    survives_a_snapshot(f);
     assert_int_equal(f->control->quota_count, 2);
-    values[0].remove = true;
-    command_set_quota(&f->command, control_fixture_key(f), "app", values, 1);
-    assert_int_equal(control_fixture_apply(f), 0);
+    set_quota(f, NULL, "app", NULL, (struct command_quota){QUOTA_PRODUCE, 0, true}, 0);
     assert_int_equal(f->control->quota_count, 1);
-    values[0] = (struct command_quota){QUOTA_PRODUCE, 0, false};
-    command_set_quota(&f->command, control_fixture_key(f), "app", values, 1);
-    assert_int_equal(control_fixture_apply(f), TERN_EMALFORMED);
-    values[0].value = 1;
+    set_quota(f, NULL, "app", NULL, (struct command_quota){QUOTA_PRODUCE, 0, false},
+              TERN_EMALFORMED);
     for (int i = 0; i < CONTROL_QUOTAS_MAX; i++) {
         char id[16];
         (void)snprintf(id, sizeof id, "c%d", i);
-        command_set_quota(&f->command, control_fixture_key(f), id, values, 1);
-        assert_int_equal(control_fixture_apply(f),
-                         i < CONTROL_QUOTAS_MAX - 1 ? 0 : TERN_EINVALIDREQUEST);
+        set_quota(f, NULL, id, NULL, (struct command_quota){QUOTA_PRODUCE, 1, false},
+                  i < CONTROL_QUOTAS_MAX - 1 ? 0 : TERN_EINVALIDREQUEST);
     }
+}
+
+static void the_nearest_quota_of_user_and_client_id_holds(void **state)
+{
+    struct control_fixture *f = *state;
+    struct command_quota v = {QUOTA_PRODUCE, 8, false};
+
+    f->control->feature_level = 2;
+    /* From the farthest to the nearest; each overrules those before it. */
+    static const char *const order[][2] = {{NULL, "*"}, {NULL, "app"}, {"*", NULL}, {"*", "*"},
+                                           {"*", "app"}, {"ann", NULL}, {"ann", "*"}, {"ann", "app"}};
+    for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
+        v.value = (double)(i + 1);
+        set_quota(f, order[i][0], order[i][1], NULL, v, 0);
+        assert_true(rate_of(f, "ann", "app", QUOTA_PRODUCE) == v.value);
+    }
+    assert_true(rate_of(f, "bob", "other", QUOTA_PRODUCE) == 4);
+    assert_true(rate_of(f, "ann", "other", QUOTA_PRODUCE) == 7);
+    survives_a_snapshot(f);
+    assert_true(rate_of(f, "ann", "app", QUOTA_PRODUCE) == 8);
+}
+
+static void addresses_have_quotas_of_their_own(void **state)
+{
+    struct control_fixture *f = *state;
+    struct command_quota v = {QUOTA_CONNECT, 10, false};
+    struct slice near = slice_text("10.0.0.1");
+
+    set_quota(f, NULL, NULL, "*", v, TERN_EUNSUPPORTED); /* some node would not know them */
+    f->control->feature_level = 2;
+    set_quota(f, NULL, NULL, "*", v, 0);
+    v.value = 2;
+    set_quota(f, NULL, NULL, "10.0.0.1", v, 0);
+    set_quota(f, NULL, "app", "10.0.0.1", v, TERN_EINVALIDREQUEST);
+    assert_true(control_ip_quota(f->control, near, QUOTA_CONNECT)->values[QUOTA_CONNECT] == 2);
+    assert_true(control_ip_quota(f->control, slice_text("::1"), QUOTA_CONNECT)
+                    ->values[QUOTA_CONNECT] == 10);
+    assert_null(control_ip_quota(f->control, near, QUOTA_PRODUCE));
+    survives_a_snapshot(f);
 }
 
 static void leaders_in_regions_that_are_wanted_alike_stay(void **state)
@@ -450,6 +514,8 @@ int main(void)
         WITH_CLUSTER(replicas_assigned_by_hand_lie_where_the_policy_wants_them),
         WITH_CLUSTER(a_check_tells_what_would_happen_and_changes_nothing),
         WITH_CLUSTER(quotas_are_kept_by_client_id_and_for_everybody),
+        WITH_CLUSTER(the_nearest_quota_of_user_and_client_id_holds),
+        WITH_CLUSTER(addresses_have_quotas_of_their_own),
         WITH_CLUSTER(leaders_in_regions_that_are_wanted_alike_stay),
         WITH_CLUSTER(configs_are_in_a_snapshot),
         WITH_CLUSTER(old_bytes_are_read_the_same),

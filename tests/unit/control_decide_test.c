@@ -813,15 +813,15 @@ static void replicas_are_reassigned_one_after_the_other_counts(void **state)
     assert_int_equal(control_fixture_start(&s->f, 4, "eu-west", 1), 0);
     comes_back(s, 4);
     assert_string_equal(round_of(s), "");
-    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, 0);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, 0, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), TERN_ENOREASSIGNMENT);
     command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0,
-                     NODE_BIT(2) | NODE_BIT(3));
+                     NODE_BIT(2) | NODE_BIT(3), NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), TERN_EINVALIDASSIGNMENT);
-    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, ALL);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, ALL, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), 0); /* so it is already */
     assert_int_equal(p->target, 0);
-    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), 0);
     assert_true(p->target == target);
     assert_string_equal(round_of(s), "assign");
@@ -849,17 +849,17 @@ static void a_reassignment_can_be_given_up(void **state)
 
     assert_int_equal(control_fixture_start(&s->f, 4, "eu-west", 1), 0);
     comes_back(s, 4);
-    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), 0);
     assert_string_equal(round_of(s), "assign");
-    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, 0);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, 0, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), 0);
     pass(s, D);
     assert_string_equal(round_of(s), "assign");
     assert_int_equal(p->config.voters, ALL);
     assert_int_equal(p->config.learners, 0);
     /* One that waits for a node that is removed is given up, too. */
-    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, target, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), 0);
     command_remove_node(&s->f.command, control_fixture_key(&s->f), 4, "operator alice");
     assert_int_equal(control_fixture_apply(&s->f), 0);

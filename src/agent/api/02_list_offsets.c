@@ -104,10 +104,31 @@ static int answer(struct request *rq, const struct control_topic *topic,
     return in->timestamp == MAX_TIMESTAMP ? newest(rq, p, out) : by_time(rq, p, in->timestamp, out);
 }
 
+/* Of all partitions of the request, in its order. */
+static enum named *twice(struct request *rq)
+{
+    const struct kafka_list_offsets_request *m = rq->message;
+    uint32_t count = 0;
+
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        count += m->topics[t].partitions_count;
+    }
+    struct naming *names = arena_take(&rq->arena, (count + 1) * sizeof *names);
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        for (uint32_t i = 0; i < m->topics[t].partitions_count; i++, n++) {
+            names[n].name = m->topics[t].name;
+            names[n].number = m->topics[t].partitions[i].partition;
+        }
+    }
+    return named_twice(&rq->arena, names, count);
+}
+
 void api_list_offsets(struct request *rq)
 {
     const struct kafka_list_offsets_request *m = rq->message;
     struct kafka_list_offsets_response response;
+    const enum named *named = twice(rq);
 
     kafka_list_offsets_response_init(&response);
     response.topics = kafka_list_offsets_response_topic_new(&rq->arena, m->topics_count);
@@ -122,8 +143,10 @@ void api_list_offsets(struct request *rq)
         out->partitions_count = in->partitions_count;
         for (uint32_t i = 0; i < in->partitions_count; i++) {
             out->partitions[i].partition = in->partitions[i].partition;
+            bool once = *named++ == NAMED_ONCE;
             out->partitions[i].error =
-                error_kafka(answer(rq, topic, &in->partitions[i], &out->partitions[i]));
+                error_kafka(once ? answer(rq, topic, &in->partitions[i], &out->partitions[i])
+                                 : TERN_EINVALIDREQUEST);
         }
     }
     request_reply(rq, &response);

@@ -104,6 +104,36 @@ static void fill_all(struct request *rq, struct kafka_metadata_response *respons
     }
 }
 
+/* Ids came with version 10, but may be asked for from 12 on; the answer of 10 cannot name null. */
+static bool asks_too_early(const struct request *rq)
+{
+    const struct kafka_metadata_request *m = rq->message;
+
+    for (uint32_t i = 0; i < m->topics_count && rq->version < 12; i++) {
+        if (m->topics[i].name.base == NULL || !uuid_is_zero(m->topics[i].topic_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void refuse(struct request *rq, int error)
+{
+    const struct kafka_metadata_request *m = rq->message;
+    struct kafka_metadata_response response;
+
+    kafka_metadata_response_init(&response);
+    response.topics = kafka_metadata_response_topic_new(&rq->arena, m->topics_count);
+    response.topics_count = m->topics_count;
+    for (uint32_t i = 0; i < m->topics_count; i++) {
+        response.topics[i].name =
+            m->topics[i].name.base != NULL ? m->topics[i].name : slice_text("");
+        response.topics[i].topic_id = m->topics[i].topic_id;
+        response.topics[i].error = error_kafka(error);
+    }
+    request_reply(rq, &response);
+}
+
 void api_metadata(struct request *rq)
 {
     const struct kafka_metadata_request *m = rq->message;
@@ -111,6 +141,10 @@ void api_metadata(struct request *rq)
     struct node *node = rq->node;
     char *id = arena_take(&rq->arena, UUID_TEXT_SIZE);
 
+    if (asks_too_early(rq)) {
+        refuse(rq, TERN_EINVALIDREQUEST);
+        return;
+    }
     kafka_metadata_response_init(&response);
     fill_brokers(rq, &response);
     uuid_text(node->file.cluster_id, id);

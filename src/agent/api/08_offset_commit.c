@@ -9,6 +9,7 @@ struct commit {
     struct group_wait wait;
     struct request *rq;
     struct kafka_offset_commit_response response;
+    uint32_t known; /* partitions that are there */
     uint32_t count; /* offsets on their way */
 };
 
@@ -36,9 +37,6 @@ static int append(struct coordinator *co, const struct request *rq,
     if (coordinator_full(co)) {
         return TERN_ELOADING; /* one request can ask for much more than its own size */
     }
-    if (in->partition < 0 || (uint32_t)in->partition >= topic->partition_count) {
-        return TERN_ENOENT;
-    }
     if (in->metadata.len > GROUP_METADATA_MAX) {
         return TERN_EMETADATATOOLARGE;
     }
@@ -60,13 +58,13 @@ static int append(struct coordinator *co, const struct request *rq,
     return 0;
 }
 
-/* All partitions get `error`, or only those that have none of their own. */
-static void set_errors(struct commit *c, int error, bool all)
+/* Of the partitions that have none of their own. */
+static void set_errors(struct commit *c, int error)
 {
     for (uint32_t t = 0; t < c->response.topics_count; t++) {
         struct kafka_offset_commit_response_topic *topic = &c->response.topics[t];
         for (uint32_t i = 0; i < topic->partitions_count; i++) {
-            if (all || topic->partitions[i].error == 0) {
+            if (topic->partitions[i].error == 0) {
                 topic->partitions[i].error = error_kafka(error);
             }
         }
@@ -80,7 +78,7 @@ static void committed(struct group_wait *wait, int status)
     if (status == 0) {
         c->rq->node->counters.offset_commits += c->count;
     }
-    set_errors(c, status, false);
+    set_errors(c, status);
     request_reply(c->rq, &c->response);
 }
 
@@ -102,6 +100,7 @@ static void canceled(struct request *rq)
     }
 }
 
+/* As Kafka, names are looked at before the group is. */
 static void prepare(struct commit *c)
 {
     struct request *rq = c->rq;
@@ -118,8 +117,18 @@ static void prepare(struct commit *c)
         out->partitions_count = in->partitions_count;
         out->partitions =
             kafka_offset_commit_response_partition_new(&rq->arena, in->partitions_count);
+        int missing = 0;
+        const struct control_topic *topic = topic_of(rq, in, &missing);
         for (uint32_t i = 0; i < in->partitions_count; i++) {
-            out->partitions[i].partition = in->partitions[i].partition;
+            int32_t index = in->partitions[i].partition;
+            out->partitions[i].partition = index;
+            if (topic == NULL) {
+                out->partitions[i].error = error_kafka(missing);
+            } else if (index < 0 || (uint32_t)index >= topic->partition_count) {
+                out->partitions[i].error = error_kafka(TERN_ENOENT);
+            } else {
+                c->known++;
+            }
         }
     }
 }
@@ -132,8 +141,10 @@ static void append_all(struct commit *c, struct coordinator *co)
         int missing = 0;
         const struct control_topic *topic = topic_of(c->rq, &m->topics[t], &missing);
         for (uint32_t i = 0; i < m->topics[t].partitions_count; i++) {
-            int status =
-                topic != NULL ? append(co, c->rq, topic, &m->topics[t].partitions[i]) : missing;
+            if (c->response.topics[t].partitions[i].error != 0) {
+                continue;
+            }
+            int status = append(co, c->rq, topic, &m->topics[t].partitions[i]);
             c->response.topics[t].partitions[i].error = error_kafka(status);
             c->count += status == 0;
         }
@@ -153,7 +164,7 @@ void api_offset_commit(struct request *rq)
     rq->state = c;
     rq->cancel = canceled;
     prepare(c);
-    int status = coordinator_of(rq->node, m->group_id, &co);
+    int status = c->known > 0 ? coordinator_of(rq->node, m->group_id, &co) : TERN_ENOENT;
     if (status == 0 && rq->version < 9 &&
         groups_needs_epochs(coordinator_groups(co), m->group_id, m->member_id)) {
         status = TERN_EUNSUPPORTED;
@@ -162,11 +173,15 @@ void api_offset_commit(struct request *rq)
         status = groups_may_commit(coordinator_groups(co), coordinator_now(co), m->group_id,
                                    m->generation_or_epoch, m->member_id, m->group_instance_id);
         coordinator_run(co, &none);
+        if (status == TERN_EILLEGALGENERATION && rq->version >= 9 &&
+            groups_find(coordinator_groups(co), m->group_id) == NULL) {
+            status = TERN_EGROUPNOTFOUND;
+        }
     }
     if (status == 0) {
         append_all(c, co);
     } else {
-        set_errors(c, status, true);
+        set_errors(c, status);
     }
     if (c->count == 0) {
         request_reply(rq, &c->response);

@@ -36,8 +36,10 @@ void api_sync_group(struct request *rq)
     struct coordinator *co = NULL;
     struct group_out out = {0};
 
-    int status =
-        m->group_id.len > 0 ? coordinator_of(rq->node, m->group_id, &co) : TERN_EINVALIDGROUP;
+    bool protocol_told = m->protocol_type.base != NULL && m->protocol_name.base != NULL;
+    int status = rq->version >= 5 && !protocol_told ? TERN_EINCONSISTENTPROTOCOL
+                 : m->group_id.len == 0             ? TERN_EINVALIDGROUP
+                                                    : coordinator_of(rq->node, m->group_id, &co);
     if (status != 0) {
         struct kafka_sync_group_response response;
         kafka_sync_group_response_init(&response);

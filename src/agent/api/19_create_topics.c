@@ -11,6 +11,8 @@
 #include "agent/api.h"
 #include "base/error.h"
 
+#define STRICT_SINCE 6 /* KIP-599 */
+
 static void refuse(struct request *rq, struct kafka_create_topics_response_topic *out, int error,
                    const char *why)
 {
@@ -143,21 +145,18 @@ static bool counts_allowed(struct request *rq, const struct kafka_create_topics_
     return true;
 }
 
-static bool named_twice(const struct kafka_create_topics_request *m, uint32_t index)
+/* What it is in the quota of changes. The policy's number is not looked up: it is one or a few. */
+static uint32_t partitions_of(const struct kafka_create_topics_request_topic *in)
 {
-    for (uint32_t i = 0; i < m->topics_count; i++) {
-        if (i != index && slice_equal(m->topics[i].name, m->topics[index].name)) {
-            return true;
-        }
-    }
-    return false;
+    return in->assignments_count > 0 ? in->assignments_count
+           : in->num_partitions > 0  ? (uint32_t)in->num_partitions
+                                     : 1;
 }
 
-static void create_one(struct request *rq, uint32_t index,
+static void create_one(struct request *rq, const struct kafka_create_topics_request_topic *in,
                        struct kafka_create_topics_response_topic *out)
 {
     const struct kafka_create_topics_request *m = rq->message;
-    const struct kafka_create_topics_request_topic *in = &m->topics[index];
     struct node *node = rq->node;
     struct topic_config_change *configs =
         arena_take(&rq->arena, (in->configs_count + 1) * sizeof *configs);
@@ -165,16 +164,16 @@ static void create_one(struct request *rq, uint32_t index,
     char name[CONTROL_TOPIC_NAME_MAX];
     struct buf command = {0};
 
-    if (named_twice(m, index)) {
-        refuse(rq, out, TERN_EINVALIDREQUEST, "Duplicate topic name.");
-        return;
-    }
     if (in->name.len == 0 || !slice_to_text(in->name, name, sizeof name)) {
         refuse(rq, out, TERN_EINVALIDTOPIC, "a topic name has 1 to 249 characters");
         return;
     }
     if (!counts_allowed(rq, in, out) || !take_configs(rq, in, configs, out) ||
         (in->assignments_count > 0 && !take_assignments(rq, in, placed, out))) {
+        return;
+    }
+    if (!m->validate_only && !quota_changes(rq, partitions_of(in), STRICT_SINCE)) {
+        refuse(rq, out, TERN_ETHROTTLED, error_sentence(TERN_ETHROTTLED));
         return;
     }
     struct command_topic topic = {
@@ -187,32 +186,37 @@ static void create_one(struct request *rq, uint32_t index,
         .placed_count = in->assignments_count,
     };
     command_create_topic_as(&command, node_next_key(node), &topic);
-    if (m->validate_only) {
-        proposals_check(rq, &command, applied, out);
-    } else {
-        proposals_add(rq, &command, m->timeout_ms, applied, out);
-    }
-}
-
-static void finish(struct request *rq)
-{
-    request_reply(rq, rq->state);
+    proposals_put(rq, &command, m->timeout_ms, m->validate_only, applied, out);
 }
 
 void api_create_topics(struct request *rq)
 {
     const struct kafka_create_topics_request *m = rq->message;
     struct kafka_create_topics_response *response = arena_take(&rq->arena, sizeof *response);
+    struct naming *names = arena_take(&rq->arena, (m->topics_count + 1) * sizeof *names);
 
+    for (uint32_t i = 0; i < m->topics_count; i++) {
+        names[i].name = m->topics[i].name;
+    }
+    const enum named *named = named_twice(&rq->arena, names, m->topics_count);
     kafka_create_topics_response_init(response);
     response->topics = kafka_create_topics_response_topic_new(&rq->arena, m->topics_count);
-    response->topics_count = m->topics_count;
     rq->state = response;
-    proposals_begin(rq, finish);
+    proposals_begin(rq, proposals_reply);
     for (uint32_t i = 0; i < m->topics_count; i++) {
-        response->topics[i].name = m->topics[i].name;
-        tell_configs(rq, NULL, &response->topics[i]);
-        create_one(rq, i, &response->topics[i]);
+        if (named[i] == NAMED_AGAIN) {
+            continue; /* told once */
+        }
+        struct kafka_create_topics_response_topic *out =
+            &response->topics[response->topics_count++];
+        out->name = m->topics[i].name;
+        tell_configs(rq, NULL, out);
+        if (named[i] == NAMED_FIRST) {
+            refuse(rq, out, TERN_EINVALIDREQUEST, "Duplicate topic name.");
+        } else {
+            create_one(rq, &m->topics[i], out);
+        }
     }
+    response->throttle_ms = quota_changes_wait(rq);
     proposals_end(rq);
 }

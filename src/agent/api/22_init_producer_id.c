@@ -43,9 +43,11 @@ static void serve_transactional(struct request *rq, int64_t fresh_id)
     memset(init, 0, sizeof *init);
     init->waiter.done = told;
     init->rq = rq;
-    int status = m->transactional_id.len == 0
-                     ? TERN_EINVALIDREQUEST
-                     : txn_coordinator_of(rq->node, m->transactional_id, &co);
+    /* Empty is no id, and of producer and epoch there are both or none. */
+    bool wrong =
+        m->transactional_id.len == 0 || (m->producer_id == -1) != (m->producer_epoch == -1);
+    int status =
+        wrong ? TERN_EINVALIDREQUEST : txn_coordinator_of(rq->node, m->transactional_id, &co);
     if (status != 0) {
         told(&init->waiter, status, -1, -1);
         return;

@@ -15,29 +15,31 @@ struct commit {
     struct request *rq;
     struct kafka_txn_offset_commit_response response;
     int64_t marker_at;
+    uint32_t known; /* partitions that are there */
 };
 
-static void set_errors(struct commit *c, int error, bool all)
+/* Of the partitions that have none of their own. */
+static void set_errors(struct commit *c, int error)
 {
     for (uint32_t t = 0; t < c->response.topics_count; t++) {
         struct kafka_txn_offset_commit_response_topic *topic = &c->response.topics[t];
         for (uint32_t i = 0; i < topic->partitions_count; i++) {
-            if (all || topic->partitions[i].error == 0) {
+            if (topic->partitions[i].error == 0) {
                 topic->partitions[i].error = error_kafka(error);
             }
         }
     }
 }
 
-static void finish(struct commit *c, int error, bool all)
+static void finish(struct commit *c, int error)
 {
-    set_errors(c, error, all);
+    set_errors(c, error);
     request_reply(c->rq, &c->response);
 }
 
 static void committed(struct group_wait *wait, int status)
 {
-    finish(CONTAINER_OF(wait, struct commit, wait), status, false);
+    finish(CONTAINER_OF(wait, struct commit, wait), status);
 }
 
 static void timed_out(struct timer *timer)
@@ -51,7 +53,7 @@ static void timed_out(struct timer *timer)
     if (link_in_list(&c->wait.link)) {
         link_remove(&c->wait.link);
     }
-    finish(c, TERN_ETIMEDOUT, false);
+    finish(c, TERN_ETIMEDOUT);
 }
 
 static void canceled(struct request *rq)
@@ -87,8 +89,8 @@ static int append(struct coordinator *co, const struct request *rq, struct slice
     struct buf key = {0};
     struct buf value = {0};
 
-    if (topic == NULL || in->partition < 0 || (uint32_t)in->partition >= topic->partition_count) {
-        return TERN_ENOENT;
+    if (topic == NULL) {
+        return TERN_ENOENT; /* gone since the request came */
     }
     if (coordinator_full(co)) {
         return TERN_ELOADING;
@@ -119,6 +121,9 @@ static void append_all(struct commit *c, struct coordinator *co)
 
     for (uint32_t t = 0; t < m->topics_count; t++) {
         for (uint32_t i = 0; i < m->topics[t].partitions_count; i++) {
+            if (c->response.topics[t].partitions[i].error != 0) {
+                continue;
+            }
             int status = append(co, c->rq, m->topics[t].name, &m->topics[t].partitions[i]);
             c->response.topics[t].partitions[i].error = error_kafka(status);
             count += status == 0;
@@ -139,20 +144,20 @@ static void go_on(struct commit *c, int status, int32_t coordinator_epoch)
 
     int here = coordinator_of(c->rq->node, m->group_id, &co);
     if (here != 0) {
-        finish(c, here, true);
+        finish(c, here);
         return;
     }
     status = txn_verified(coordinator_place(co), m->producer_id, c->marker_at, status,
                           coordinator_epoch);
     if (status != 0) {
-        finish(c, told_of(status), true);
+        finish(c, told_of(status));
         return;
     }
     status = groups_may_commit_txn(coordinator_groups(co), coordinator_now(co), m->group_id,
                                    m->generation_id, m->member_id, m->group_instance_id);
     coordinator_run(co, &none);
     if (status != 0) {
-        finish(c, status, true);
+        finish(c, status);
         return;
     }
     append_all(c, co);
@@ -163,6 +168,7 @@ static void verified(struct txn_verify *verify, int status, int32_t coordinator_
     go_on(CONTAINER_OF(verify, struct commit, verify), status, coordinator_epoch);
 }
 
+/* As Kafka, names are looked at before the group is. */
 static void prepare(struct commit *c)
 {
     struct request *rq = c->rq;
@@ -178,8 +184,13 @@ static void prepare(struct commit *c)
         out->partitions_count = in->partitions_count;
         out->partitions =
             kafka_txn_offset_commit_response_partition_new(&rq->arena, in->partitions_count);
+        const struct control_topic *topic = topic_by_slice(rq->node, in->name);
         for (uint32_t i = 0; i < in->partitions_count; i++) {
-            out->partitions[i].partition = in->partitions[i].partition;
+            int32_t index = in->partitions[i].partition;
+            bool known = topic != NULL && index >= 0 && (uint32_t)index < topic->partition_count;
+            out->partitions[i].partition = index;
+            out->partitions[i].error = known ? 0 : error_kafka(TERN_ENOENT);
+            c->known += known;
         }
     }
 }
@@ -199,11 +210,12 @@ void api_txn_offset_commit(struct request *rq)
     rq->state = c;
     rq->cancel = canceled;
     prepare(c);
-    status = m->producer_id < 0 || m->producer_epoch < 0
+    status = c->known == 0 ? TERN_ENOENT
+             : m->producer_id < 0 || m->producer_epoch < 0
                  ? TERN_EPRODUCERMAPPING
                  : coordinator_of(rq->node, m->group_id, &co);
     if (status != 0) {
-        finish(c, status, true);
+        finish(c, status);
         return;
     }
     struct txn_who who = {m->transactional_id, m->producer_id, m->producer_epoch};

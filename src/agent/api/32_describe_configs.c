@@ -74,6 +74,10 @@ static void describe_topic(struct request *rq,
     const struct control_topic *topic = topic_by_slice(rq->node, in->name);
     struct config_view *views = NULL;
 
+    if (!topic_name_allowed(in->name)) {
+        refuse(rq, out, TERN_EINVALIDTOPIC, error_sentence(TERN_EINVALIDTOPIC));
+        return;
+    }
     if (topic == NULL) {
         bool current = node_is_current(rq->node);
         refuse(rq, out, current ? TERN_ENOENT : TERN_ELEADERUNKNOWN,

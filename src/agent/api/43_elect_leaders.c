@@ -65,7 +65,11 @@ static void elect(struct request *rq, const struct control_topic *topic, int32_t
     proposals_add(rq, &command, m->timeout_ms, applied, out);
 }
 
-static void elect_asked(struct request *rq, struct kafka_elect_leaders_response *response)
+/* The election of each partition that is asked for by name, by `one`. */
+static void each_asked(struct request *rq, struct kafka_elect_leaders_response *response,
+                       void (*one)(struct request *rq, const struct control_topic *topic,
+                                   int32_t index,
+                                   struct kafka_elect_leaders_response_partition *out))
 {
     const struct kafka_elect_leaders_request *m = rq->message;
 
@@ -78,10 +82,18 @@ static void elect_asked(struct request *rq, struct kafka_elect_leaders_response 
         out->partitions =
             kafka_elect_leaders_response_partition_new(&rq->arena, out->partitions_count);
         for (uint32_t k = 0; k < out->partitions_count; k++) {
-            elect(rq, topic_by_slice(rq->node, m->topics[i].name), m->topics[i].partitions[k],
-                  &out->partitions[k]);
+            one(rq, topic_by_slice(rq->node, m->topics[i].name), m->topics[i].partitions[k],
+                &out->partitions[k]);
         }
     }
+}
+
+static void unknown_kind(struct request *rq, const struct control_topic *topic, int32_t index,
+                         struct kafka_elect_leaders_response_partition *out)
+{
+    (void)topic;
+    out->index = index;
+    tell(rq, out, TERN_EINVALIDREQUEST, "Unknown election type");
 }
 
 static void elect_all(struct request *rq, struct kafka_elect_leaders_response *response)
@@ -144,6 +156,7 @@ void api_elect_leaders(struct request *rq)
     rq->state = response;
     if (m->election_type != PREFERRED && m->election_type != UNCLEAN) {
         response->error = error_kafka(TERN_EINVALIDREQUEST);
+        each_asked(rq, response, unknown_kind);
         request_reply(rq, response);
         return;
     }
@@ -151,7 +164,7 @@ void api_elect_leaders(struct request *rq)
     if (m->topics == NULL) {
         elect_all(rq, response);
     } else {
-        elect_asked(rq, response);
+        each_asked(rq, response, elect);
     }
     proposals_end(rq);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AlterPartitionReassignments: new replicas come as learners, count when they are level, and only
  * then do those go that they replace. How many there are in each region the policy says. The order
- * of replicas means nothing: leaders are where the policy wants them. */
+ * of replicas is kept and told, and means nothing: leaders are where the policy wants them. */
 #include "agent/api.h"
 #include "base/error.h"
 
@@ -27,6 +27,8 @@ static void alter(struct request *rq, const struct control_topic *topic,
     out->index = in->index;
     if (topic == NULL || in->index < 0 || (uint32_t)in->index >= topic->partition_count) {
         fault.error = TERN_ENOENT;
+    } else if (in->replicas_count > CONTROL_REPLICAS_MAX) {
+        fault.error = TERN_EINVALIDASSIGNMENT;
     } else if (in->replicas != NULL && !nodes_of(in->replicas, in->replicas_count, &target)) {
         fault.error = TERN_EINVALIDASSIGNMENT;
     }
@@ -34,7 +36,12 @@ static void alter(struct request *rq, const struct control_topic *topic,
         tell(rq, out, &fault);
         return;
     }
-    command_reassign(&command, node_next_key(rq->node), topic->id, in->index, target);
+    uint32_t order[WIRE_NODES_MAX];
+    for (uint32_t i = 0; i < in->replicas_count; i++) {
+        order[i] = (uint32_t)in->replicas[i]; /* nodes_of has seen to it that there are so few */
+    }
+    command_reassign(&command, node_next_key(rq->node), topic->id, in->index, target, order,
+                     in->replicas_count);
     proposals_add(rq, &command, m->timeout_ms, tell, out);
 }
 

@@ -9,6 +9,7 @@ struct offset_delete {
     struct group_wait wait;
     struct request *rq;
     struct kafka_offset_delete_response response;
+    uint32_t known; /* partitions that are there */
 };
 
 static void deleted(struct group_wait *wait, int status)
@@ -37,49 +38,52 @@ static void timed_out(struct timer *timer)
     deleted(&d->wait, TERN_ETIMEDOUT);
 }
 
-/* The error of the whole request, or 0 and one for the partition. */
-static int delete_one(struct offset_delete *d, struct coordinator *co, struct slice topic,
-                      int32_t partition, int16_t *out_error)
-{
-    const struct kafka_offset_delete_request *m = d->rq->message;
-    const struct control_topic *known = topic_by_slice(d->rq->node, topic);
-    struct group_out out = {0};
-
-    if (known == NULL || partition < 0 || (uint32_t)partition >= known->partition_count) {
-        *out_error = error_kafka(TERN_ENOENT);
-        return 0;
-    }
-    int status = groups_delete_offset(coordinator_groups(co), m->group_id, topic, partition, &out);
-    coordinator_run(co, &out);
-    if (status == TERN_EGROUPSUBSCRIBED) {
-        *out_error = error_kafka(status);
-        return 0;
-    }
-    return status;
-}
-
-static int delete_all(struct offset_delete *d, struct coordinator *co)
+/* As Kafka, names are looked at before the group is. */
+static void prepare(struct offset_delete *d)
 {
     struct request *rq = d->rq;
     const struct kafka_offset_delete_request *m = rq->message;
-    int status = groups_find(coordinator_groups(co), m->group_id) != NULL ? 0 : TERN_EGROUPNOTFOUND;
 
-    if (status != 0) {
-        return status;
-    }
     d->response.topics = kafka_offset_delete_response_topic_new(&rq->arena, m->topics_count);
-    for (uint32_t t = 0; t < m->topics_count && status == 0; t++) {
+    d->response.topics_count = m->topics_count;
+    for (uint32_t t = 0; t < m->topics_count; t++) {
         const struct kafka_offset_delete_request_topic *in = &m->topics[t];
         struct kafka_offset_delete_response_topic *out = &d->response.topics[t];
-        d->response.topics_count++;
+        const struct control_topic *topic = topic_by_slice(rq->node, in->name);
         out->name = in->name;
         out->partitions =
             kafka_offset_delete_response_partition_new(&rq->arena, in->partitions_count);
         out->partitions_count = in->partitions_count;
-        for (uint32_t i = 0; i < in->partitions_count && status == 0; i++) {
-            out->partitions[i].partition = in->partitions[i].partition;
-            status =
-                delete_one(d, co, in->name, in->partitions[i].partition, &out->partitions[i].error);
+        for (uint32_t i = 0; i < in->partitions_count; i++) {
+            int32_t index = in->partitions[i].partition;
+            bool known = topic != NULL && index >= 0 && (uint32_t)index < topic->partition_count;
+            out->partitions[i].partition = index;
+            out->partitions[i].error = known ? 0 : error_kafka(TERN_ENOENT);
+            d->known += known;
+        }
+    }
+}
+
+/* The error of the whole request. */
+static int delete_all(struct offset_delete *d, struct coordinator *co)
+{
+    const struct kafka_offset_delete_request *m = d->rq->message;
+    int status = groups_find(coordinator_groups(co), m->group_id) != NULL ? 0 : TERN_EGROUPNOTFOUND;
+
+    for (uint32_t t = 0; t < d->response.topics_count && status == 0; t++) {
+        struct kafka_offset_delete_response_topic *topic = &d->response.topics[t];
+        for (uint32_t i = 0; i < topic->partitions_count && status == 0; i++) {
+            struct group_out out = {0};
+            if (topic->partitions[i].error != 0) {
+                continue;
+            }
+            status = groups_delete_offset(coordinator_groups(co), m->group_id, topic->name,
+                                          topic->partitions[i].partition, &out);
+            coordinator_run(co, &out);
+            if (status == TERN_EGROUPSUBSCRIBED) {
+                topic->partitions[i].error = error_kafka(status);
+                status = 0;
+            }
         }
     }
     return status;
@@ -97,7 +101,13 @@ void api_offset_delete(struct request *rq)
     rq->state = d;
     rq->cancel = canceled;
     kafka_offset_delete_response_init(&d->response);
-    int status = coordinator_of(rq->node, m->group_id, &co);
+    prepare(d);
+    if (d->known == 0) {
+        request_reply(rq, &d->response);
+        return;
+    }
+    int status =
+        m->group_id.len > 0 ? coordinator_of(rq->node, m->group_id, &co) : TERN_EINVALIDGROUP;
     if (status == 0) {
         status = delete_all(d, co);
     }

@@ -3,7 +3,8 @@
 #include "agent/api.h"
 #include "base/error.h"
 
-#define ENDPOINT_BROKERS 1
+#define ENDPOINT_BROKERS     1
+#define ENDPOINT_CONTROLLERS 2
 
 static void fill_brokers(struct request *rq, struct kafka_describe_cluster_response *response)
 {
@@ -40,8 +41,9 @@ void api_describe_cluster(struct request *rq)
     response.cluster_id = slice_text(id);
     response.endpoint_type = m->endpoint_type;
     if (m->endpoint_type != ENDPOINT_BROKERS) {
-        response.error = error_kafka(TERN_EENDPOINT);
-        response.error_message = slice_text(error_sentence(TERN_EENDPOINT));
+        int error = m->endpoint_type == ENDPOINT_CONTROLLERS ? TERN_EENDPOINT : TERN_ENOENDPOINT;
+        response.error = error_kafka(error);
+        response.error_message = slice_text(error_sentence(error));
         request_reply(rq, &response);
         return;
     }

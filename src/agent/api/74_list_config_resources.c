@@ -4,6 +4,11 @@
 #include <stdio.h>
 
 #include "agent/api.h"
+#include "base/error.h"
+
+#define RESOURCE_BROKER_LOGGER  8
+#define RESOURCE_CLIENT_METRICS 16
+#define RESOURCE_GROUP          32
 
 static bool is_asked(const struct kafka_list_config_resources_request *m, int8_t type)
 {
@@ -13,6 +18,14 @@ static bool is_asked(const struct kafka_list_config_resources_request *m, int8_t
         }
     }
     return m->types_count == 0;
+}
+
+/* Of the kinds that Kafka can list, those that are not here (loggers, metrics of clients, groups)
+ * have nothing to tell. */
+static bool can_be_listed(int8_t type)
+{
+    return type == RESOURCE_TOPIC || type == RESOURCE_BROKER || type == RESOURCE_BROKER_LOGGER ||
+           type == RESOURCE_CLIENT_METRICS || type == RESOURCE_GROUP;
 }
 
 static void add(struct kafka_list_config_resources_response *response, struct slice name,
@@ -29,6 +42,13 @@ void api_list_config_resources(struct request *rq)
     struct kafka_list_config_resources_response response;
 
     kafka_list_config_resources_response_init(&response);
+    for (uint32_t i = 0; i < m->types_count; i++) {
+        if (!can_be_listed(m->types[i])) {
+            response.error = error_kafka(TERN_EUNSUPPORTED);
+            request_reply(rq, &response);
+            return;
+        }
+    }
     response.resources = kafka_list_config_resources_response_resource_new(
         &rq->arena, HASH_CNT(by_name, control->by_name) + WIRE_NODES_MAX);
     if (rq->version >= 1 && is_asked(m, RESOURCE_TOPIC)) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/api.h"
@@ -45,6 +46,39 @@ int leader_partition(struct node *node, const struct control_topic *topic, int32
     }
     *out_partition = p;
     return 0;
+}
+
+static bool same_name(const struct naming *a, const struct naming *b)
+{
+    return a->number == b->number && slice_equal(a->name, b->name);
+}
+
+static int by_naming(const void *a, const void *b)
+{
+    const struct naming *x = a;
+    const struct naming *y = b;
+    int order = slice_compare(x->name, y->name);
+
+    if (order == 0) {
+        order = (x->number > y->number) - (x->number < y->number);
+    }
+    return order != 0 ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+enum named *named_twice(struct arena *arena, struct naming *names, uint32_t count)
+{
+    enum named *out = arena_take(arena, (count + 1) * sizeof *out);
+
+    for (uint32_t i = 0; i < count; i++) {
+        names[i].place = i;
+    }
+    qsort(names, count, sizeof *names, by_naming);
+    for (uint32_t i = 0; i < count; i++) {
+        bool again = i > 0 && same_name(&names[i - 1], &names[i]);
+        bool first = i + 1 < count && same_name(&names[i], &names[i + 1]);
+        out[names[i].place] = again ? NAMED_AGAIN : first ? NAMED_FIRST : NAMED_ONCE;
+    }
+    return out;
 }
 
 bool slice_to_text(struct slice from, char *out, size_t size)

@@ -9,39 +9,46 @@
 
 #define ALTER_TIMEOUT_MS 30000 /* these requests have none of their own */
 
-static void refuse(struct request *rq, struct config_alteration *a, int error, const char *why)
+void config_alteration_begin(struct request *rq, struct config_alteration *a, int8_t type,
+                             struct slice name, uint32_t count, struct outcome out)
 {
-    *a->out_error = error_kafka(error);
-    *a->out_message = arena_text(&rq->arena, why);
+    *a = (struct config_alteration){.type = type, .name = name, .out = out};
+    a->changes = arena_take(&rq->arena, (count + 1) * sizeof *a->changes);
 }
 
-static void applied(struct request *rq, void *ctx, const struct command_result *result)
+void config_alteration_add(struct request *rq, struct config_alteration *a, int8_t op,
+                           struct slice name, struct slice value)
 {
-    struct config_alteration *a = ctx;
+    struct topic_config_change *change = &a->changes[a->count++];
+    char *text = arena_take(&rq->arena, value.len + 1);
 
-    *a->out_error = error_kafka(result->error);
-    if (result->error != 0) {
-        *a->out_message = proposal_why(rq, result);
+    *change = (struct topic_config_change){.op = (enum topic_config_op)op};
+    if (op < TOPIC_CONFIG_SET || op > TOPIC_CONFIG_SUBTRACT) {
+        a->fault = "Unknown config operation";
+    } else if (!slice_to_text(name, change->name, sizeof change->name)) {
+        a->fault = "a config name is longer than any that there is";
+    } else if (op == TOPIC_CONFIG_DELETE) {
+        return;
+    } else if (value.base == NULL || !slice_to_text(value, text, value.len + 1)) {
+        a->fault = "Null value not supported";
     }
+    change->value = text;
 }
 
-static void alter_topic(struct request *rq, struct config_alteration *a)
+static void alter_topic(struct request *rq, struct config_alteration *a, bool replace,
+                        bool validate_only)
 {
     char name[CONTROL_TOPIC_NAME_MAX];
     struct buf command = {0};
 
     if (a->name.len == 0 || !slice_to_text(a->name, name, sizeof name)) {
-        refuse(rq, a, a->name.len == 0 ? TERN_EINVALIDREQUEST : TERN_EINVALIDTOPIC,
-               "Default topic resources are not allowed.");
+        outcome_refuse(rq, &a->out, a->name.len == 0 ? TERN_EINVALIDREQUEST : TERN_EINVALIDTOPIC,
+                       "Default topic resources are not allowed.");
         return;
     }
-    command_alter_topic(&command, node_next_key(rq->node), name, a->changes, a->count, a->replace,
+    command_alter_topic(&command, node_next_key(rq->node), name, a->changes, a->count, replace,
                         false);
-    if (a->validate_only) {
-        proposals_check(rq, &command, applied, a);
-    } else {
-        proposals_add(rq, &command, ALTER_TIMEOUT_MS, applied, a);
-    }
+    proposals_put(rq, &command, ALTER_TIMEOUT_MS, validate_only, outcome_applied, &a->out);
 }
 
 /* kafka-reassign-partitions sets and takes away these limits; catching up needs none. */
@@ -68,21 +75,37 @@ static void alter_broker(struct request *rq, struct config_alteration *a)
             (void)snprintf(why, sizeof why,
                            "Cannot update these configs dynamically: %s (see ternd.yaml)",
                            a->changes[i].name);
-            refuse(rq, a, TERN_EINVALIDREQUEST, why);
+            outcome_refuse(rq, &a->out, TERN_EINVALIDREQUEST, why);
             return;
         }
     }
 }
 
-void config_alter(struct request *rq, struct config_alteration *a)
+void config_alter_all(struct request *rq, struct config_alteration *all, uint32_t count,
+                      bool replace, bool validate_only)
 {
-    if (a->fault != NULL) {
-        refuse(rq, a, TERN_EINVALIDREQUEST, a->fault);
-    } else if (a->type == RESOURCE_TOPIC) {
-        alter_topic(rq, a);
-    } else if (a->type == RESOURCE_BROKER) {
-        alter_broker(rq, a);
-    } else {
-        refuse(rq, a, TERN_EINVALIDREQUEST, "Unsupported resource type");
+    struct naming *names = arena_take(&rq->arena, (count + 1) * sizeof *names);
+
+    for (uint32_t i = 0; i < count; i++) {
+        names[i].name = all[i].name;
+        names[i].number = all[i].type;
     }
+    const enum named *named = named_twice(&rq->arena, names, count);
+    proposals_begin(rq, proposals_reply);
+    for (uint32_t i = 0; i < count; i++) {
+        struct config_alteration *a = &all[i];
+        if (named[i] != NAMED_ONCE) {
+            a->fault = "Each resource must appear at most once.";
+        }
+        if (a->fault != NULL) {
+            outcome_refuse(rq, &a->out, TERN_EINVALIDREQUEST, a->fault);
+        } else if (a->type == RESOURCE_TOPIC) {
+            alter_topic(rq, a, replace, validate_only);
+        } else if (a->type == RESOURCE_BROKER) {
+            alter_broker(rq, a);
+        } else {
+            outcome_refuse(rq, &a->out, TERN_EINVALIDREQUEST, "Unsupported resource type");
+        }
+    }
+    proposals_end(rq);
 }

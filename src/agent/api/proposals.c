@@ -5,10 +5,13 @@
 #include "agent/api.h"
 #include "base/error.h"
 
+#define PROPOSALS_MAX 10000 /* of one request, as Kafka's records of one operation */
+
 struct proposals {
     struct request *rq; /* NULL: canceled */
     void (*finish)(struct request *rq);
     uint32_t waiting;
+    uint32_t count;
     bool starting;
 };
 
@@ -78,6 +81,10 @@ void proposals_add(struct request *rq, struct buf *command, int32_t timeout_ms,
     if (rq->node->quorum == NULL) {
         (void)snprintf(r.why, sizeof r.why, "the node has not joined the quorum yet");
         applied(rq, ctx, &r);
+    } else if (all->count == PROPOSALS_MAX) {
+        r.error = TERN_EPOLICY;
+        (void)snprintf(r.why, sizeof r.why, "a request makes at most %d changes", PROPOSALS_MAX);
+        applied(rq, ctx, &r);
     } else {
         struct one *one = mem_new(sizeof *one);
         one->all = all;
@@ -86,6 +93,7 @@ void proposals_add(struct request *rq, struct buf *command, int32_t timeout_ms,
         one->proposal.done = done;
         one->proposal.timeout_ms = timeout_ms > 0 ? (uint64_t)timeout_ms : 1;
         all->waiting++;
+        all->count++;
         quorum_submit(rq->node->quorum, buf_slice(command), &one->proposal);
     }
     buf_fini(command);
@@ -100,6 +108,21 @@ void proposals_check(struct request *rq, struct buf *command, proposal_applied a
     buf_fini(command);
 }
 
+void proposals_put(struct request *rq, struct buf *command, int32_t timeout_ms, bool validate_only,
+                   proposal_applied applied, void *ctx)
+{
+    if (validate_only) {
+        proposals_check(rq, command, applied, ctx);
+    } else {
+        proposals_add(rq, command, timeout_ms, applied, ctx);
+    }
+}
+
+void proposals_reply(struct request *rq)
+{
+    request_reply(rq, rq->state);
+}
+
 void proposals_end(struct request *rq)
 {
     struct proposals *all = rq->proposals;
@@ -112,6 +135,22 @@ struct slice proposal_why(struct request *rq, const struct command_result *resul
 {
     return arena_text(&rq->arena,
                       result->why[0] != '\0' ? result->why : error_sentence(result->error));
+}
+
+void outcome_refuse(struct request *rq, const struct outcome *out, int error, const char *why)
+{
+    *out->error = error_kafka(error);
+    *out->message = arena_text(&rq->arena, why);
+}
+
+void outcome_applied(struct request *rq, void *ctx, const struct command_result *result)
+{
+    const struct outcome *out = ctx;
+
+    *out->error = error_kafka(result->error);
+    if (result->error != 0) {
+        *out->message = proposal_why(rq, result);
+    }
 }
 
 bool nodes_of(const int32_t *ids, uint32_t count, node_set *out)

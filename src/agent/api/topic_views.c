@@ -2,15 +2,15 @@
 /* Partitions as clients are told of them (Metadata, DescribeTopicPartitions, reassignments). */
 #include "agent/api.h"
 
-int32_t *node_ids(struct arena *arena, node_set nodes, uint32_t *out_count)
+int32_t *node_ids(struct arena *arena, const struct control_partition *p, node_set nodes,
+                  uint32_t *out_count)
 {
-    int32_t *ids = arena_take(arena, WIRE_NODES_MAX * sizeof *ids);
+    uint32_t in_order[WIRE_NODES_MAX];
 
-    *out_count = 0;
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        if ((nodes & NODE_BIT(id)) != 0) {
-            ids[(*out_count)++] = (int32_t)id;
-        }
+    *out_count = control_ordered(p, nodes, in_order);
+    int32_t *ids = arena_take(arena, (*out_count + 1) * sizeof *ids);
+    for (uint32_t i = 0; i < *out_count; i++) {
+        ids[i] = (int32_t)in_order[i];
     }
     return ids;
 }
@@ -38,8 +38,8 @@ struct partition_view partition_view(struct request *rq, const struct control_to
     if (p->leader != 0 && (live & NODE_BIT(p->leader)) != 0) {
         view.leader = (int32_t)p->leader;
     }
-    view.replicas = node_ids(&rq->arena, members, &view.replicas_count);
-    view.isr = node_ids(&rq->arena, p->config.voters & live, &view.isr_count);
-    view.offline = node_ids(&rq->arena, members & ~live, &view.offline_count);
+    view.replicas = node_ids(&rq->arena, p, members, &view.replicas_count);
+    view.isr = node_ids(&rq->arena, p, p->config.voters & live, &view.isr_count);
+    view.offline = node_ids(&rq->arena, p, members & ~live, &view.offline_count);
     return view;
 }
