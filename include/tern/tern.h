@@ -249,6 +249,13 @@ int tern_policy_apply(struct tern *tern, const struct tern_document *documents, 
 void tern_applied_free(struct tern_applied *applied);
 int tern_policy_remove(struct tern *tern, const char *name);
 
+/* The topic names this policy from now on (its config tern.policy); NULL: the one that its name falls
+ * under. `check`: changes nothing, and tells only whether it would be done. Asking again is harmless.
+ * TERN_DENIED: the policy can't be satisfied, or a critical topic would promise less and `weaken` does
+ * not say that this is meant. */
+int tern_topic_policy(struct tern *tern, const char *name, const char *policy, bool weaken,
+                      bool check, const char *author, bool *out_unchanged);
+
 /* ---- ledger and quarantine ------------------------------------------------------------------- */
 
 struct tern_ledger_entry {

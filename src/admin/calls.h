@@ -22,5 +22,6 @@ enum admin_type {
     ADMIN_POLICY_REMOVE = 12, /* Ask -> Changed */
     ADMIN_TOPIC_RECOVER = 13, /* Recover -> Changed */
     ADMIN_NODE_REMOVE = 14,   /* RemoveNode -> Changed */
-    ADMIN_GROUPS = 15         /* Ask -> Groups */
+    ADMIN_GROUPS = 15,        /* Ask -> Groups */
+    ADMIN_TOPIC_POLICY = 16   /* TopicPolicy -> Changed */
 };

@@ -235,6 +235,81 @@ int change_topic_delete(struct admin *admin, const struct change_caller *caller,
     return 0;
 }
 
+/* As if it were done; refused with the reason, and with how a weaker promise is confirmed. */
+static int check_topic_policy(const struct control *control, struct slice command,
+                              const char *topic, char why[ADMIN_WHY])
+{
+    struct command_result would;
+
+    control_check(control, command, &would);
+    if (would.error == TERN_EPOLICY && strstr(would.why, "critical") != NULL) {
+        (void)snprintf(why, ADMIN_WHY, "%.110s; if you mean it: --weaken %.80s", would.why, topic);
+    } else if (would.error != 0) {
+        (void)snprintf(why, ADMIN_WHY, "%s", would.why);
+    }
+    return would.error;
+}
+
+static int topic_policy(struct admin *admin, const struct change_caller *caller,
+                        const Tern__Admin__TopicPolicy *message, char why[ADMIN_WHY])
+{
+    const struct control *control = node_control(admin->options.node);
+    const struct control_topic *topic = control_topic_named(control, message->topic);
+    bool named = message->policy[0] != '\0';
+    struct topic_config_change wanted = {.op = named ? TOPIC_CONFIG_SET : TOPIC_CONFIG_DELETE,
+                                         .name = TOPIC_CONFIG_POLICY,
+                                         .value = named ? message->policy : NULL};
+    struct buf command = {0};
+    char author[96];
+
+    if (topic == NULL) {
+        (void)snprintf(why, ADMIN_WHY, "there is no topic %.180s: see tern topic list",
+                       message->topic);
+        return TERN_ENOENT;
+    }
+    const char *now = topic_configs_get(&topic->configs, TOPIC_CONFIG_POLICY);
+    bool same = strcmp(now != NULL ? now : "", message->policy) == 0;
+    command_alter_topic(&command, node_next_key(admin->options.node), topic->name, &wanted, 1,
+                        false, message->weaken);
+    int rv = same ? 0 : check_topic_policy(control, buf_slice(&command), topic->name, why);
+    if (rv != 0 || same || message->check) {
+        buf_clear(&command);
+    }
+    if (rv == 0) {
+        struct change *change = change_new(admin, caller, 1);
+        (void)snprintf(change->steps[0].name, sizeof change->steps[0].name, "%s", topic->name);
+        change->steps[0].unchanged = same;
+        change->steps[0].command = command;
+        name_author(caller, message->author, author);
+        if (command.len > 0) {
+            trace_info("event=topic_policy topic=%s policy=%s by=\"%s\"", topic->name,
+                       named ? message->policy : "-", author);
+        }
+        change_next(change);
+    } else {
+        buf_fini(&command);
+    }
+    return rv;
+}
+
+int change_topic_policy(struct admin *admin, const struct change_caller *caller, struct slice body,
+                        char why[ADMIN_WHY])
+{
+    struct capped_alloc cap;
+    ProtobufCAllocator allocator = capped_alloc_init(&cap, ADMIN_UNPACK_MAX);
+    Tern__Admin__TopicPolicy *message =
+        tern__admin__topic_policy__unpack(&allocator, body.len, body.base);
+
+    if (message == NULL) {
+        return malformed(why);
+    }
+    int rv = admin_format_check(message->format, why);
+    rv = rv == 0 ? admin_ready(admin, why) : rv;
+    rv = rv == 0 ? topic_policy(admin, caller, message, why) : rv;
+    tern__admin__topic_policy__free_unpacked(message, &allocator);
+    return rv;
+}
+
 /* ---- what is lost ---------------------------------------------------------------------------- */
 
 #define RECOVER_MAX 512 /* partitions in one go */

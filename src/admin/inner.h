@@ -46,6 +46,8 @@ int change_topic_create(struct admin *admin, const struct change_caller *caller,
                         char why[ADMIN_WHY]);
 int change_topic_delete(struct admin *admin, const struct change_caller *caller, const char *name,
                         char why[ADMIN_WHY]);
+int change_topic_policy(struct admin *admin, const struct change_caller *caller, struct slice body,
+                        char why[ADMIN_WHY]);
 int change_policy_apply(struct admin *admin, const struct change_caller *caller, struct slice body,
                         char why[ADMIN_WHY]);
 int change_policy_remove(struct admin *admin, const struct change_caller *caller, const char *name,

@@ -200,6 +200,9 @@ void admin_call(struct admin *admin, struct net_call *call, const char *principa
     case ADMIN_TOPIC_RECOVER:
         rv = change_topic_recover(admin, &caller, body, why);
         break;
+    case ADMIN_TOPIC_POLICY:
+        rv = change_topic_policy(admin, &caller, body, why);
+        break;
     case ADMIN_NODE_REMOVE:
         rv = change_node_remove(admin, &caller, body, why);
         break;

@@ -77,6 +77,32 @@ int tern_policy_remove(struct tern *tern, const char *name)
     return change_named(tern, ADMIN_POLICY_REMOVE, name);
 }
 
+int tern_topic_policy(struct tern *tern, const char *name, const char *policy, bool weaken,
+                      bool check, const char *author, bool *out_unchanged)
+{
+    Tern__Admin__TopicPolicy message;
+    Tern__Admin__Changed *changed = NULL;
+    struct pool pool = {0};
+    struct buf body = {0};
+    int rv;
+
+    tern__admin__topic_policy__init(&message);
+    message.format = ADMIN_MESSAGES_VERSION;
+    message.topic = pool_text(&pool, name);
+    message.policy = pool_text(&pool, policy != NULL ? policy : "");
+    message.weaken = weaken;
+    message.check = check;
+    message.author = pool_text(&pool, author != NULL ? author : "");
+    pack_into(&body, &message.base);
+    rv = ask_change(tern, ADMIN_TOPIC_POLICY, buf_slice(&body), &pool, &changed);
+    if (rv == TERN_DONE) {
+        *out_unchanged = changed->n_items > 0 && changed->items[0]->unchanged;
+    }
+    pool_fini(&pool);
+    buf_fini(&body);
+    return rv;
+}
+
 int tern_topic_recover(struct tern *tern, const char *name, const uint32_t *partitions,
                        size_t count, const char *author, uint32_t *out_partitions)
 {

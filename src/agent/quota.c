@@ -22,10 +22,8 @@ struct quota_client {
 const char *quota_key_name(enum control_quota_key key)
 {
     static const char *const names[QUOTA_KEYS] = {
-        [QUOTA_PRODUCE] = "producer_byte_rate",
-        [QUOTA_CONSUME] = "consumer_byte_rate",
-        [QUOTA_REQUEST] = "request_percentage",
-        [QUOTA_MUTATION] = "controller_mutation_rate",
+        [QUOTA_PRODUCE] = "producer_byte_rate",       [QUOTA_CONSUME] = "consumer_byte_rate",
+        [QUOTA_REQUEST] = "request_percentage",       [QUOTA_MUTATION] = "controller_mutation_rate",
         [QUOTA_CONNECT] = "connection_creation_rate",
     };
 
@@ -125,10 +123,9 @@ static void mute(struct conn *conn, uint64_t now_us, int32_t ms)
 static struct quota_client *client_bucket(struct node *node, struct slice client_id,
                                           enum control_quota_key key, double *out_rate)
 {
-    struct slice names[QUOTA_NAMES] = {[QUOTA_CLIENT] = client_id,
-                                       [QUOTA_USER] = slice_text(QUOTA_ANONYMOUS)};
-    const struct control_quota *q =
-        control_quota(node->control, names[QUOTA_USER], client_id, key);
+    struct slice names[QUOTA_NAMES] = {
+        [QUOTA_CLIENT] = client_id, [QUOTA_USER] = slice_text(QUOTA_ANONYMOUS)};
+    const struct control_quota *q = control_quota(node->control, names[QUOTA_USER], client_id, key);
 
     if (q == NULL) {
         return NULL;
@@ -142,8 +139,7 @@ int32_t quota_charge(struct node *node, struct conn *conn, struct slice client_i
 {
     uint64_t now_us = clock_now_us(node->o.clock);
     double rate = 0;
-    struct quota_client *bucket =
-        conn != NULL ? client_bucket(node, client_id, key, &rate) : NULL;
+    struct quota_client *bucket = conn != NULL ? client_bucket(node, client_id, key, &rate) : NULL;
 
     if (bucket == NULL) {
         return 0;

@@ -313,8 +313,8 @@ static void node_outgrown(struct node *node, uint32_t level)
     char why[160];
 
     (void)snprintf(why, sizeof why,
-                   "the cluster is at feature level %u, this build knows %d: start a newer one", level,
-                   CONTROL_LEVEL);
+                   "the cluster is at feature level %u, this build knows %d: start a newer one",
+                   level, CONTROL_LEVEL);
     node_die(node, TERN_EFORMAT, why);
 }
 
@@ -349,6 +349,11 @@ static int fsm_restore(void *ctx, struct slice snapshot)
 
     if (status == 0) {
         node_follow_all(node);
+    } else if (status == TERN_EFORMAT &&
+               control_snapshot_version(snapshot) <= CONTROL_FORMAT_VERSION) {
+        node_die(node, status,
+                 "the control state is of a feature level that this build does not know: start a "
+                 "newer one");
     }
     return status;
 }

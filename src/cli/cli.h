@@ -81,6 +81,7 @@ int verb_topic_list(struct cli *cli);
 int verb_topic_describe(struct cli *cli);
 int verb_topic_create(struct cli *cli);
 int verb_topic_delete(struct cli *cli);
+int verb_topic_set_policy(struct cli *cli);
 int verb_topic_recover(struct cli *cli);
 int verb_node_remove(struct cli *cli);
 int verb_policy_validate(struct cli *cli);

@@ -21,6 +21,11 @@ static const struct cli_option recover_options[] = {
 static const struct cli_option apply_options[] = {
     {"weaken", "NAME", "this critical policy may promise less than before; repeat for more"},
     {NULL, NULL, NULL}};
+static const struct cli_option set_policy_options[] = {
+    {"dry-run", NULL, "say what would be done, and do nothing"},
+    {"weaken", "TOPIC", "this critical topic may promise less than before"},
+    {"yes", NULL, "do not ask"},
+    {NULL, NULL, NULL}};
 static const struct cli_option init_options[] = {
     {"node", "ID", "a founding voter, one per region; repeat; default: all of the profile"},
     {NULL, NULL, NULL}};
@@ -61,6 +66,14 @@ const struct cli_verb cli_verbs[] = {
     {"topic delete", "TOPIC", "delete a topic and its records", "",
      "  tern topic delete scratch\n  tern topic delete scratch --yes\n", 1, 1, yes_options,
      verb_topic_delete},
+    {"topic set-policy", "TOPIC POLICY", "let a topic that is in use follow another policy",
+     "Says what the promise is now and what it would be, and which leaders and replicas would\n"
+     "move, and asks before it does it. '-' as POLICY: the one that the topic's name falls under.\n"
+     "Records are kept; replicas come as learners, and leaders move, while the topic is written.\n"
+     "Exit status: 0 done or so already, 2 not confirmed, 13 refused.",
+     "  tern topic set-policy clicks standard --dry-run\n"
+     "  tern topic set-policy audit relaxed --weaken audit --yes\n",
+     2, 2, set_policy_options, verb_topic_set_policy},
     {"topic recover", "TOPIC", "go on without replicas that are lost for good",
      "Partitions that cannot recover by their rule (too many regions lost their disks) begin\n"
      "again with the longest log that is left. Acknowledged records may be lost by that; the\n"

@@ -101,7 +101,7 @@ struct control_partition {
     node_set target;         /* a reassignment is under way to these voters; 0: none is */
     /* As the last reassignment named them, for those who list replicas; 0 ends it. */
     uint8_t order[CONTROL_REPLICAS_MAX];
-    uint32_t replica_count;  /* members of config and recover */
+    uint32_t replica_count; /* members of config and recover */
     struct control_replica replicas[CONTROL_REPLICAS_MAX];
 };
 
@@ -157,12 +157,7 @@ enum control_quota_key {
     QUOTA_CONNECT,  /* connection_creation_rate: connections a second, of addresses alone */
     QUOTA_KEYS
 };
-enum control_quota_name {
-    QUOTA_CLIENT,
-    QUOTA_USER,
-    QUOTA_IP,
-    QUOTA_NAMES
-};
+enum control_quota_name { QUOTA_CLIENT, QUOTA_USER, QUOTA_IP, QUOTA_NAMES };
 /* Of whom a quota is: a client id, a user, both, or an address. */
 struct quota_entity {
     uint8_t kinds;     /* bit n: it has a name of this kind */

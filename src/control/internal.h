@@ -121,7 +121,7 @@ struct command {
     } as;
 };
 
-/* command.c: the door. EMALFORMED, EUNSUPPORTED; on success the caller calls command_fini. */
+/* command_reader.c: the door. EMALFORMED, EUNSUPPORTED; on success the caller calls command_fini. */
 int command_unpack(struct slice bytes, struct command *out) TERN_MUST_USE;
 void command_fini(struct command *command);
 void command_result_pack(const struct command_result *result, struct buf *out);

@@ -239,10 +239,11 @@ void apply_register(struct apply *a, const struct command_registration *r)
         return;
     }
     if (r->level < control->feature_level) {
-        (void)apply_refuse(a, TERN_EFORMAT,
-                           "the cluster is at feature level %u, the build of node %u knows %u: start "
-                           "a newer one",
-                           control->feature_level, r->node_id, r->level);
+        (void)apply_refuse(
+            a, TERN_EFORMAT,
+            "the cluster is at feature level %u, the build of node %u knows %u: start "
+            "a newer one",
+            control->feature_level, r->node_id, r->level);
         return;
     }
     int32_t region = region_for(a, r->region, r->witness);

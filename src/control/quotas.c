@@ -9,7 +9,8 @@ static bool is_of(const struct quota_entity *e, unsigned kinds, unsigned everybo
         return false;
     }
     for (int n = 0; n < QUOTA_NAMES; n++) {
-        if ((kinds & ~everybody & 1u << n) != 0 && !slice_equal(slice_text(e->names[n]), names[n])) {
+        if ((kinds & ~everybody & 1u << n) != 0 &&
+            !slice_equal(slice_text(e->names[n]), names[n])) {
             return false;
         }
     }
@@ -37,9 +38,14 @@ const struct control_quota *control_quota(const struct control *control, struct 
     static const struct {
         unsigned kinds;
         unsigned everybody;
-    } order[] = {{USER | CLIENT, 0},    {USER | CLIENT, CLIENT},        {USER, 0},
-                 {USER | CLIENT, USER}, {USER | CLIENT, USER | CLIENT}, {USER, USER},
-                 {CLIENT, 0},           {CLIENT, CLIENT}};
+    } order[] = {{USER | CLIENT, 0},
+                 {USER | CLIENT, CLIENT},
+                 {USER, 0},
+                 {USER | CLIENT, USER},
+                 {USER | CLIENT, USER | CLIENT},
+                 {USER, USER},
+                 {CLIENT, 0},
+                 {CLIENT, CLIENT}};
     struct slice names[QUOTA_NAMES] = {[QUOTA_CLIENT] = client_id, [QUOTA_USER] = user};
 
     for (size_t i = 0; i < ARRAY_COUNT(order) && control->quota_count > 0; i++) {
@@ -56,7 +62,8 @@ const struct control_quota *control_ip_quota(const struct control *control, stru
 {
     struct slice names[QUOTA_NAMES] = {[QUOTA_IP] = ip};
     const struct control_quota *own = find(control, IP, 0, names);
-    const struct control_quota *q = own != NULL && own->has[key] ? own : find(control, IP, IP, names);
+    const struct control_quota *q =
+        own != NULL && own->has[key] ? own : find(control, IP, IP, names);
 
     return q != NULL && q->has[key] ? q : NULL;
 }

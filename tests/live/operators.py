@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators' tools ask for: topics page by page, log directories, replicas, quotas."""
 import struct
+import time
 
 import admin
 from admin import array, compact, flexible
@@ -8,7 +9,7 @@ from cluster import Cluster, REGIONS, expect
 from groups import Broker, text
 
 TESTS = []
-NO_DIR, NO_REPLICA = 57, 9
+NO_DIR, NO_REPLICA, THROTTLED = 57, 9, 89
 
 
 def test(function):
@@ -122,3 +123,135 @@ def a_node_has_one_log_directory_for_its_replicas():
         expect('the last directory counts', move_dirs(b, {'/nowhere': {'payments': [0]}, own: {'payments': [0]}}),
                {('payments', 0): 0})
         expect('nothing', move_dirs(b, {}), {})
+
+
+def set_quota(broker, entity, key, value):
+    """AlterClientQuotas version 0 of {kind: name, None for everybody's}: the error."""
+    names = array([text(kind) + text(name) for kind, name in entity.items()])
+    op = text(key) + struct.pack('>db', value or 0, value is None)
+    r = broker.ask(49, 0, array([names + array([op])]) + b'\0')
+    r.take('ii')
+    return r.take('h')
+
+
+def quotas(broker, filters=(), strict=False):
+    """DescribeClientQuotas version 0 by (kind, match type, name): (error, {((kind, name), ...): {key: value}})"""
+    parts = array([text(kind) + struct.pack('>b', match) + text(name) for kind, match, name in filters])
+    r = broker.ask(48, 0, parts + bytes([strict]))
+    r.take('i')
+    error = r.take('h')
+    r.text()
+    found = {}
+    for _ in range(max(r.take('i'), 0)):
+        entity = tuple((r.text(), r.text()) for _ in range(r.take('i')))
+        found[entity] = {r.text(): r.take('d') for _ in range(r.take('i'))}
+    return error, found
+
+
+def create_strictly(broker, topic, partitions):
+    """CreateTopics version 6, which is refused above the quota: (throttle ms, error)"""
+    one = short(topic) + struct.pack('>ih', partitions, -1) + b'\1\1\0'
+    r = flexible(broker, 19, 6, b'\2' + one + struct.pack('>ib', 10000, 0) + b'\0')
+    throttle = r.take('i')
+    compact(r)
+    shorts(r)
+    return throttle, r.take('h')
+
+
+@test
+def quotas_hold_for_users_changes_and_connections():
+    with Cluster() as c:
+        b = Broker(c.kafka('eu-west'))
+        user, both, address = {'user': 'ann'}, {'user': 'ann', 'client-id': None}, {'ip': '127.0.0.1'}
+        admin.soon('all nodes know them', 0, lambda: set_quota(b, user, 'producer_byte_rate', 1000.0))
+        expect('user and client id', set_quota(b, both, 'consumer_byte_rate', 2000.0), 0)
+        expect('everybody', set_quota(b, {'user': None}, 'request_percentage', 500.0), 0)
+        expect('an address', set_quota(b, address, 'connection_creation_rate', 1e6), 0)
+        expect('bytes of an address', set_quota(b, address, 'producer_byte_rate', 1.0), 42)
+        expect('connections of a user', set_quota(b, user, 'connection_creation_rate', 1.0), 42)
+        expect('address and user', set_quota(b, {'user': 'ann', **address}, 'connection_creation_rate', 1.0), 42)
+        ann = {(('user', 'ann'),): {'producer_byte_rate': 1000.0},
+               (('user', 'ann'), ('client-id', None)): {'consumer_byte_rate': 2000.0}}
+        there = Broker(c.kafka('eu-north'))
+        admin.soon('of ann, whatever else', (0, ann), lambda: quotas(there, [('user', 0, 'ann')]))
+        alone = {k: v for k, v in ann.items() if len(k) == 1}
+        expect('of ann alone', quotas(there, [('user', 0, 'ann')], True), (0, alone))
+        everybody = {(('user', None),): {'request_percentage': 500.0}}
+        admin.soon('of everybody', (0, everybody), lambda: quotas(there, [('user', 1, None)]))
+        near = {(('ip', '127.0.0.1'),): {'connection_creation_rate': 1e6}}
+        admin.soon('of addresses', (0, near), lambda: quotas(there, [('ip', 2, None)]))
+
+        mutation = 'controller_mutation_rate'
+        expect('changes of who is not logged in', set_quota(b, {'user': 'ANONYMOUS'}, mutation, 1.0), 0)
+        admin.soon('known', True, lambda: (('user', 'ANONYMOUS'),) in quotas(b)[1])
+        other = Broker(c.kafka('eu-west'), 20)  # b is not read while it waits
+        begun = time.monotonic()
+        throttle, error = create_strictly(b, 'seventeen', 17)
+        expect('a burst', (error, throttle > 0), (0, True))
+        throttle, error = create_strictly(other, 'more', 1)
+        expect('above it', (error, throttle > 0), (THROTTLED, True))
+        while create_strictly(other, 'more', 1)[1] == THROTTLED:
+            pass
+        expect('it took six seconds', 4 < time.monotonic() - begun < 20, True)
+        expect('removed', set_quota(b, {'user': 'ANONYMOUS'}, mutation, None), 0)
+
+        expect('few connections', set_quota(b, address, 'connection_creation_rate', 1.0), 0)
+        admin.soon('known', 1.0, lambda: quotas(b, [('ip', 2, None)])[1][(('ip', '127.0.0.1'),)]['connection_creation_rate'])
+        served, refused = 0, 0
+        for _ in range(30):
+            try:
+                one = Broker(c.kafka('eu-west'), 5)
+                quotas(one)
+                served += 1
+            except OSError:
+                refused += 1
+        # Eleven at once; then one a second, and who comes too early is kept for as long.
+        expect(f'{served} connections served, {refused} refused', served >= 11 and refused >= 3, True)
+        expect('those that are there are served', quotas(b)[0], 0)
+
+
+def reassign(broker, topic, replicas):
+    """AlterPartitionReassignments version 0 of partition 0: (error, error of the partition)"""
+    one = struct.pack('>i', 0) + bytes([len(replicas) + 1]) + b''.join(struct.pack('>i', n) for n in replicas) + b'\0'
+    r = flexible(broker, 45, 0, struct.pack('>i', 10000) + b'\2' + short(topic) + b'\2' + one + b'\0\0')
+    _throttle, error = r.take('ih')
+    shorts(r)
+    compact(r)
+    shorts(r)
+    compact(r)
+    return error, r.take('ih')[1]
+
+
+@test
+def replicas_are_listed_in_the_order_of_the_reassignment():
+    with Cluster() as c:
+        b = Broker(c.kafka('eu-west'))
+        expect('made', admin.create(b, 'ordered'), 0)
+        for wanted in ([3, 1, 2], [2, 3, 1]):
+            admin.soon('taken', (0, 0), lambda wanted=wanted: reassign(b, 'ordered', wanted))
+            for region in REGIONS:
+                there = Broker(c.kafka(region))
+                admin.soon(f'as {region} lists them', wanted,
+                           lambda there=there: describe_topics(there, ['ordered'])[0][0][3][0][1])
+
+
+@test
+def a_topic_follows_another_policy_after_a_look_at_what_moves():
+    with Cluster() as c:
+        c.apply('policy: north\ntopics: [nothing]\nmode: async\nhome: eu-north\n'
+                'rpo: {time: 5s, bytes: 64MiB, on_breach: report}\nfailover: {mode: manual}\n')
+        c.tern('topic', 'create', 'moved', '--partitions', '2')
+        c.wait('it is led', lambda: c.json('topic', 'describe', 'moved')['leaderless'] == 0)
+        look = c.tern('topic', 'set-policy', 'moved', 'north', '--dry-run').stdout
+        for part in ('-> north', '+ home: "eu-north"', 'leaders move to eu-north', 'is left as it is'):
+            expect(f'{part} in {look}', part in look, True)
+        expect('left as it was', c.json('topic', 'describe', 'moved')['mode'], 'sync')
+        expect('not confirmed', c.tern('topic', 'set-policy', 'moved', 'north', check=False).returncode, 2)
+        expect('done', 'follows policy north' in c.tern('topic', 'set-policy', 'moved', 'north', '--yes').stdout, True)
+        c.wait('the leaders move', lambda: c.leaders('moved') == {'eu-north': 2}, 60)
+        expect('again', 'already' in c.tern('topic', 'set-policy', 'moved', 'north').stdout, True)
+        expect('no such policy', c.tern('topic', 'set-policy', 'moved', 'south', '--yes', check=False).returncode, 2)
+        weaker = c.tern('topic', 'set-policy', 'payments', 'north', '--yes', check=False)
+        expect('a critical topic', (weaker.returncode, '--weaken payments' in weaker.stderr), (13, True))
+        c.tern('topic', 'set-policy', 'moved', '-', '--yes')
+        c.wait('by its name again', lambda: c.json('topic', 'describe', 'moved')['mode'] == 'sync')

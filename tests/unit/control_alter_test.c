@@ -374,8 +374,9 @@ static void the_nearest_quota_of_user_and_client_id_holds(void **state)
 
     f->control->feature_level = 2;
     /* From the farthest to the nearest; each overrules those before it. */
-    static const char *const order[][2] = {{NULL, "*"}, {NULL, "app"}, {"*", NULL}, {"*", "*"},
-                                           {"*", "app"}, {"ann", NULL}, {"ann", "*"}, {"ann", "app"}};
+    static const char *const order[][2] = {{NULL, "*"},  {NULL, "app"}, {"*", NULL},
+                                           {"*", "*"},   {"*", "app"},  {"ann", NULL},
+                                           {"ann", "*"}, {"ann", "app"}};
     for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
         v.value = (double)(i + 1);
         set_quota(f, order[i][0], order[i][1], NULL, v, 0);
@@ -400,8 +401,9 @@ static void addresses_have_quotas_of_their_own(void **state)
     set_quota(f, NULL, NULL, "10.0.0.1", v, 0);
     set_quota(f, NULL, "app", "10.0.0.1", v, TERN_EINVALIDREQUEST);
     assert_true(control_ip_quota(f->control, near, QUOTA_CONNECT)->values[QUOTA_CONNECT] == 2);
-    assert_true(control_ip_quota(f->control, slice_text("::1"), QUOTA_CONNECT)
-                    ->values[QUOTA_CONNECT] == 10);
+    assert_true(
+        control_ip_quota(f->control, slice_text("::1"), QUOTA_CONNECT)->values[QUOTA_CONNECT] ==
+        10);
     assert_null(control_ip_quota(f->control, near, QUOTA_PRODUCE));
     survives_a_snapshot(f);
 }

@@ -815,8 +815,8 @@ static void replicas_are_reassigned_one_after_the_other_counts(void **state)
     assert_string_equal(round_of(s), "");
     command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, 0, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), TERN_ENOREASSIGNMENT);
-    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0,
-                     NODE_BIT(2) | NODE_BIT(3), NULL, 0);
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, NODE_BIT(2) | NODE_BIT(3),
+                     NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), TERN_EINVALIDASSIGNMENT);
     command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, ALL, NULL, 0);
     assert_int_equal(control_fixture_apply(&s->f), 0); /* so it is already */
@@ -838,6 +838,37 @@ static void replicas_are_reassigned_one_after_the_other_counts(void **state)
     pass(s, D);
     assert_string_equal(round_of(s), "");
     assert_true(p->config.voters == target);
+}
+
+static void replicas_are_listed_as_the_reassignment_named_them(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+    static const uint32_t wanted[] = {3, 1, 2};
+    uint32_t listed[WIRE_NODES_MAX];
+    struct buf snapshot = {0};
+
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, ALL, wanted, 3);
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    assert_int_equal(control_ordered(p, ALL, listed), 3);
+    assert_int_equal(listed[0], 1); /* some node may not know how to keep an order */
+    s->f.control->feature_level = 2;
+    command_reassign(&s->f.command, control_fixture_key(&s->f), t->id, 0, ALL, wanted, 3);
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    uint64_t hash = control_hash(s->f.control);
+    control_snapshot(s->f.control, &snapshot);
+    assert_int_equal(control_restore(s->f.control, buf_slice(&snapshot)), 0);
+    buf_fini(&snapshot);
+    assert_true(control_hash(s->f.control) == hash);
+    p = &control_topic_named(s->f.control, "payments")->partitions[0];
+    assert_int_equal(control_ordered(p, ALL | NODE_BIT(7), listed), 4);
+    assert_int_equal(listed[0], 3);
+    assert_int_equal(listed[1], 1);
+    assert_int_equal(listed[2], 2);
+    assert_int_equal(listed[3], 7); /* it came later */
+    assert_int_equal(control_ordered(p, NODE_BIT(2) | NODE_BIT(3), listed), 2);
+    assert_int_equal(listed[0], 3);
 }
 
 static void a_reassignment_can_be_given_up(void **state)
@@ -1232,6 +1263,7 @@ int main(void)
         SCENE(replicas_follow_a_changed_policy),
         SCENE(more_copies_are_made_by_learners),
         SCENE(replicas_are_reassigned_one_after_the_other_counts),
+        SCENE(replicas_are_listed_as_the_reassignment_named_them),
         SCENE(a_reassignment_can_be_given_up),
         SCENE(a_removed_node_counts_until_its_replacement_does),
         SCENE(a_removed_node_without_which_nothing_commits_is_replaced_at_once),

@@ -300,6 +300,78 @@ static void foreign_disks_and_wrong_regions_are_refused(void **state)
     assert_int_equal(control_fixture_apply(f), TERN_EIDENTITY);
 }
 
+/* A start of a node with a build that knows features up to `level`. */
+static int start_of_level(struct control_fixture *f, uint32_t node, uint32_t level)
+{
+    const struct control_node *n = &f->control->nodes[node];
+    struct command_registration r = registration(node, f->control->regions[n->region].name);
+
+    r.incarnation = n->incarnation;
+    r.raft_id = n->raft_id;
+    r.start_number = n->start_number + 1;
+    r.level = level;
+    return register_node(f, &r);
+}
+
+static void the_feature_level_rises_when_every_node_knows_it_and_never_falls(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(f->control->feature_level, 1); /* they registered without a level */
+    for (uint32_t node = 1; node <= 3; node++) {
+        assert_int_equal(f->control->feature_level, 1);
+        assert_int_equal(start_of_level(f, node, 2), 0);
+    }
+    assert_int_equal(f->control->feature_level, 2);
+    uint64_t start_number = f->control->nodes[2].start_number;
+    assert_int_equal(start_of_level(f, 2, 1), TERN_EFORMAT);
+    assert_non_null(strstr(f->result.why, "feature level 2, the build of node 2 knows 1"));
+    assert_int_equal(f->control->nodes[2].start_number, start_number);
+    assert_int_equal(f->control->feature_level, 2);
+    assert_int_equal(start_of_level(f, 2, 2), 0);
+}
+
+static void an_older_build_stops_at_the_command_that_raises_the_level(void **state)
+{
+    struct control_fixture *f = *state;
+    struct buf snapshot = {0};
+    struct control *older = control_new();
+
+    f->control->level_known = 3;
+    for (uint32_t node = 1; node <= 3; node++) {
+        assert_false(control_outgrown(f->control));
+        assert_int_equal(start_of_level(f, node, 3), 0);
+    }
+    assert_int_equal(f->control->feature_level, 3);
+    assert_false(control_outgrown(f->control));
+    control_snapshot(f->control, &snapshot);
+    older->level_known = 2;
+    assert_int_equal(control_restore(older, buf_slice(&snapshot)), TERN_EFORMAT);
+    control_free(older);
+    buf_fini(&snapshot);
+    /* The same commands, applied by a build that knows less. */
+    f->control->level_known = 2;
+    assert_true(control_outgrown(f->control));
+    uint64_t hash = control_hash(f->control);
+    command_producer_ids(&f->command, control_fixture_key(f), 1);
+    assert_int_equal(control_fixture_apply(f), TERN_EFORMAT);
+    assert_true(control_hash(f->control) == hash);
+}
+
+static void a_removed_node_does_not_hold_the_feature_level_up(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(start_of_level(f, 1, 2), 0);
+    assert_int_equal(start_of_level(f, 2, 2), 0);
+    assert_int_equal(f->control->feature_level, 1);
+    command_fence(&f->command, control_fixture_key(f), 3);
+    assert_int_equal(control_fixture_apply(f), 0);
+    command_remove_node(&f->command, control_fixture_key(f), 3, "alice");
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->feature_level, 2);
+}
+
 static void a_repeated_command_gives_the_first_result(void **state)
 {
     struct control_fixture *f = *state;
@@ -965,6 +1037,9 @@ int main(void)
         WITH_CLUSTER(a_start_that_did_not_hear_of_its_registration_is_known_by_its_stamp),
         WITH_CLUSTER(a_wiped_disk_that_registers_by_several_starts_is_one_incarnation),
         WITH_CLUSTER(foreign_disks_and_wrong_regions_are_refused),
+        WITH_CLUSTER(the_feature_level_rises_when_every_node_knows_it_and_never_falls),
+        WITH_CLUSTER(an_older_build_stops_at_the_command_that_raises_the_level),
+        WITH_CLUSTER(a_removed_node_does_not_hold_the_feature_level_up),
         WITH_CLUSTER(a_repeated_command_gives_the_first_result),
         WITH_CLUSTER(epochs_go_on_when_a_topic_is_deleted_and_made_again),
         WITH_CLUSTER(an_assignment_is_a_compare_and_set),

@@ -28,7 +28,8 @@ static void fill_partition(struct request *rq, const struct control_partition *p
     out->index = index;
     out->replicas = node_ids(&rq->arena, p, now | p->target, &out->replicas_count);
     out->adding_replicas = node_ids(&rq->arena, p, p->target & ~now, &out->adding_replicas_count);
-    out->removing_replicas = node_ids(&rq->arena, p, now & ~p->target, &out->removing_replicas_count);
+    out->removing_replicas =
+        node_ids(&rq->arena, p, now & ~p->target, &out->removing_replicas_count);
 }
 
 static void fill_topic(struct request *rq, const struct control_topic *topic,

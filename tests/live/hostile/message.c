@@ -34,8 +34,8 @@ static struct mark *mark(struct builder *b, enum mark_kind kind, const struct ka
     b->m->marks[b->m->mark_count++] = (struct mark){
         .at = b->m->bytes.len,
         .kind = kind,
-        .nullable =
-            field != NULL && (b->version >= field->nullable_since || field->kind == KAFKA_RECORDS),
+        .nullable = field != NULL && !b->in_array &&
+                    (b->version >= field->nullable_since || field->kind == KAFKA_RECORDS),
         .field = field != NULL ? field->name : "tags",
     };
     return &b->m->marks[b->m->mark_count - 1];
