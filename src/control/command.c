@@ -363,6 +363,32 @@ void command_set_quota(struct buf *out, struct command_key key, const struct quo
     PUT(set_quota, SET_QUOTA);
 }
 
+static void fill_feature(Tern__Control__FeatureLevel *m, enum control_feature feature,
+                         int16_t level)
+{
+    tern__control__feature_level__init(m);
+    m->name = proto_text(control_feature_kind(feature)->name);
+    m->level = level;
+}
+
+void command_set_features(struct buf *out, struct command_key key,
+                          const struct command_feature *items, size_t count)
+{
+    Tern__Control__SetFeatures m;
+    Tern__Control__FeatureLevel levels[CONTROL_FEATURES];
+    Tern__Control__FeatureLevel *pointers[CONTROL_FEATURES];
+
+    CHECK(count <= CONTROL_FEATURES);
+    tern__control__set_features__init(&m);
+    for (size_t i = 0; i < count; i++) {
+        fill_feature(&levels[i], items[i].feature, items[i].level);
+        pointers[i] = &levels[i];
+    }
+    m.features = pointers;
+    m.n_features = count;
+    PUT(set_features, SET_FEATURES);
+}
+
 void command_delete_topic(struct buf *out, struct command_key key, const char *name)
 {
     Tern__Control__Name m;

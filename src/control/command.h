@@ -103,6 +103,13 @@ struct command_quota {
 };
 void command_set_quota(struct buf *out, struct command_key key, const struct quota_entity *entity,
                        const struct command_quota *values, size_t count);
+struct command_feature {
+    enum control_feature feature;
+    int16_t level;
+};
+/* All of them or none. EUPDATEVERSION: this build does not have one of the levels. */
+void command_set_features(struct buf *out, struct command_key key,
+                          const struct command_feature *items, size_t count);
 void command_delete_topic(struct buf *out, struct command_key key, const char *name);
 void command_put_policy(struct buf *out, struct command_key key, const struct policy *policy,
                         const char *author, int64_t wall_ms, bool weaken_confirmed);

@@ -185,6 +185,22 @@ static bool take_flag(const Tern__Control__NodeFlag *m, struct command *out)
     return true;
 }
 
+static bool take_features(const Tern__Control__SetFeatures *m, struct command *out)
+{
+    bool ok = m->n_features <= CONTROL_FEATURES;
+
+    for (size_t i = 0; ok && i < m->n_features; i++) {
+        int feature = control_feature_named(slice_text(m->features[i]->name));
+        ok = feature >= 0 && m->features[i]->level >= 0 && m->features[i]->level <= INT16_MAX;
+        if (ok) {
+            out->as.features.items[i] = (struct command_feature){(enum control_feature)feature,
+                                                                 (int16_t)m->features[i]->level};
+        }
+    }
+    out->as.features.count = ok ? m->n_features : 0;
+    return ok;
+}
+
 static bool take_what(const Tern__Control__Command *m, struct command *out)
 {
     switch (m->what_case) {
@@ -252,6 +268,9 @@ static bool take_what(const Tern__Control__Command *m, struct command *out)
     case TERN__CONTROL__COMMAND__WHAT_SET_QUOTA:
         out->kind = COMMAND_SET_QUOTA;
         return control_quota_take(m->set_quota, &out->as.quota.changes, out->as.quota.remove);
+    case TERN__CONTROL__COMMAND__WHAT_SET_FEATURES:
+        out->kind = COMMAND_SET_FEATURES;
+        return take_features(m->set_features, out);
     case TERN__CONTROL__COMMAND__WHAT__NOT_SET:
     case _TERN__CONTROL__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;
@@ -338,6 +357,7 @@ static const char *const names[COMMAND_KINDS] = {
     [COMMAND_ADD_PARTITIONS] = "add_partitions",
     [COMMAND_REASSIGN] = "reassign",
     [COMMAND_SET_QUOTA] = "set_quota",
+    [COMMAND_SET_FEATURES] = "set_features",
 };
 
 const char *command_name(struct slice bytes)

@@ -20,6 +20,7 @@ struct control *control_new(void)
     control->next_producer_id = 1;
     control->feature_level = 1;
     control->level_known = CONTROL_LEVEL;
+    control_features_init(control);
     return control;
 }
 
@@ -214,6 +215,9 @@ static void apply_command(struct apply *a, const struct command *command)
         break;
     case COMMAND_SET_QUOTA:
         apply_set_quota(a, command);
+        break;
+    case COMMAND_SET_FEATURES:
+        apply_set_features(a, command);
         break;
     case COMMAND_KINDS:
         CHECK(false);

@@ -26,12 +26,12 @@
 #define CONTROL_LEDGER_MAX           50000 /* of all topics, deleted ones as well */
 #define CONTROL_QUOTAS_MAX           1000
 #define CONTROL_PRODUCER_BLOCK       1000 /* ids handed out at once */
-#define CONTROL_FORMAT_VERSION       2    /* of snapshots; 1 is read, too */
+#define CONTROL_FORMAT_VERSION       3    /* of snapshots; 2 is written as long as it says all */
 /* The feature level that this build knows. Whatever makes a command mean something else than it meant
  * to an older build, or brings a new one, raises it, and happens at that level only. The cluster is at
  * the greatest level that all its registered nodes know (control/level.c), and never goes back.
- * 2: order of reassigned replicas; quotas of users and addresses. */
-#define CONTROL_LEVEL 2
+ * 2: order of reassigned replicas; quotas of users and addresses. 3: levels of features. */
+#define CONTROL_LEVEL 3
 
 /* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
  * matches it by a glob, and not the one called "default". */
@@ -41,6 +41,23 @@
 /* A set of node ids: bit n is node n. */
 typedef uint64_t node_set;
 #define NODE_BIT(node) ((node_set)1 << (node))
+
+/* Features whose level the whole cluster agrees on (KIP-584): what clients may use. Numbers are in
+ * commands and snapshots as names. */
+enum control_feature {
+    CONTROL_FEATURE_GROUP, /* "group.version": 1 is the new group protocol (KIP-848) */
+    CONTROL_FEATURE_TXN,   /* "transaction.version": 2 is KIP-890's second part */
+    CONTROL_FEATURES
+};
+struct control_feature_kind {
+    const char *name;
+    int16_t least; /* levels that this build has */
+    int16_t most;
+    int16_t initial; /* until somebody sets one */
+};
+const struct control_feature_kind *control_feature_kind(enum control_feature feature);
+int control_feature_named(struct slice name); /* -1: this build has no such feature */
+bool control_feature_fits(enum control_feature feature, int32_t level);
 
 struct control_region {
     char name[WIRE_NAME_MAX];
@@ -190,7 +207,9 @@ struct control {
     uint32_t ledger_count;
     struct control_quota *quotas;
     uint32_t quota_count;
-    void *private_state; /* dedup table, epochs of deleted names */
+    int16_t features[CONTROL_FEATURES]; /* levels */
+    uint64_t features_index;            /* log index of their newest change; 0: none */
+    void *private_state;                /* dedup table, epochs of deleted names */
 };
 
 /* What an applied command changed, for the agent. */

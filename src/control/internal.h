@@ -25,6 +25,7 @@ enum command_kind {
     COMMAND_ADD_PARTITIONS,
     COMMAND_REASSIGN,
     COMMAND_SET_QUOTA,
+    COMMAND_SET_FEATURES,
     COMMAND_KINDS
 };
 
@@ -118,6 +119,10 @@ struct command {
             struct control_ledger_entry *items; /* owned after command_unpack */
             size_t count;
         } ledger;
+        struct {
+            struct command_feature items[CONTROL_FEATURES];
+            size_t count;
+        } features;
     } as;
 };
 
@@ -270,6 +275,9 @@ void reassigned(struct control_partition *p);
 void level_settle(struct apply *a);
 /* quotas.c */
 void apply_set_quota(struct apply *a, const struct command *command);
+/* features.c */
+void control_features_init(struct control *control);
+void apply_set_features(struct apply *a, const struct command *command);
 /* policies.c */
 /* The policy of a topic of this name with these configs; false: there is none that they name. */
 bool policy_effective(const struct control *control, const char *topic,

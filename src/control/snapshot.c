@@ -9,6 +9,7 @@
 #include "control/proto_help.h"
 
 #define UNPACK_BYTES_MAX (1u << 30)
+#define WITHOUT_FEATURES 2 /* format version */
 
 /* Memory of one packing, freed at once. */
 struct arena {
@@ -279,6 +280,24 @@ static void fill_quotas(const struct control *c, struct arena *arena, Tern__Cont
     }
 }
 
+/* Only once one was changed: an older build reads what says the same as ever. */
+static void fill_features(const struct control *c, struct arena *arena, Tern__Control__Snapshot *m)
+{
+    if (c->features_index == 0) {
+        return;
+    }
+    Tern__Control__FeatureLevel *items = arena_new(arena, CONTROL_FEATURES, sizeof *items);
+    m->features = arena_new(arena, CONTROL_FEATURES, sizeof *m->features);
+    m->n_features = CONTROL_FEATURES;
+    m->features_index = c->features_index;
+    for (int i = 0; i < CONTROL_FEATURES; i++) {
+        tern__control__feature_level__init(&items[i]);
+        items[i].name = proto_text(control_feature_kind((enum control_feature)i)->name);
+        items[i].level = c->features[i];
+        m->features[i] = &items[i];
+    }
+}
+
 void control_snapshot(const struct control *c, struct buf *out)
 {
     Tern__Control__Snapshot m;
@@ -301,7 +320,8 @@ void control_snapshot(const struct control *c, struct buf *out)
     fill_deleted(c, &arena, &m);
     fill_clients(c, &arena, &m);
     fill_quotas(c, &arena, &m);
-    buf_le32(out, CONTROL_FORMAT_VERSION);
+    fill_features(c, &arena, &m);
+    buf_le32(out, c->features_index > 0 ? CONTROL_FORMAT_VERSION : WITHOUT_FEATURES);
     (void)tern__control__snapshot__pack(
         &m, buf_extend(out, tern__control__snapshot__get_packed_size(&m)));
     arena_fini(&arena);
@@ -566,6 +586,22 @@ static bool take_quotas(const Tern__Control__Snapshot *m, struct control *c)
     return ok;
 }
 
+static bool take_features(const Tern__Control__Snapshot *m, struct control *c)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < m->n_features; i++) {
+        int feature = control_feature_named(slice_text(m->features[i]->name));
+        ok = feature >= 0 &&
+             control_feature_fits((enum control_feature)feature, m->features[i]->level);
+        if (ok) {
+            c->features[feature] = (int16_t)m->features[i]->level;
+        }
+    }
+    c->features_index = m->features_index;
+    return ok;
+}
+
 static bool take_all(const Tern__Control__Snapshot *m, uint32_t version, struct control *c)
 {
     struct control_private *state = control_private(c);
@@ -577,7 +613,7 @@ static bool take_all(const Tern__Control__Snapshot *m, uint32_t version, struct 
         ok = take_node(m->nodes[i], c);
     }
     ok = ok && take_topics(m, version, c) && take_policies(m, c) && take_ledger(m, c) &&
-         take_deleted(m, state) && take_quotas(m, c);
+         take_deleted(m, state) && take_quotas(m, c) && take_features(m, c);
     for (size_t i = 0; ok && i < m->n_clients; i++) {
         ok = take_client(m->clients[i], state);
     }

@@ -165,40 +165,39 @@ def flexible(broker, key, version, body):
     return r
 
 
-def features(broker):
-    """ApiVersions version 3: {name: finalized level}, the same of what is supported must hold."""
+def features(broker, version=4):
+    """ApiVersions: ({name: (least, most)} of what is supported, {name: level} of what is finalized)"""
     broker.number += 1
-    frame = struct.pack('>hhi', 18, 3, broker.number) + text('live') + b'\0' + b'\5live\0021\0'
+    frame = struct.pack('>hhi', 18, version, broker.number) + text('live') + b'\0' + b'\5live\0021\0'
     broker.socket.sendall(struct.pack('>i', len(frame)) + frame)
     r = broker.receive()
     expect('versions', r.take('h'), 0)
     for _ in range(compact(r) - 1):
         r.take('hhhB')
     r.take('i')
-    found = {}
+    found = {0: {}, 2: {}}
     for _ in range(compact(r)):
         tag, size = compact(r), compact(r)
-        if tag not in (0, 2):
+        if tag not in found:
             r.take(f'{size}s')
             continue
-        found[tag] = {}
         for _ in range(compact(r) - 1):
             name = r.take(f'{compact(r) - 1}s').decode()
             first, second, _tags = r.take('hhB')
-            expect('one level', first, second)
-            found[tag][name] = first
-    expect('finalized as supported', found[2], found[0])
-    return found[2]
+            found[tag][name] = (first, second)
+    return found[0], {name: level for name, (level, _) in found[2].items()}
 
 
-def update_feature(broker, name, level):
-    """UpdateFeatures version 1: (error, error of the feature)"""
+def update_feature(broker, name, level, how=1, version=1, validate=False):
+    """UpdateFeatures: (error, error of the feature); how: 1 upgrade, 2 downgrade. From version 2 on there is one error."""
     name = name.encode()
-    body = struct.pack('>i', 1000) + b'\2' + bytes([len(name) + 1]) + name + struct.pack('>hb', level, 1) + b'\0' + b'\0\0'
-    r = flexible(broker, 57, 1, body)
+    body = struct.pack('>i', 5000) + b'\2' + bytes([len(name) + 1]) + name + struct.pack('>hb', level, how) + b'\0' + bytes([validate]) + b'\0'
+    r = flexible(broker, 57, version, body)
     _throttle, error = r.take('ih')
     if (length := compact(r)) > 1:
         r.take(f'{length - 1}s')
+    if version >= 2:
+        return error
     expect('one answer', compact(r) - 1, 1)
     expect('its name', r.take(f'{compact(r) - 1}s'), name)
     return error, r.take('h')

@@ -469,6 +469,43 @@ static struct buf from_hex(const char *hex)
     return out;
 }
 
+static void a_feature_is_finalized_for_the_whole_cluster_and_back(void **state)
+{
+    struct control_fixture *f = *state;
+    struct command_feature two = {CONTROL_FEATURE_TXN, 2};
+    struct command_feature wrong[] = {{CONTROL_FEATURE_TXN, 0}, {CONTROL_FEATURE_GROUP, 0}};
+    struct buf snapshot = {0};
+
+    assert_int_equal(f->control->features[CONTROL_FEATURE_TXN], 1);
+    assert_int_equal(f->control->features[CONTROL_FEATURE_GROUP], 1);
+    control_snapshot(f->control, &snapshot);
+    assert_int_equal(control_snapshot_version(buf_slice(&snapshot)), 2); /* older builds read it */
+    command_set_features(&f->command, control_fixture_key(f), &two, 1);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->features[CONTROL_FEATURE_TXN], 2);
+    assert_int_equal(f->control->features_index, f->control->applied_index);
+    command_set_features(&f->command, control_fixture_key(f), wrong, 2);
+    assert_int_equal(control_fixture_apply(f), TERN_EUPDATEVERSION); /* none of them */
+    buf_clear(&snapshot);
+    control_snapshot(f->control, &snapshot);
+    assert_int_equal(control_snapshot_version(buf_slice(&snapshot)), 3);
+    uint64_t index = f->control->features_index;
+    uint64_t hash = control_hash(f->control);
+    assert_int_equal(control_restore(f->control, buf_slice(&snapshot)), 0);
+    assert_true(control_hash(f->control) == hash);
+    assert_int_equal(f->control->features[CONTROL_FEATURE_TXN], 2);
+    assert_int_equal(f->control->features_index, index);
+    command_set_features(&f->command, control_fixture_key(f), &two, 1);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->features_index, index); /* nothing has changed */
+    two.level = 1;
+    command_set_features(&f->command, control_fixture_key(f), &two, 1);
+    assert_int_equal(control_fixture_apply(f), 0);
+    assert_int_equal(f->control->features[CONTROL_FEATURE_TXN], 1);
+    assert_true(f->control->features_index > index);
+    buf_fini(&snapshot);
+}
+
 static void old_bytes_are_read_the_same(void **state)
 {
     (void)state;
@@ -520,6 +557,7 @@ int main(void)
         WITH_CLUSTER(addresses_have_quotas_of_their_own),
         WITH_CLUSTER(leaders_in_regions_that_are_wanted_alike_stay),
         WITH_CLUSTER(configs_are_in_a_snapshot),
+        WITH_CLUSTER(a_feature_is_finalized_for_the_whole_cluster_and_back),
         WITH_CLUSTER(old_bytes_are_read_the_same),
     };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UpdateFeatures, and what ApiVersions says of features. A build has each of its features at one
- * level and cannot go without it: asking for that level changes nothing, any other is refused. */
+/* UpdateFeatures, and what ApiVersions says of features. All that a request asks for is done, or
+ * nothing of it. */
+#include <string.h>
+
 #include "agent/api.h"
 #include "base/error.h"
 
@@ -8,77 +10,140 @@
 #define SAFE_DOWNGRADE   2
 #define UNSAFE_DOWNGRADE 3
 
-struct feature {
-    const char *name;
-    int16_t level;
-};
-
-static const struct feature features[] = {
-    {"group.version", 1},       /* the new group protocol (KIP-848) */
-    {"transaction.version", 1}, /* not 2: KIP-890's second part */
-};
+static bool is_shown(const struct request *rq, enum control_feature feature)
+{
+    /* Java clients of these versions fail over a feature that begins at 0 (KIP-1022). */
+    return rq->version >= 4 || control_feature_kind(feature)->least > 0;
+}
 
 void features_tell(struct request *rq, struct kafka_api_versions_response *out)
 {
-    uint32_t count = ARRAY_COUNT(features);
+    const struct control *control = rq->node->control;
 
-    out->supported_features = kafka_api_versions_response_supported_feature_new(&rq->arena, count);
-    out->finalized_features = kafka_api_versions_response_finalized_feature_new(&rq->arena, count);
-    out->supported_features_count = count;
-    out->finalized_features_count = count;
-    out->finalized_features_epoch = 0; /* they never change while a build runs */
-    for (uint32_t i = 0; i < count; i++) {
-        struct slice name = slice_text(features[i].name);
-        out->supported_features[i].name = name;
-        out->supported_features[i].min_version = features[i].level;
-        out->supported_features[i].max_version = features[i].level;
-        out->finalized_features[i].name = name;
-        out->finalized_features[i].min_version_level = features[i].level;
-        out->finalized_features[i].max_version_level = features[i].level;
+    out->supported_features =
+        kafka_api_versions_response_supported_feature_new(&rq->arena, CONTROL_FEATURES);
+    out->finalized_features =
+        kafka_api_versions_response_finalized_feature_new(&rq->arena, CONTROL_FEATURES);
+    out->finalized_features_epoch = (int64_t)control->features_index;
+    for (int i = 0; i < CONTROL_FEATURES; i++) {
+        enum control_feature feature = (enum control_feature)i;
+        const struct control_feature_kind *kind = control_feature_kind(feature);
+        if (is_shown(rq, feature)) {
+            struct kafka_api_versions_response_supported_feature *s =
+                &out->supported_features[out->supported_features_count++];
+            s->name = slice_text(kind->name);
+            s->min_version = kind->least;
+            s->max_version = kind->most;
+        }
+        if (control->features[i] > 0) {
+            struct kafka_api_versions_response_finalized_feature *f =
+                &out->finalized_features[out->finalized_features_count++];
+            f->name = slice_text(kind->name);
+            f->min_version_level = control->features[i];
+            f->max_version_level = control->features[i];
+        }
     }
 }
 
-/* NULL: nothing is wrong with it, and nothing to do. */
-static const char *fault_of(const struct kafka_update_features_request_update *in)
-{
-    const struct feature *known = NULL;
+struct update {
+    struct kafka_update_features_response response;
+    struct command_feature items[CONTROL_FEATURES];
+    size_t count;
+};
 
-    for (size_t i = 0; i < ARRAY_COUNT(features); i++) {
-        known = slice_equal(in->feature, slice_text(features[i].name)) ? &features[i] : known;
-    }
-    if (known == NULL) {
+/* NULL: nothing is wrong with it. */
+static const char *fault_of(const struct request *rq,
+                            const struct kafka_update_features_request_update *in,
+                            struct update *update)
+{
+    int feature = control_feature_named(in->feature);
+    int8_t type = rq->version > 0       ? in->upgrade_type
+                  : in->allow_downgrade ? SAFE_DOWNGRADE
+                                        : UPGRADE;
+
+    if (feature < 0) {
         return "the feature is not known to this build";
     }
-    if (in->upgrade_type < UPGRADE || in->upgrade_type > UNSAFE_DOWNGRADE) {
+    if (type < UPGRADE || type > UNSAFE_DOWNGRADE) {
         return "the kind of upgrade is not known";
     }
-    return in->max_version_level == known->level
-               ? NULL
-               : "this build has the feature at another level only";
+    if (!control_feature_fits((enum control_feature)feature, in->max_version_level)) {
+        return "this build has the feature at other levels only";
+    }
+    int16_t level = rq->node->control->features[feature];
+    if (in->max_version_level < level && type == UPGRADE) {
+        return "it has a higher level: a downgrade must be asked for";
+    }
+    if (in->max_version_level > level && type != UPGRADE) {
+        return "it has a lower level: an upgrade must be asked for";
+    }
+    for (size_t i = 0; i < update->count; i++) {
+        if (update->items[i].feature == (enum control_feature)feature) {
+            return "the feature is named twice";
+        }
+    }
+    update->items[update->count++] =
+        (struct command_feature){(enum control_feature)feature, in->max_version_level};
+    return NULL;
 }
 
-/* From version 2 on a fault is told for all of them together. */
+static void tell(struct request *rq, struct kafka_update_features_response_result *out, int error,
+                 struct slice why)
+{
+    struct update *update = rq->state;
+
+    out->error = error_kafka(error);
+    out->error_message = why;
+    if (rq->version >= 2) { /* told for all of them together */
+        update->response.error = out->error;
+        update->response.error_message = why;
+    }
+}
+
+static void applied(struct request *rq, void *ctx, const struct command_result *result)
+{
+    struct update *update = rq->state;
+    const struct kafka_update_features_request *m = rq->message;
+
+    (void)ctx;
+    for (uint32_t i = 0; i < m->updates_count && result->error != 0; i++) {
+        tell(rq, &update->response.results[i], result->error, proposal_why(rq, result));
+    }
+}
+
+static void finish(struct request *rq)
+{
+    struct update *update = rq->state;
+
+    request_reply(rq, &update->response);
+}
+
 void api_update_features(struct request *rq)
 {
     const struct kafka_update_features_request *m = rq->message;
-    struct kafka_update_features_response response;
-    bool each = rq->version < 2;
+    struct update *update = arena_take(&rq->arena, sizeof *update);
+    struct buf command = {0};
+    bool good = true;
 
-    kafka_update_features_response_init(&response);
-    response.results = kafka_update_features_response_result_new(&rq->arena, m->updates_count);
-    response.results_count = each ? m->updates_count : 0;
+    memset(update, 0, sizeof *update);
+    rq->state = update;
+    kafka_update_features_response_init(&update->response);
+    update->response.results =
+        kafka_update_features_response_result_new(&rq->arena, m->updates_count);
+    update->response.results_count = rq->version < 2 ? m->updates_count : 0;
     for (uint32_t i = 0; i < m->updates_count; i++) {
-        const char *why = fault_of(&m->updates[i]);
-        response.results[i].feature = m->updates[i].feature;
-        if (why == NULL) {
-            continue;
-        }
-        response.results[i].error = error_kafka(TERN_EUPDATEVERSION);
-        response.results[i].error_message = slice_text(why);
-        if (!each) {
-            response.error = response.results[i].error;
-            response.error_message = response.results[i].error_message;
+        struct kafka_update_features_response_result *out = &update->response.results[i];
+        const char *why = fault_of(rq, &m->updates[i], update);
+        out->feature = m->updates[i].feature;
+        if (why != NULL) {
+            tell(rq, out, TERN_EUPDATEVERSION, slice_text(why));
+            good = false;
         }
     }
-    request_reply(rq, &response);
+    proposals_begin(rq, finish);
+    if (good && update->count > 0 && !m->validate_only) {
+        command_set_features(&command, node_next_key(rq->node), update->items, update->count);
+        proposals_add(rq, &command, m->timeout_ms, applied, NULL);
+    }
+    proposals_end(rq);
 }
