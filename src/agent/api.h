@@ -107,6 +107,8 @@ void api_describe_configs(struct request *rq);
 void api_alter_configs(struct request *rq);
 void api_create_partitions(struct request *rq);
 void api_incremental_alter_configs(struct request *rq);
+/* An id that no producer has; -1: none is at hand, and more are asked for. */
+int64_t producer_ids_take(struct node *node);
 void api_update_features(struct request *rq);
 /* In ApiVersions. */
 void features_tell(struct request *rq, struct kafka_api_versions_response *out);

@@ -94,12 +94,13 @@ struct partition {
     struct coordinator *coordinator; /* of the groups' topic only; else NULL */
     struct replica replica;
     struct store_log *log;
-    struct link dirty;    /* in node.dirty: something below is to be sent */
-    struct link ticking;  /* in node.ticking */
-    struct link appends;  /* produce waiters, ascending by end offset */
-    struct link watchers; /* parked fetches and the like */
-    struct link reads;    /* struct ship_read */
-    struct link doomed;   /* in node.doomed */
+    struct link dirty;     /* in node.dirty: something below is to be sent */
+    struct link ticking;   /* in node.ticking */
+    struct link appends;   /* produce waiters, ascending by end offset */
+    struct link verifying; /* batches of transactions that wait for a coordinator's word */
+    struct link watchers;  /* parked fetches and the like */
+    struct link reads;     /* struct ship_read */
+    struct link doomed;    /* in node.doomed */
     node_set push_to;
     node_set mark_to;
     node_set fence_to;

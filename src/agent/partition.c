@@ -165,6 +165,7 @@ struct partition *partition_host(struct node *node, struct uuid topic_id, int32_
     p->key.partition = partition;
     p->node = node;
     queue_init(&p->appends);
+    queue_init(&p->verifying);
     queue_init(&p->watchers);
     queue_init(&p->reads);
     erase_doomed(node, &p->key);

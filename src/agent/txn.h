@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions: their coordinator (src/txn behind coordinator.h), the ends that it writes into
  * partitions here and on other nodes, and the question of a partition's leader whether a transaction
- * is open. */
+ * is open, or may be. */
 #pragma once
 
 #include "agent/coordinator.h"
@@ -13,6 +13,7 @@
 #define TXN_MARKS_TICK_MS     200
 #define TXN_ENDING_MAX        100000 /* ends that wait here to be committed; then EBUSY */
 #define TXN_VERIFY_TIMEOUT_MS 5000
+#define TXN_ADD_RETRY_MS      10
 
 struct node_txns; /* of a node */
 struct node_txns *node_txns_new(struct node *node);
@@ -73,10 +74,12 @@ struct txn_verify {
     uint64_t until_ms;
     void (*done)(struct txn_verify *verify, int status, int32_t coordinator_epoch);
 };
-/* Asks the coordinator. True: answered at once, in *out_status and *out_epoch; false: `done` will be
- * called, once. */
+/* Asks the coordinator; with `add` the place becomes part of the transaction if it is not, and begins
+ * it. True: answered at once, in *out_status and *out_epoch; false: `done` will be called, once. */
 bool txn_verify_begin(struct node *node, struct txn_verify *verify, const struct txn_who *who,
-                      const struct txn_place *place, int *out_status, int32_t *out_epoch);
+                      const struct txn_place *place, bool add, int *out_status, int32_t *out_epoch);
+/* May places be added by writing to them? */
+bool txn_version_2(const struct node *node);
 /* Before asking, for txn_verified. */
 int64_t txn_marker_at(const struct partition *p, int64_t producer_id);
 /* What the answer is worth here, now: not if a newer coordinator was here, or the transaction has ended
@@ -85,6 +88,12 @@ int txn_verified(const struct partition *p, int64_t producer_id, int64_t marker_
                  int32_t coordinator_epoch);
 void txn_verify_asked(struct node *node, uint32_t from, struct slice head, struct arena *arena);
 void txn_verify_told(struct node *node, uint32_t from, struct slice head, struct arena *arena);
+
+/* ---- adding (txn_adds.c) ----------------------------------------------------------------------- */
+
+/* Asked by a leader; 0: txn_verify_answer will tell it. EINVALIDREQUEST, ENOCOORDINATOR. */
+int txn_add_here(struct node *node, uint32_t from, uint64_t seq, const struct txn_who *who,
+                 const struct txn_place *place) TERN_MUST_USE;
 
 /* ---- inner ------------------------------------------------------------------------------------- */
 
@@ -95,6 +104,11 @@ struct node_txns {
     struct link endings;  /* struct txn_ending */
     struct link verifies; /* struct txn_verify */
     uint32_t ending_count;
+    struct link adds;        /* struct txn_add: to be asked for in this turn */
+    struct link adds_later;  /* again in TXN_ADD_RETRY_MS */
+    struct link add_batches; /* the coordinator has been asked */
+    struct link added;       /* to be answered */
+    uint32_t add_count;
     struct timer timer;
 };
 void node_txns_wake(struct node *node, uint64_t after_ms);
@@ -102,3 +116,7 @@ void txn_marks_tick(struct node_txns *t, uint64_t now_ms);
 void txn_endings_tick(struct node_txns *t);
 void txn_verifies_tick(struct node_txns *t, uint64_t now_ms);
 void txn_marks_close(struct node_txns *t);
+void txn_adds_tick(struct node_txns *t);
+void txn_adds_close(struct node_txns *t);
+void txn_verify_answer(struct node *node, uint32_t to, uint64_t seq, int status,
+                       int32_t coordinator_epoch);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* "Is this partition part of the open transaction?", asked by a leader before the first batch
  * (KIP-890). Without it a batch that comes after the end of its transaction would begin one that
- * nobody ends. */
+ * nobody ends. With transaction.version 2 it becomes part of it by being asked for: the epoch tells
+ * which transaction is meant. */
 #include <string.h>
 
 #include "agent/txn.h"
@@ -20,7 +21,11 @@ static void ticked(struct timer *timer)
     }
     txn_endings_tick(t);
     txn_marks_tick(t, now_ms);
+    txn_adds_tick(t);
     txn_verifies_tick(t, now_ms);
+    if (!queue_empty(&t->adds_later)) {
+        node_txns_wake(t->node, TXN_ADD_RETRY_MS);
+    }
     if (!queue_empty(&t->marks) || !queue_empty(&t->endings) || !queue_empty(&t->verifies)) {
         node_txns_wake(t->node, TXN_MARKS_TICK_MS);
     }
@@ -29,9 +34,10 @@ static void ticked(struct timer *timer)
 void node_txns_wake(struct node *node, uint64_t after_ms)
 {
     struct timer *timer = &node->txns->timer;
+    uint64_t at_us = clock_now_us(node->o.clock) + after_ms * 1000;
 
-    if (!timer_armed(timer) || after_ms == 0) {
-        timer_set(node->o.clock, timer, clock_now_us(node->o.clock) + after_ms * 1000);
+    if (!timer_armed(timer) || at_us < timer->at_us) {
+        timer_set(node->o.clock, timer, at_us);
     }
 }
 
@@ -45,6 +51,10 @@ struct node_txns *node_txns_new(struct node *node)
     queue_init(&t->marks);
     queue_init(&t->endings);
     queue_init(&t->verifies);
+    queue_init(&t->adds);
+    queue_init(&t->adds_later);
+    queue_init(&t->add_batches);
+    queue_init(&t->added);
     return t;
 }
 
@@ -57,8 +67,14 @@ void node_txns_close(struct node *node)
     }
     timer_stop(node->o.clock, &t->timer);
     txn_marks_close(t);
+    txn_adds_close(t);
     free(t);
     node->txns = NULL;
+}
+
+bool txn_version_2(const struct node *node)
+{
+    return node->control->features[CONTROL_FEATURE_TXN] >= 2;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------ */
@@ -77,7 +93,7 @@ static int answer_of(struct node *node, const struct txn_who *who, const struct 
 }
 
 bool txn_verify_begin(struct node *node, struct txn_verify *verify, const struct txn_who *who,
-                      const struct txn_place *place, int *out_status, int32_t *out_epoch)
+                      const struct txn_place *place, bool add, int *out_status, int32_t *out_epoch)
 {
     const struct control_topic *topic = control_topic_named(node->control, CONTROL_TXNS_TOPIC);
     struct buf head = {0};
@@ -88,19 +104,27 @@ bool txn_verify_begin(struct node *node, struct txn_verify *verify, const struct
     }
     int32_t index = coordinator_index(node, &coordinator_txns_kind, who->id);
     uint32_t leader = topic->partitions[index].leader;
-    if (leader == node->o.node_id) {
+    if (leader == node->o.node_id && !add) {
         *out_status = answer_of(node, who, place, out_epoch);
         return true;
     }
-    Tern__Mesh__TxnVerify m = TERN__MESH__TXN_VERIFY__INIT;
     verify->seq = ++node->txns->seq;
     verify->until_ms = node_now_ms(node) + TXN_VERIFY_TIMEOUT_MS;
+    if (leader == node->o.node_id) {
+        *out_status = txn_add_here(node, leader, verify->seq, who, place);
+        if (*out_status == 0) {
+            queue_push(&node->txns->verifies, &verify->link);
+        }
+        return *out_status != 0;
+    }
+    Tern__Mesh__TxnVerify m = TERN__MESH__TXN_VERIFY__INIT;
     m.seq = verify->seq;
     m.transactional_id = (ProtobufCBinaryData){who->id.len, (uint8_t *)(uintptr_t)who->id.base};
     m.producer_id = who->producer_id;
     m.producer_epoch = who->epoch;
     m.topic = (ProtobufCBinaryData){place->topic.len, (uint8_t *)(uintptr_t)place->topic.base};
     m.partition = place->partition;
+    m.add = add;
     uint8_t *at = buf_extend(&head, tern__mesh__txn_verify__get_packed_size(&m));
     tern__mesh__txn_verify__pack(&m, at);
     bool sent = leader != 0 &&
@@ -150,8 +174,6 @@ void txn_verify_asked(struct node *node, uint32_t from, struct slice head, struc
 {
     ProtobufCAllocator allocator = mesh_allocator(arena);
     Tern__Mesh__TxnVerify *m = tern__mesh__txn_verify__unpack(&allocator, head.len, head.base);
-    Tern__Mesh__TxnVerified answer = TERN__MESH__TXN_VERIFIED__INIT;
-    uint8_t bytes[48];
     int32_t epoch = -1;
 
     if (m == NULL) {
@@ -160,11 +182,40 @@ void txn_verify_asked(struct node *node, uint32_t from, struct slice head, struc
     struct txn_who who = {slice_of(m->transactional_id.data, m->transactional_id.len),
                           m->producer_id, (int16_t)m->producer_epoch};
     struct txn_place place = {slice_of(m->topic.data, m->topic.len), m->partition};
-    answer.seq = m->seq;
-    answer.error = answer_of(node, &who, &place, &epoch);
-    answer.coordinator_epoch = epoch;
-    size_t len = tern__mesh__txn_verified__pack(&answer, bytes);
-    (void)node_send(node, from, WIRE_CONTROL, MESH_TXN_VERIFIED, slice_of(bytes, len), NULL, 0);
+    int status = m->add ? txn_add_here(node, from, m->seq, &who, &place)
+                        : answer_of(node, &who, &place, &epoch);
+    if (!m->add || status != 0) {
+        txn_verify_answer(node, from, m->seq, status, epoch);
+    }
+}
+
+static void answered(struct node *node, uint64_t seq, int status, int32_t coordinator_epoch)
+{
+    QUEUE_EACH (each, &node->txns->verifies) {
+        struct txn_verify *v = CONTAINER_OF(each, struct txn_verify, link);
+        if (v->seq == seq) {
+            link_remove(&v->link);
+            v->done(v, status, coordinator_epoch);
+            return;
+        }
+    }
+}
+
+void txn_verify_answer(struct node *node, uint32_t to, uint64_t seq, int status,
+                       int32_t coordinator_epoch)
+{
+    Tern__Mesh__TxnVerified m = TERN__MESH__TXN_VERIFIED__INIT;
+    uint8_t bytes[48];
+
+    if (to == node->o.node_id) {
+        answered(node, seq, status, coordinator_epoch);
+        return;
+    }
+    m.seq = seq;
+    m.error = status;
+    m.coordinator_epoch = coordinator_epoch;
+    size_t len = tern__mesh__txn_verified__pack(&m, bytes);
+    (void)node_send(node, to, WIRE_CONTROL, MESH_TXN_VERIFIED, slice_of(bytes, len), NULL, 0);
 }
 
 void txn_verify_told(struct node *node, uint32_t from, struct slice head, struct arena *arena)
@@ -176,12 +227,5 @@ void txn_verify_told(struct node *node, uint32_t from, struct slice head, struct
     if (m == NULL) {
         return;
     }
-    QUEUE_EACH (each, &node->txns->verifies) {
-        struct txn_verify *v = CONTAINER_OF(each, struct txn_verify, link);
-        if (v->seq == m->seq) {
-            link_remove(&v->link);
-            v->done(v, m->error, m->coordinator_epoch);
-            return;
-        }
-    }
+    answered(node, m->seq, m->error, m->coordinator_epoch);
 }

@@ -89,7 +89,8 @@
     X(78, ELOGDIR, 57, "the node has no such log directory")                                       \
     X(79, EREPLICA, 9, "the node has no replica of the partition")                                 \
     X(80, ENOENDPOINT, 115, "there is no such kind of endpoint")                                   \
-    X(81, ETHROTTLED, 89, "the quota of changes is used up: try again later")
+    X(81, ETHROTTLED, 89, "the quota of changes is used up: try again later")                      \
+    X(82, ENOTATTEMPTED, 55, "not attempted, as something else of the request is wrong")
 
 enum tern_error {
     TERN_OK = 0,

@@ -110,7 +110,8 @@
     X(markers_lost, "a new coordinator does not go on with what was decided")                      \
     X(pending_shown, "offsets of an open transaction are told as committed")                       \
     X(pending_kept, "offsets of an aborted transaction come into force")                           \
-    X(init_unfenced, "a second producer gets the same epoch as the first")
+    X(init_unfenced, "a second producer gets the same epoch as the first")                         \
+    X(epoch_kept, "the end of a transaction of version 2 leaves the epoch as it was")
 
 /* Replica first: its tests count on it. */
 #define MUTANTS(X)                                                                                 \

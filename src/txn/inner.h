@@ -24,6 +24,13 @@ void txn_value_of(struct buf *out, const struct txn *txn, const struct txn_value
 
 /* ---- producer.c ------------------------------------------------------------------------------ */
 
+/* Is this the producer that has the id now? 0, EINVALIDREQUEST, EPRODUCERMAPPING, ETXNFENCED; or
+ * ECONCURRENTTXN: it will have it, when the end of its last transaction has come. */
+int txn_check_who(const struct txns *txns, const struct txn_who *who, struct txn **out_txn);
+bool txn_is_next(const struct txn *txn, int64_t producer_id, int16_t epoch);
+void txn_timed_out(struct txns *txns, struct txn *txn, struct txn_now now, struct txn_out *out);
+
+/* ---- end.c ----------------------------------------------------------------------------------- */
+
 /* All of its partitions are marked: asks for the record that says so. */
 void txn_maybe_complete(struct txn *txn, struct txn_now now, struct txn_out *out);
-void txn_timed_out(struct txns *txns, struct txn *txn, struct txn_now now, struct txn_out *out);

@@ -54,6 +54,9 @@ static int may_begin(const struct txn *txn, const struct txn_init *init)
     if (init->producer_id < 0 || txn->number < 0) {
         return 0; /* an id that was forgotten is as good as a new one */
     }
+    if (txn_is_next(txn, init->producer_id, init->epoch)) {
+        return 0; /* once the end of the old one has come */
+    }
     if (init->producer_id != txn->now.producer_id) {
         bool rotated = init->producer_id == txn->now.previous_id && init->epoch >= TXN_EPOCH_LAST;
         return rotated ? 1 : TERN_ETXNFENCED;
@@ -100,13 +103,20 @@ void txns_init(struct txns *txns, struct txn_now now, const struct txn_init *ini
 
 /* ---- partitions ------------------------------------------------------------------------------ */
 
-/* Is this the producer that has the id now, and can something begin? */
-static int check_who(const struct txns *txns, const struct txn_who *who, struct txn **out_txn)
+bool txn_is_next(const struct txn *txn, int64_t producer_id, int16_t epoch)
+{
+    return txn->now.next_id >= 0 && producer_id == txn->now.next_id && epoch == 0;
+}
+
+int txn_check_who(const struct txns *txns, const struct txn_who *who, struct txn **out_txn)
 {
     if (who->id.len == 0 || who->id.len > TXN_ID_MAX) {
         return TERN_EINVALIDREQUEST;
     }
     struct txn *txn = txn_find(txns, who->id);
+    if (txn != NULL && txn_is_next(txn, who->producer_id, who->epoch)) {
+        return TERN_ECONCURRENTTXN;
+    }
     if (txn == NULL || txn->number < 0 || who->producer_id != txn->now.producer_id) {
         return TERN_EPRODUCERMAPPING;
     }
@@ -178,7 +188,7 @@ void txns_add(struct txns *txns, struct txn_now now, void *waiter, const struct 
     struct txn *txn = NULL;
 
     txns_bury(txns);
-    int status = check_who(txns, who, &txn);
+    int status = txn_check_who(txns, who, &txn);
     if (status == 0 && (txn->pending || txn_is_prepared(txn))) {
         status = TERN_ECONCURRENTTXN;
     }
@@ -200,7 +210,7 @@ void txns_add(struct txns *txns, struct txn_now now, void *waiter, const struct 
 int txns_verify(const struct txns *txns, const struct txn_who *who, const struct txn_place *place)
 {
     struct txn *txn = NULL;
-    int status = check_who(txns, who, &txn);
+    int status = txn_check_who(txns, who, &txn);
 
     if (status != 0) {
         return status;
@@ -212,68 +222,7 @@ int txns_verify(const struct txns *txns, const struct txn_who *who, const struct
     return open ? 0 : TERN_ETXNSTATE;
 }
 
-/* ---- the end --------------------------------------------------------------------------------- */
-
-/* What the same question, asked again, is answered. */
-static int told_again(const struct txn *txn, bool commit)
-{
-    enum txn_state state = txn->now.state;
-
-    if (state == (commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT)) {
-        return 0;
-    }
-    return state == (commit ? TXN_PREPARE_COMMIT : TXN_PREPARE_ABORT) ? TERN_ECONCURRENTTXN
-                                                                      : TERN_ETXNSTATE;
-}
-
-void txns_end(struct txns *txns, struct txn_now now, void *waiter, const struct txn_who *who,
-              bool commit, struct txn_out *out)
-{
-    struct txn *txn = NULL;
-
-    txns_bury(txns);
-    int status = check_who(txns, who, &txn);
-    if (status == 0 && txn->pending) {
-        status = TERN_ECONCURRENTTXN;
-    }
-    if (status != 0 || txn->now.state != TXN_ONGOING) {
-        status = status != 0 ? status : told_again(txn, commit);
-        txn_answer(out, waiter, status, status == 0 ? txn : NULL);
-        return;
-    }
-    struct txn_value v = txn->now;
-    v.state = commit ? TXN_PREPARE_COMMIT : TXN_PREPARE_ABORT;
-    v.update_ms = now.wall_ms;
-    txn_ask(txn, waiter, out, &v, NULL, 0);
-}
-
-void txn_maybe_complete(struct txn *txn, struct txn_now now, struct txn_out *out)
-{
-    if (txn->unmarked > 0 || txn->pending || !txn_is_prepared(txn)) {
-        return;
-    }
-    struct txn_value v = txn->now;
-    v.state = v.state == TXN_PREPARE_COMMIT ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT;
-    v.update_ms = now.wall_ms;
-    v.start_ms = -1;
-    txn_ask(txn, NULL, out, &v, NULL, 0);
-}
-
-void txns_marked(struct txns *txns, struct txn_now now, struct slice id, int64_t number,
-                 const struct txn_place *place, struct txn_out *out)
-{
-    txns_bury(txns);
-    struct txn *txn = txn_find(txns, id);
-    struct txn_partition *p =
-        txn != NULL && txn->number == number ? txn_partition_of(txn, place) : NULL;
-
-    if (p == NULL || p->marked || !txn_is_prepared(txn)) {
-        return;
-    }
-    p->marked = true;
-    txn->unmarked--;
-    txn_maybe_complete(txn, now, out);
-}
+/* ---- time ------------------------------------------------------------------------------------ */
 
 void txn_timed_out(struct txns *txns, struct txn *txn, struct txn_now now, struct txn_out *out)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The transactions of one partition of the transactions' topic (KIP-98, KIP-360, KIP-890 part 1) as a
- * pure machine. Events and time in, effects out; nothing is called back, nothing blocks.
+/* The transactions of one partition of the transactions' topic (KIP-98, KIP-360, KIP-890) as a pure
+ * machine. Events and time in, effects out; nothing is called back, nothing blocks.
  *
  *              a partition is added          decided, and committed        all partitions marked
  *   EMPTY, COMPLETE_* ------------> ONGOING -----------------------> PREPARE_* ------------> COMPLETE_*
@@ -90,7 +90,7 @@ struct txns {
 /* ---- effects --------------------------------------------------------------------------------- */
 
 enum txn_effect_kind {
-    TXN_ANSWER, /* waiter, error; producer_id and epoch as they are now */
+    TXN_ANSWER, /* waiter, error; producer_id and epoch of what it does next */
     TXN_APPEND, /* append a record; then txns_committed or txns_refused */
     TXN_MARK,   /* txn is prepared: tell its partitions, until txns_marked of each */
 };
@@ -165,9 +165,19 @@ void txns_add(struct txns *txns, struct txn_now now, void *waiter, const struct 
               const struct txn_place *places, uint32_t count, struct txn_out *out);
 /* Is this place part of the open transaction? 0, ETXNSTATE, or as above. Told at once. */
 int txns_verify(const struct txns *txns, const struct txn_who *who, const struct txn_place *place);
-/* ANSWER, when the decision is committed: 0; ETXNSTATE, or as above. */
-void txns_end(struct txns *txns, struct txn_now now, void *waiter, const struct txn_who *who,
-              bool commit, struct txn_out *out);
+struct txn_finish {
+    void *waiter;
+    struct txn_who who;
+    bool commit;
+    bool raises;      /* transaction.version 2: the next transaction has another epoch */
+    int64_t fresh_id; /* of `raises`, if txns_wants_id: a producer id that nobody has; -1: none */
+};
+/* ANSWER, when the decision is committed: 0, and what the producer is called from now on; ETXNSTATE, or
+ * as above. With `raises` an abort of nothing is an end, too. */
+void txns_end(struct txns *txns, struct txn_now now, const struct txn_finish *finish,
+              struct txn_out *out);
+/* The epochs of this id are used up (or nothing is known of it). */
+bool txns_wants_id(const struct txns *txns, struct slice id);
 /* The decision with this number is in the partition's log, or the partition is gone. */
 void txns_marked(struct txns *txns, struct txn_now now, struct slice id, int64_t number,
                  const struct txn_place *place, struct txn_out *out);

@@ -51,8 +51,9 @@ void txn_answer(struct txn_out *out, void *waiter, int error, const struct txn *
     effect->waiter = waiter;
     effect->error = error;
     if (txn != NULL && error == 0) {
-        effect->producer_id = txn->now.producer_id;
-        effect->epoch = txn->now.epoch;
+        bool rotates = txn->now.next_id >= 0;
+        effect->producer_id = rotates ? txn->now.next_id : txn->now.producer_id;
+        effect->epoch = rotates ? 0 : txn->now.epoch;
     }
 }
 

@@ -73,10 +73,10 @@ def compact_text(r):
     return r.data[r.at - size:r.at].decode()
 
 
-def flexible(broker, key, body):
-    """Version 0 of an API that was flexible from the beginning."""
+def flexible(broker, key, body, version=0):
+    """Of a version that is flexible; `body` without the tags at its end."""
     broker.number += 1
-    frame = struct.pack('>hhi', key, 0, broker.number) + text('live') + b'\0' + body + b'\0'
+    frame = struct.pack('>hhi', key, version, broker.number) + text('live') + b'\0' + body + b'\0'
     broker.socket.sendall(struct.pack('>i', len(frame)) + frame)
     r = broker.receive()
     r.take('B')
@@ -100,6 +100,51 @@ def producers(address, topic, partition):
         found[producer] = tuple(rest)
         r.take('B')
     return error or found
+
+
+def produce(address, name, topic, partition, records, version=12):
+    """The error of a transactional batch."""
+    broker = groups.Broker(address)
+    body = compact(name) + struct.pack('>hi', -1, 5000) + b'\2' + compact(topic) + b'\2' + struct.pack('>i', partition)
+    r = flexible(broker, 0, body + bytes([len(records) + 1]) + records + b'\0\0', version)
+    broker.close()
+    r.take('B')
+    compact_text(r)
+    r.take('B')
+    return r.take('ih')[1]
+
+
+def pipeline(address, name, topic, batches):
+    """All of them in one go to partition 0: their errors."""
+    broker = groups.Broker(address)
+    frames = b''
+    for n, records in enumerate(batches):
+        body = compact(name) + struct.pack('>hi', -1, 5000) + b'\2' + compact(topic) + b'\2' + struct.pack('>i', 0)
+        body += bytes([len(records) + 1]) + records + b'\0\0\0'
+        frame = struct.pack('>hhi', 0, 12, n) + text('live') + b'\0' + body
+        frames += struct.pack('>i', len(frame)) + frame
+    broker.socket.sendall(frames)
+    errors = []
+    for broker.number in range(len(batches)):
+        r = broker.receive()
+        r.take('BB')
+        compact_text(r)
+        r.take('B')
+        errors.append(r.take('ih')[1])
+    broker.close()
+    return errors
+
+
+def commit_offset(address, name, group, producer, epoch, topic, offset, version=5):
+    """TxnOffsetCommit of partition 0, of no member: its error."""
+    broker = groups.Broker(address)
+    body = compact(name) + compact(group) + struct.pack('>qhi', producer, epoch, -1) + compact('') + b'\0'
+    r = flexible(broker, 28, body + b'\2' + compact(topic) + b'\2' + struct.pack('>iqi', 0, offset, -1) + b'\0\0\0', version)
+    broker.close()
+    r.take('iB')
+    compact_text(r)
+    r.take('B')
+    return r.take('ih')[1]
 
 
 class Coordinator:
@@ -135,6 +180,33 @@ class Coordinator:
         r = self.broker.ask(26, version, text(name) + struct.pack('>qhb', producer, epoch, commit))
         r.take('i')
         return r.take('h')
+
+    def finish(self, name, producer, epoch, commit):
+        """EndTxn of transaction.version 2: (error, producer id, epoch)"""
+        r = flexible(self.broker, 26, compact(name) + struct.pack('>qhb', producer, epoch, commit), 5)
+        r.take('i')
+        return tuple(r.take('hqh'))
+
+    def add_all(self, *wishes, version=5):
+        """AddPartitionsToTxn as brokers send it, [(id, producer id, epoch, verify only, topic, partitions)]: {id: {partition: error}}"""
+        body = bytes([len(wishes) + 1])
+        for name, producer, epoch, verify, topic, partitions in wishes:
+            body += compact(name) + struct.pack('>qhb', producer, epoch, verify) + b'\2' + compact(topic)
+            body += bytes([len(partitions) + 1]) + struct.pack(f'>{len(partitions)}i', *partitions) + b'\0\0'
+        r = flexible(self.broker, 24, body, version)
+        r.take('ih')
+        found = {}
+        for _ in range(r.take('B') - 1):
+            of = found[compact_text(r)] = {}
+            for _ in range(r.take('B') - 1):
+                compact_text(r)
+                for _ in range(r.take('B') - 1):
+                    partition, error = r.take('ih')
+                    of[partition] = error
+                    r.take('B')
+                r.take('B')
+            r.take('B')
+        return found
 
     def describe(self, name):
         """(state, producer id, epoch), or the error"""

@@ -24,7 +24,7 @@ struct produce;
 /* One partition's batch of a request. */
 struct produce_part {
     struct produce *produce;
-    struct link in_partition; /* in partition.appends while it waits */
+    struct link in_partition; /* in partition.appends or .verifying while it waits */
     struct partition *partition;
     int32_t epoch;    /* in which it was appended */
     int64_t end;      /* answer when the HW has reached this */
@@ -34,9 +34,10 @@ struct produce_part {
     struct slice records;
     struct blob *own; /* holds the records if they were compressed anew; else the frame does */
     int64_t stamp_ms; /* the log's own time; -1: the producer's stays */
-    /* The first batch of a transaction waits for its coordinator's word. */
+    /* The first batch of a transaction here waits for its coordinator's word; later ones of the same
+     * producer wait behind it, or they would overtake it. */
     bool verifying;
-    struct txn_verify verify;
+    struct txn_verify verify; /* of the first one */
     struct uuid topic_id;
     int64_t producer_id;
     int64_t marker_at;
@@ -220,6 +221,11 @@ void produce_progress(struct partition *p)
     }
 }
 
+static bool is_role_of(const struct partition *p, const struct produce_part *part)
+{
+    return !p->deleting && replica_serves(&p->replica) && part->epoch == p->replica.spec.epoch;
+}
+
 /* Appended, but in an epoch that is over: another leader decides what becomes of it. */
 void produce_role_changed(struct partition *p)
 {
@@ -228,13 +234,29 @@ void produce_role_changed(struct partition *p)
     QUEUE_EACH (each, &p->appends) {
         struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
         struct produce *pr = part->produce;
-        if (!p->deleting && replica_serves(&p->replica) && part->epoch == p->replica.spec.epoch) {
+        if (is_role_of(p, part)) {
             continue;
         }
         part->topic = topic;
         fail(part, TERN_ENOTLEADER);
         p->refused_ms = node_now_ms(p->node);
         unwait(part);
+        maybe_finish(pr);
+    }
+    QUEUE_EACH (each, &p->verifying) {
+        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
+        struct produce *pr = part->produce;
+        if (is_role_of(p, part)) {
+            continue;
+        }
+        link_remove(&part->in_partition);
+        if (link_in_list(&part->verify.link)) {
+            continue; /* it has asked, and will be answered */
+        }
+        part->topic = topic;
+        fail(part, TERN_ENOTLEADER);
+        part->verifying = false;
+        pr->waiting--;
         maybe_finish(pr);
     }
 }
@@ -334,7 +356,7 @@ static int append_batch(struct produce_part *part, struct partition *p, struct b
     return status;
 }
 
-/* ---- the first batch of a transaction --------------------------------------------------------- */
+/* ---- batches that have to wait for a coordinator ---------------------------------------------- */
 
 static int judge(struct partition *p, int status);
 
@@ -357,7 +379,8 @@ static int told_of(const struct produce_part *part, int status)
     }
 }
 
-static void settle_verified(struct produce_part *part, int status, int32_t coordinator_epoch)
+/* What became of it. */
+static int settle_verified(struct produce_part *part, int status, int32_t coordinator_epoch)
 {
     struct node *node = part->produce->rq->node;
     struct partition *p = partition_find(node, part->topic_id, part->out->index);
@@ -376,21 +399,74 @@ static void settle_verified(struct produce_part *part, int status, int32_t coord
     if (status != 0) {
         fail(part, judge(p, status));
     }
+    return status;
+}
+
+static int conclude(struct produce_part *part, int status, int32_t coordinator_epoch)
+{
+    struct produce *pr = part->produce;
+    bool taking = pr->taking;
+
+    pr->taking = true;
+    if (link_in_list(&part->in_partition)) {
+        link_remove(&part->in_partition);
+    }
+    status = settle_verified(part, status, coordinator_epoch);
+    pr->waiting--;
+    if (link_in_list(&part->in_partition)) {
+        produce_progress(part->partition);
+    }
+    pr->taking = taking;
+    maybe_finish(pr);
+    return status;
+}
+
+/* The first that waits there, of this producer. */
+static struct produce_part *waits_at(struct partition *p, int64_t producer_id)
+{
+    QUEUE_EACH (each, &p->verifying) {
+        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
+        if (part->producer_id == producer_id) {
+            return part;
+        }
+    }
+    return NULL;
+}
+
+/* Those behind one that has been settled: none is appended behind one that was not. */
+static void conclude_behind(struct node *node, struct uuid topic_id, int32_t index,
+                            int64_t producer_id, int status, int32_t coordinator_epoch)
+{
+    struct partition *p;
+    struct produce_part *part;
+
+    while ((p = partition_find(node, topic_id, index)) != NULL &&
+           (part = waits_at(p, producer_id)) != NULL) {
+        status = conclude(part, status, coordinator_epoch);
+    }
 }
 
 static void verified(struct txn_verify *verify, int status, int32_t coordinator_epoch)
 {
     struct produce_part *part = CONTAINER_OF(verify, struct produce_part, verify);
-    struct produce *pr = part->produce;
+    struct node *node = part->produce->rq->node;
+    struct uuid topic_id = part->topic_id;
+    int64_t producer_id = part->producer_id;
+    int32_t index = part->out->index;
 
-    pr->taking = true;
-    settle_verified(part, status, coordinator_epoch);
-    pr->waiting--;
-    if (link_in_list(&part->in_partition)) {
-        produce_progress(part->partition);
-    }
-    pr->taking = false;
-    maybe_finish(pr);
+    status = conclude(part, status, coordinator_epoch);
+    conclude_behind(node, topic_id, index, producer_id, status, coordinator_epoch);
+}
+
+static void wait_at(struct produce_part *part, struct partition *p, int64_t producer_id)
+{
+    part->verifying = true;
+    part->topic_id = part->topic->id;
+    part->producer_id = producer_id;
+    part->marker_at = txn_marker_at(p, producer_id);
+    part->epoch = p->replica.spec.epoch;
+    queue_push(&p->verifying, &part->in_partition);
+    part->produce->waiting++;
 }
 
 static void begin_verify(struct produce_part *part, struct partition *p,
@@ -399,18 +475,16 @@ static void begin_verify(struct produce_part *part, struct partition *p,
     const struct kafka_produce_request *m = part->produce->rq->message;
     struct txn_who who = {m->transactional_id, info->producer_id, info->producer_epoch};
     struct txn_place place = {slice_text(part->topic->name), part->out->index};
+    bool add = part->produce->rq->version >= 12 && txn_version_2(p->node);
     int32_t coordinator_epoch = -1;
     int status = 0;
 
-    part->verifying = true;
     part->verify.done = verified;
-    part->topic_id = part->topic->id;
-    part->producer_id = info->producer_id;
-    part->marker_at = txn_marker_at(p, info->producer_id);
-    if (txn_verify_begin(p->node, &part->verify, &who, &place, &status, &coordinator_epoch)) {
-        settle_verified(part, status, coordinator_epoch);
-    } else {
-        part->produce->waiting++;
+    wait_at(part, p, info->producer_id);
+    if (txn_verify_begin(p->node, &part->verify, &who, &place, add, &status, &coordinator_epoch)) {
+        link_remove(&part->in_partition);
+        part->produce->waiting--;
+        (void)settle_verified(part, status, coordinator_epoch);
     }
 }
 
@@ -419,6 +493,9 @@ static void unverify(struct produce_part *part)
     if (part->verifying) {
         part->verifying = false;
         part->produce->waiting--;
+        if (link_in_list(&part->in_partition)) {
+            link_remove(&part->in_partition);
+        }
         if (link_in_list(&part->verify.link)) {
             link_remove(&part->verify.link);
         }
@@ -515,6 +592,10 @@ static int append(struct produce_part *part, struct slice records)
             return status;
         }
     }
+    if ((info.attributes & BATCH_TRANSACTIONAL) != 0 && waits_at(p, info.producer_id) != NULL) {
+        wait_at(part, p, info.producer_id);
+        return 0;
+    }
     if (p->replica.producers_at == p->replica.leo &&
         producers_begins(p->replica.producers, &info) && !MUTANT(unverified)) {
         begin_verify(part, p, &info);
@@ -544,6 +625,20 @@ static int judge(struct partition *p, int status)
     return status;
 }
 
+/* Those behind it wait for the same word, which nobody waits for any more. */
+static void time_out_verify(struct produce_part *part)
+{
+    struct node *node = part->produce->rq->node;
+    bool asked = link_in_list(&part->verify.link);
+
+    fail(part, TERN_ETIMEDOUT);
+    unverify(part);
+    if (asked) {
+        conclude_behind(node, part->topic_id, part->out->index, part->producer_id,
+                        TERN_ENOCOORDINATOR, -1);
+    }
+}
+
 static void timed_out(struct timer *timer)
 {
     struct request *rq = CONTAINER_OF(timer, struct request, timer);
@@ -552,8 +647,7 @@ static void timed_out(struct timer *timer)
     pr->taking = true;
     for (uint32_t i = 0; i < pr->count; i++) {
         if (pr->parts[i].verifying) {
-            fail(&pr->parts[i], TERN_ETIMEDOUT);
-            unverify(&pr->parts[i]);
+            time_out_verify(&pr->parts[i]);
         } else if (link_in_list(&pr->parts[i].in_partition)) {
             /* Held by its regions, but beyond the RPO bound or without a lease: throttled. */
             bool throttled = pr->parts[i].end <= pr->parts[i].partition->replica.leader_hw;
@@ -673,7 +767,7 @@ void api_produce(struct request *rq)
     if (pr->waiting > 0) {
         pr->taking = true;
         for (uint32_t i = 0; i < pr->count; i++) {
-            if (link_in_list(&pr->parts[i].in_partition)) {
+            if (!pr->parts[i].verifying && link_in_list(&pr->parts[i].in_partition)) {
                 produce_progress(pr->parts[i].partition);
             }
         }

@@ -66,6 +66,21 @@ static void serve_transactional(struct request *rq, int64_t fresh_id)
 
 /* ---- ids --------------------------------------------------------------------------------------- */
 
+static void ask(struct node *node);
+
+int64_t producer_ids_take(struct node *node)
+{
+    struct producer_ids *ids = &node->producer_ids;
+
+    if (ids->next < ids->end) {
+        return ids->next++;
+    }
+    if (!ids->asking && node->quorum != NULL) {
+        ask(node);
+    }
+    return -1;
+}
+
 static void serve(struct request *rq)
 {
     const struct kafka_init_producer_id_request *m = rq->message;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TxnOffsetCommit: offsets that come into force with their transaction. Appended as a batch of the
- * producer, once the transaction's coordinator has said that it is open and this group is part of it;
- * answered when that batch is committed. */
+ * producer, once the transaction's coordinator has said that it is open and this group is part of it,
+ * or (version 5, transaction.version 2) has made it so; answered when that batch is committed. */
 #include <string.h>
 
 #include "agent/group.h"
@@ -69,13 +69,17 @@ static void canceled(struct request *rq)
 }
 
 /* What only asks for patience: its clients look for the group's coordinator on others. */
-static int told_of(int status)
+static int told_of(const struct request *rq, int status)
 {
     switch (status) {
     case TERN_ECONCURRENTTXN:
     case TERN_ENOTCOORDINATOR:
     case TERN_ENOCOORDINATOR:
         return TERN_ELOADING;
+    case TERN_ETXNFENCED:
+        return TERN_EPRODUCERFENCED;
+    case TERN_ETXNSTATE:
+        return rq->version >= 4 ? TERN_ETXNABORTABLE : status;
     default:
         return status;
     }
@@ -150,7 +154,7 @@ static void go_on(struct commit *c, int status, int32_t coordinator_epoch)
     status = txn_verified(coordinator_place(co), m->producer_id, c->marker_at, status,
                           coordinator_epoch);
     if (status != 0) {
-        finish(c, told_of(status));
+        finish(c, told_of(c->rq, status));
         return;
     }
     status = groups_may_commit_txn(coordinator_groups(co), coordinator_now(co), m->group_id,
@@ -224,7 +228,8 @@ void api_txn_offset_commit(struct request *rq)
     c->marker_at = txn_marker_at(coordinator_place(co), m->producer_id);
     rq->timer.fire = timed_out;
     timer_after_ms(rq->node->o.clock, &rq->timer, GROUPS_TIMEOUT_MS);
-    if (txn_verify_begin(rq->node, &c->verify, &who, &place, &status, &coordinator_epoch)) {
+    bool add = rq->version >= 5 && txn_version_2(rq->node);
+    if (txn_verify_begin(rq->node, &c->verify, &who, &place, add, &status, &coordinator_epoch)) {
         go_on(c, status, coordinator_epoch);
     }
 }
