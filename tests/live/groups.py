@@ -245,13 +245,13 @@ def take_compact(r):
 class Fresh:
     """A member of a group of the new protocol: it gives up at once what it is told to."""
 
-    def __init__(self, cluster, group, member, topics, assignor=None):
+    def __init__(self, cluster, group, member, topics, assignor=None, rack=None):
         self.group = Group(cluster, group)
-        self.name, self.member, self.topics, self.assignor = group, member, topics, assignor
+        self.name, self.member, self.topics, self.assignor, self.rack = group, member, topics, assignor, rack
         self.epoch, self.topic_id, self.owned, self.full = 0, bytes(16), [], True
 
     def body(self, epoch, full):
-        body = compact(self.name) + compact(self.member) + struct.pack('>i', epoch) + compact(None) + compact(None)
+        body = compact(self.name) + compact(self.member) + struct.pack('>i', epoch) + compact(None) + compact(self.rack if full else None)
         body += struct.pack('>i', 30000 if full else -1)
         body += varint(len(self.topics) + 1) + b''.join(compact(t) for t in self.topics) if full else b'\0'
         body += compact(self.assignor if full else None)
@@ -296,6 +296,20 @@ class Fresh:
 
     def leave(self):
         return self.group.again('leave', lambda b: self.ask(b, -1, False))[0]
+
+    def commit(self, topic, offset, partition=0):
+        """OffsetCommit version 9, the first that knows members of this protocol: its error"""
+        def ask(broker):
+            broker.number += 1
+            frame = struct.pack('>hhi', 8, 9, broker.number) + text('live') + b'\0' + compact(self.name) + struct.pack('>i', self.epoch)
+            frame += compact(self.member) + compact(None) + b'\2' + compact(topic) + b'\2' + struct.pack('>iqi', partition, offset, -1) + b'\0\0\0\0'
+            broker.socket.sendall(struct.pack('>i', len(frame)) + frame)
+            r = broker.receive()
+            r.take('BiB')
+            take_compact(r)
+            r.take('B')
+            return (r.take('ih')[1],)
+        return self.group.again('commit', ask)[0]
 
 
 class Kcat:
