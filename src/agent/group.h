@@ -5,8 +5,9 @@
 
 #include "agent/coordinator.h"
 #include "group/consumer.h"
+#include "group/record.h"
 
-#define GROUPS_ASKED_MAX    10000              /* groups, keys or members in one request */
+#define GROUPS_ASKED_MAX    100000             /* groups, keys or members in one request */
 #define GROUPS_ANSWER_BYTES ((size_t)64 << 20) /* of what one request may make us tell */
 
 /* ---- for handlers ----------------------------------------------------------------------------- */
@@ -17,6 +18,11 @@ int32_t coordinator_partition(const struct node *node, struct slice group_id);
 int coordinator_of(struct node *node, struct slice group_id, struct coordinator **out);
 struct groups *coordinator_groups(struct coordinator *co);
 struct group_now coordinator_now(const struct coordinator *co);
+/* Asks for the record of one offset, of a group or (in a transaction) of a producer: 0, ELOADING, ENOENT,
+ * EMETADATATOOLARGE. */
+int coordinator_commit(struct coordinator *co, struct coordinator_producer producer,
+                       struct slice group_id, const struct control_topic *topic, int32_t partition,
+                       const struct group_offset_value *value);
 /* Carries out effects of groups_*, and empties `out`; sets the timer anew. After every call that
  * changes something. */
 void coordinator_run(struct coordinator *co, struct group_out *out);

@@ -40,7 +40,9 @@ static void answer_synced(struct request *rq, const struct group_effect *effect)
     struct kafka_sync_group_response response;
 
     kafka_sync_group_response_init(&response);
-    response.error = error_kafka(effect->error);
+    /* A plan that no record can hold: Kafka tells nothing of its log to members. */
+    response.error = effect->error == TERN_ETOOBIG ? KAFKA_ERROR_UNKNOWN_SERVER_ERROR
+                                                   : error_kafka(effect->error);
     if (effect->error == 0) {
         response.protocol_type = buf_slice(&effect->group->protocol_type);
         response.protocol_name = buf_slice(&effect->group->protocol);

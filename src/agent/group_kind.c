@@ -234,6 +234,30 @@ int coordinator_of(struct node *node, struct slice group_id, struct coordinator 
     return coordinator_find(node, &coordinator_groups_kind, group_id, out);
 }
 
+int coordinator_commit(struct coordinator *co, struct coordinator_producer producer,
+                       struct slice group_id, const struct control_topic *topic, int32_t partition,
+                       const struct group_offset_value *value)
+{
+    struct buf key = {0};
+    struct buf packed = {0};
+
+    if (coordinator_full(co)) {
+        return TERN_ELOADING; /* one request can ask for much more than its own size */
+    }
+    if (partition < 0 || (uint32_t)partition >= topic->partition_count) {
+        return TERN_ENOENT;
+    }
+    if (value->metadata.len > GROUP_METADATA_MAX) {
+        return TERN_EMETADATATOOLARGE;
+    }
+    group_offset_key(&key, group_id, slice_text(topic->name), partition);
+    group_offset_value(&packed, value);
+    coordinator_append_as(co, producer, buf_slice(&key), buf_slice(&packed));
+    buf_fini(&key);
+    buf_fini(&packed);
+    return 0;
+}
+
 struct walk {
     void (*each)(void *ctx, const struct group *group);
     void *ctx;

@@ -25,39 +25,6 @@ static const struct control_topic *topic_of(const struct request *rq,
     return topic;
 }
 
-static int append(struct coordinator *co, const struct request *rq,
-                  const struct control_topic *topic,
-                  const struct kafka_offset_commit_request_partition *in)
-{
-    const struct kafka_offset_commit_request *m = rq->message;
-    struct group_now now = coordinator_now(co);
-    struct buf key = {0};
-    struct buf value = {0};
-
-    if (coordinator_full(co)) {
-        return TERN_ELOADING; /* one request can ask for much more than its own size */
-    }
-    if (in->metadata.len > GROUP_METADATA_MAX) {
-        return TERN_EMETADATATOOLARGE;
-    }
-    struct group_offset_value v = {
-        .offset = in->offset,
-        .leader_epoch = in->leader_epoch,
-        .metadata = in->metadata,
-        .commit_ms = now.wall_ms,
-        .expire_ms = -1,
-    };
-    if (m->retention_ms >= 0 && m->retention_ms < INT64_MAX - now.wall_ms) {
-        v.expire_ms = now.wall_ms + m->retention_ms;
-    }
-    group_offset_key(&key, m->group_id, slice_text(topic->name), in->partition);
-    group_offset_value(&value, &v);
-    coordinator_append(co, buf_slice(&key), buf_slice(&value));
-    buf_fini(&key);
-    buf_fini(&value);
-    return 0;
-}
-
 /* Of the partitions that have none of their own. */
 static void set_errors(struct commit *c, int error)
 {
@@ -88,7 +55,7 @@ static void timed_out(struct timer *timer)
     struct commit *c = rq->state;
 
     link_remove(&c->wait.link);
-    committed(&c->wait, TERN_ETIMEDOUT);
+    committed(&c->wait, TERN_ENOCOORDINATOR);
 }
 
 static void canceled(struct request *rq)
@@ -136,6 +103,9 @@ static void prepare(struct commit *c)
 static void append_all(struct commit *c, struct coordinator *co)
 {
     const struct kafka_offset_commit_request *m = c->rq->message;
+    const struct coordinator_producer nobody = {-1, -1};
+    int64_t now_ms = coordinator_now(co).wall_ms;
+    bool expires = m->retention_ms >= 0 && m->retention_ms < INT64_MAX - now_ms;
 
     for (uint32_t t = 0; t < m->topics_count; t++) {
         int missing = 0;
@@ -144,7 +114,17 @@ static void append_all(struct commit *c, struct coordinator *co)
             if (c->response.topics[t].partitions[i].error != 0) {
                 continue;
             }
-            int status = append(co, c->rq, topic, &m->topics[t].partitions[i]);
+            const struct kafka_offset_commit_request_partition *in = &m->topics[t].partitions[i];
+            struct group_offset_value value = {
+                .offset = in->offset,
+                .leader_epoch = in->leader_epoch,
+                .metadata = in->metadata,
+                .commit_ms = now_ms,
+                .expire_ms = expires ? now_ms + m->retention_ms : -1,
+            };
+            int status = topic != NULL ? coordinator_commit(co, nobody, m->group_id, topic,
+                                                            in->partition, &value)
+                                       : missing;
             c->response.topics[t].partitions[i].error = error_kafka(status);
             c->count += status == 0;
         }

@@ -17,9 +17,8 @@ void api_heartbeat(struct request *rq)
         status = groups_heartbeat(coordinator_groups(co), coordinator_now(co), m->group_id,
                                   m->generation_id, m->member_id, m->group_instance_id);
         coordinator_run(co, &none);
-    } else if (status == TERN_ELOADING) {
-        status = 0; /* sessions begin when the log has been read */
     }
-    response.error = error_kafka(status);
+    /* Java's clients throw at "loading" here. Sessions begin when the log has been read. */
+    response.error = status == TERN_ELOADING ? 0 : error_kafka(status);
     request_reply(rq, &response);
 }

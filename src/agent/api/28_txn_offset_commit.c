@@ -53,7 +53,7 @@ static void timed_out(struct timer *timer)
     if (link_in_list(&c->wait.link)) {
         link_remove(&c->wait.link);
     }
-    finish(c, TERN_ETIMEDOUT);
+    finish(c, TERN_ENOCOORDINATOR);
 }
 
 static void canceled(struct request *rq)
@@ -85,50 +85,30 @@ static int told_of(const struct request *rq, int status)
     }
 }
 
-static int append(struct coordinator *co, const struct request *rq, struct slice topic_name,
-                  const struct kafka_txn_offset_commit_request_partition *in)
-{
-    const struct kafka_txn_offset_commit_request *m = rq->message;
-    const struct control_topic *topic = topic_by_slice(rq->node, topic_name);
-    struct buf key = {0};
-    struct buf value = {0};
-
-    if (topic == NULL) {
-        return TERN_ENOENT; /* gone since the request came */
-    }
-    if (coordinator_full(co)) {
-        return TERN_ELOADING;
-    }
-    if (in->metadata.len > GROUP_METADATA_MAX) {
-        return TERN_EMETADATATOOLARGE;
-    }
-    struct group_offset_value v = {
-        .offset = in->offset,
-        .leader_epoch = in->leader_epoch,
-        .metadata = in->metadata,
-        .commit_ms = coordinator_now(co).wall_ms,
-        .expire_ms = -1,
-    };
-    group_offset_key(&key, m->group_id, slice_text(topic->name), in->partition);
-    group_offset_value(&value, &v);
-    coordinator_append_as(co, (struct coordinator_producer){m->producer_id, m->producer_epoch},
-                          buf_slice(&key), buf_slice(&value));
-    buf_fini(&key);
-    buf_fini(&value);
-    return 0;
-}
-
 static void append_all(struct commit *c, struct coordinator *co)
 {
     const struct kafka_txn_offset_commit_request *m = c->rq->message;
+    const struct coordinator_producer producer = {m->producer_id, m->producer_epoch};
     uint32_t count = 0;
 
     for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct control_topic *topic = topic_by_slice(c->rq->node, m->topics[t].name);
         for (uint32_t i = 0; i < m->topics[t].partitions_count; i++) {
             if (c->response.topics[t].partitions[i].error != 0) {
                 continue;
             }
-            int status = append(co, c->rq, m->topics[t].name, &m->topics[t].partitions[i]);
+            const struct kafka_txn_offset_commit_request_partition *in =
+                &m->topics[t].partitions[i];
+            struct group_offset_value value = {
+                .offset = in->offset,
+                .leader_epoch = in->leader_epoch,
+                .metadata = in->metadata,
+                .commit_ms = coordinator_now(co).wall_ms,
+                .expire_ms = -1,
+            };
+            int status = topic != NULL ? coordinator_commit(co, producer, m->group_id, topic,
+                                                            in->partition, &value)
+                                       : TERN_ENOENT;
             c->response.topics[t].partitions[i].error = error_kafka(status);
             count += status == 0;
         }

@@ -59,7 +59,7 @@ static void timed_out(struct timer *timer)
 {
     struct request *rq = CONTAINER_OF(timer, struct request, timer);
 
-    drop_waits(rq, TERN_ETIMEDOUT);
+    drop_waits(rq, TERN_ENOCOORDINATOR);
     finish(rq->state);
 }
 

@@ -35,7 +35,7 @@ static void timed_out(struct timer *timer)
     struct offset_delete *d = rq->state;
 
     link_remove(&d->wait.link);
-    deleted(&d->wait, TERN_ETIMEDOUT);
+    deleted(&d->wait, TERN_ENOCOORDINATOR);
 }
 
 /* As Kafka, names are looked at before the group is. */
