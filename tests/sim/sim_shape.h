@@ -24,6 +24,7 @@ struct sim_shape {
     uint32_t members;            /* of a consumer group; 0: there is none */
     uint32_t consumers;          /* of one of the new protocol; 0: there is none */
     uint32_t tellers;            /* transactional producers; 0: there are none */
+    bool version_2;              /* all of them but one use transaction.version 2 */
     uint64_t dawdle_us; /* from their last record to the end that they ask for; 0: at once */
     struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
     bool all_faults;              /* also those of ways, clocks and stored bits */

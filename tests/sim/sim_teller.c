@@ -38,6 +38,21 @@ static void ask_topic(struct teller *t)
     ask(t, txns_any_node(t->all), 19, 4, &m);
 }
 
+static void ask_upgrade(struct teller *t)
+{
+    struct kafka_update_features_request m;
+    struct kafka_update_features_request_update update;
+
+    kafka_update_features_request_init(&m);
+    kafka_update_features_request_update_init(&update);
+    update.feature = slice_text("transaction.version");
+    update.max_version_level = 2;
+    m.timeout_ms = 2000;
+    m.updates = &update;
+    m.updates_count = 1;
+    ask(t, txns_any_node(t->all), 57, 1, &m);
+}
+
 static void ask_leaders(struct teller *t)
 {
     struct kafka_metadata_request m;
@@ -119,7 +134,7 @@ static void ask_produce(struct teller *t)
     m.timeout_ms = 500;
     m.topics = &topic;
     m.topics_count = 1;
-    ask(t, t->all->leader[t->part], 0, 7, &m);
+    ask(t, t->all->leader[t->part], 0, t->modern ? 12 : 7, &m);
     batch_builder_fini(&builder);
 }
 
@@ -160,7 +175,7 @@ static void ask_offsets(struct teller *t)
     m.producer_epoch = t->epoch;
     m.topics = &topic;
     m.topics_count = 1;
-    ask(t, t->group_node, 28, 2, &m);
+    ask(t, t->group_node, 28, t->modern ? 5 : 2, &m);
 }
 
 static void ask_end(struct teller *t)
@@ -175,7 +190,7 @@ static void ask_end(struct teller *t)
     m.committed = t->commits;
     sim_whisper(t->all->sim, "%s asks to %s transaction %u under epoch %d", t->name,
                 t->commits ? "commit" : "abort", t->deal, t->epoch);
-    ask(t, t->coordinator, 26, 2, &m);
+    ask(t, t->coordinator, 26, t->modern ? 5 : 2, &m);
 }
 
 /* ---- the course of a transaction ---------------------------------------------------------------- */
@@ -199,6 +214,8 @@ static void next_end(struct teller *t)
     }
 }
 
+static void produce_next(struct teller *t, uint32_t from);
+
 static void begin(struct teller *t)
 {
     struct sim_txns *all = t->all;
@@ -217,6 +234,10 @@ static void begin(struct teller *t)
     t->commits = prng_chance(&all->chance, 2, 3);
     t->part = 0;
     t->tries = 0;
+    if (t->modern) {
+        produce_next(t, 0); /* what it writes to joins */
+        return;
+    }
     go(t, STEP_ADD, 0, 60);
 }
 
@@ -229,8 +250,12 @@ static void produce_next(struct teller *t, uint32_t from)
     }
     if (t->part < PARTS) {
         next(t, STEP_PRODUCE);
+    } else if (!deal->offsets) {
+        next_end(t);
+    } else if (t->modern) {
+        next(t, t->group_node == 0 ? STEP_GROUP : STEP_OFFSETS);
     } else {
-        deal->offsets ? next(t, STEP_ADD_OFFSETS) : next_end(t);
+        next(t, STEP_ADD_OFFSETS);
     }
 }
 
@@ -300,6 +325,11 @@ static bool handled(struct teller *t, int16_t error)
     case KAFKA_ERROR_OPERATION_NOT_ATTEMPTED:
         try_again(t, true);
         return true;
+    case KAFKA_ERROR_TRANSACTION_ABORTABLE: /* that node has not heard of the upgrade */
+        t->commits = false;
+        t->doubts = true;
+        next(t, STEP_END);
+        return true;
     case KAFKA_ERROR_PRODUCER_FENCED:
     case KAFKA_ERROR_INVALID_PRODUCER_EPOCH:
     case KAFKA_ERROR_INVALID_PRODUCER_ID_MAPPING:
@@ -355,15 +385,37 @@ static void produced(struct teller *t, const struct kafka_produce_response *m)
     produce_next(t, t->part + 1);
 }
 
-static void ended(struct teller *t, int16_t error)
+/* X3 of version 2: the end has fenced what is still under way. */
+static void take_epoch(struct teller *t, const struct kafka_end_txn_response *m)
+{
+    struct sim_txns *all = t->all;
+    uint64_t told = (uint64_t)m->producer_epoch + 1;
+
+    if (m->producer_id != t->producer_id || m->producer_epoch != t->epoch + 1) {
+        sim_fail(all->sim,
+                 "X3: %s ends a transaction of producer %lld under epoch %d, and is told "
+                 "producer %lld, epoch %d",
+                 t->name, (long long)t->producer_id, t->epoch, (long long)m->producer_id,
+                 m->producer_epoch);
+        return;
+    }
+    all->newest[t->id_number] = told > all->newest[t->id_number] ? told : all->newest[t->id_number];
+    t->epoch = m->producer_epoch;
+    memset(t->sequence, 0, sizeof t->sequence);
+}
+
+static void ended(struct teller *t, const struct kafka_end_txn_response *m)
 {
     struct sim_txns *all = t->all;
     struct deal *deal = &all->deals[t->deal];
 
-    if (handled(t, error)) {
+    if (handled(t, m->error)) {
         return;
     }
     judge_fenced(t, "the end of a transaction");
+    if (t->modern) {
+        take_epoch(t, m);
+    }
     deal->committed = t->commits;
     deal->aborted = !t->commits;
     if (t->commits && deal->offsets) {
@@ -432,7 +484,14 @@ static void answered(struct sim_call *call, int status, const void *response)
         t->all->made = t->all->made || error == 0 || error == KAFKA_ERROR_TOPIC_ALREADY_EXISTS;
         t->tries = 0;
         t->back = STEP_INIT;
-        go(t, t->all->made ? STEP_LEADERS : STEP_TOPIC, 50, 200);
+        go(t, !t->all->made ? STEP_TOPIC : t->modern ? STEP_UPGRADE : STEP_LEADERS, 50, 200);
+        break;
+    }
+    case STEP_UPGRADE: {
+        const struct kafka_update_features_response *m = response;
+        bool done = m->error == 0 && m->results_count == 1 && m->results[0].error == 0;
+        t->tries = 0;
+        go(t, done ? STEP_LEADERS : STEP_UPGRADE, 50, 200);
         break;
     }
     case STEP_LEADERS:
@@ -470,11 +529,9 @@ static void answered(struct sim_call *call, int status, const void *response)
         }
         break;
     }
-    case STEP_END: {
-        const struct kafka_end_txn_response *m = response;
-        ended(t, m->error);
+    case STEP_END:
+        ended(t, response);
         break;
-    }
     case STEP_IDLE:
         break;
     }
@@ -499,6 +556,9 @@ static void next_step(struct timer *timer)
     switch (t->step) {
     case STEP_TOPIC:
         ask_topic(t);
+        break;
+    case STEP_UPGRADE:
+        ask_upgrade(t);
         break;
     case STEP_LEADERS:
         ask_leaders(t);
@@ -545,6 +605,7 @@ void teller_begin(struct sim_txns *t, uint32_t number)
     one->again.fire = next_step;
     one->back = STEP_INIT;
     one->producer_id = -1;
+    one->modern = t->sim->shape->version_2 && number != 1;
     txns_open(t, one->conns, 1 + number % t->sim->node_count, one->name);
     go(one, STEP_TOPIC, number % 2 == 0 ? 0 : 3000, number % 2 == 0 ? 300 : 9000);
 }

@@ -28,6 +28,7 @@ struct deal {
 
 enum step {
     STEP_TOPIC,
+    STEP_UPGRADE,
     STEP_LEADERS,
     STEP_FIND,
     STEP_INIT,
@@ -53,6 +54,7 @@ struct teller {
     enum step back; /* after a look for coordinator or leaders */
     uint32_t coordinator;
     uint32_t group_node;
+    bool modern;         /* it uses transaction.version 2 */
     int64_t producer_id; /* -1: none */
     int16_t epoch;
     int32_t sequence[PARTS];
