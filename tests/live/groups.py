@@ -80,12 +80,12 @@ class Broker:
         node, host, port = r.take('i'), r.text(), r.take('i')
         return error, node, f'{host}:{port}'
 
-    def commit(self, group, topic, offsets, generation=-1, member=''):
+    def commit(self, group, topic, offsets, generation=-1, member='', metadata=''):
         """{partition: error}"""
         body = text(group) + struct.pack('>i', generation) + text(member) + text(None) + struct.pack('>i', 1) + text(topic)
         body += struct.pack('>i', len(offsets))
         for partition, offset in offsets.items():
-            body += struct.pack('>iqi', partition, offset, -1) + text('')
+            body += struct.pack('>iqi', partition, offset, -1) + text(metadata)
         r = self.ask(8, 7, body)
         r.take('ii')
         r.text()
@@ -100,6 +100,21 @@ class Broker:
         r = self.ask(11, version, body)
         error, generation, _protocol, _leader = r.take('h'), r.take('i'), r.text(), r.text()
         return error, generation, r.text()
+
+    def join4(self, group, member, version=4, instance=b''):
+        body = text(group) + struct.pack('>ii', 10000, 5000) + text(member) + instance + text('consumer') + struct.pack('>i', 1)
+        r = self.ask(11, version, body + text('range') + struct.pack('>i', 0))
+        r.take('i')
+        error, generation, _protocol, _leader = r.take('h'), r.take('i'), r.text(), r.text()
+        return error, generation, r.text()
+
+    def join5(self, group, member, instance):
+        return self.join4(group, member, 5, text(instance))
+
+    def beat3(self, group, generation, member, instance):
+        r = self.ask(12, 3, text(group) + struct.pack('>i', generation) + text(member) + text(instance))
+        r.take('i')
+        return r.take('h')
 
     def sync(self, group, generation, member):
         r = self.ask(14, 0, text(group) + struct.pack('>i', generation) + text(member) + struct.pack('>i', 0))
