@@ -371,7 +371,8 @@ bool producers_begins(const struct producers *p, const struct batch_info *batch)
 {
     const struct producer *known = find(p, batch->producer_id);
 
-    return is_transactional(batch) && (known == NULL || known->open_since < 0);
+    return is_transactional(batch) &&
+           (known == NULL || known->open_since < 0 || batch->producer_epoch > known->epoch);
 }
 
 enum producers_verdict producers_check_marker(const struct producers *p,

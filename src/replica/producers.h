@@ -52,7 +52,9 @@ enum producers_verdict producers_check(const struct producers *p, const struct b
 /* The batch is in the log now (appended here, pushed by the leader, or read back). */
 void producers_note(struct producers *p, const struct batch_info *batch);
 /* Would this batch begin a transaction here? Then its coordinator has to be asked first whether it is
- * open (KIP-890): a late batch of a transaction that is over would leave one that nobody ends. */
+ * open (KIP-890): a late batch of a transaction that is over would leave one that nobody ends. One of
+ * a newer epoch than the open one, too: with transaction.version 2 its producer may be ahead of the
+ * end of that one, and must not write into it. */
 bool producers_begins(const struct producers *p, const struct batch_info *batch);
 /* May this marker be appended? `number` rises with the transactions of a producer id; a marker whose
  * number was seen is a DUPLICATE (0: it has none). REFUSE: TERN_EPRODUCERFENCED,

@@ -446,12 +446,14 @@ static void a_transaction_is_asked_for_at_its_first_batch_only(void **state)
 {
     struct batch_info first = txn_batch(1, 0, 0, 0);
     struct batch_info second = txn_batch(1, 0, 1, 1);
+    struct batch_info newer = txn_batch(1, 1, 0, 30);
     struct batch_info plain = batch(1, 0, 1, 1, 1);
 
     (void)state;
     assert_true(producers_begins(p, &first));
     producers_note(p, &first);
     assert_false(producers_begins(p, &second));
+    assert_true(producers_begins(p, &newer)); /* the end of the open one is still under way */
     assert_int_equal(check_txn(plain), TERN_ETXNSTATE);
     end_txn(1, 0, BATCH_COMMIT, 1);
     assert_true(producers_begins(p, &second));
