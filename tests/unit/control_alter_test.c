@@ -481,6 +481,9 @@ static void a_feature_is_finalized_for_the_whole_cluster_and_back(void **state)
     control_snapshot(f->control, &snapshot);
     assert_int_equal(control_snapshot_version(buf_slice(&snapshot)), 2); /* older builds read it */
     command_set_features(&f->command, control_fixture_key(f), &two, 1);
+    assert_int_equal(control_fixture_apply(f), TERN_EUPDATEVERSION); /* an older build is there */
+    f->control->feature_level = 3;
+    command_set_features(&f->command, control_fixture_key(f), &two, 1);
     assert_int_equal(control_fixture_apply(f), 0);
     assert_int_equal(f->control->features[CONTROL_FEATURE_TXN], 2);
     assert_int_equal(f->control->features_index, f->control->applied_index);
