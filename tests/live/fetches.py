@@ -263,8 +263,12 @@ def a_consumer_that_has_read_a_lost_tail_is_told_where_its_records_part():
         c.wait('the home is missed', lambda: leaderless() == 1, 40)
         c.wait('it is given up', lambda: c.tern('topic', 'recover', 'manual', '--accept-loss', '--yes', check=False).returncode == 0, 40)
         c.wait('another region leads', lambda: leaderless() == 0, 40)
-        leader, epoch = c.wait('its epoch', lambda: topic_ids(c.kafka('eu-central'))['manual'][1][0][0] > 1 and
-                               topic_ids(c.kafka('eu-central'))['manual'][1][0])
+        seen = []  # the epoch rises once more when the other region is a member again
+
+        def settled():
+            seen.append(topic_ids(c.kafka('eu-central'))['manual'][1][0])
+            return len(seen) > 30 and len(set(map(tuple, seen[-30:]))) == 1 and seen[-1][0] > 1 and seen[-1]
+        leader, epoch = c.wait('its epoch', settled, 40)
         at = c.kafka(REGIONS[leader - 1])
         c.wait('it serves', lambda: fetch(at, 17, ident, offset=99, epoch=epoch)[0]['bytes'] > 0)
 

@@ -226,6 +226,8 @@ const struct story stories[] = {
     /* AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, WriteTxnMarkers, TxnOffsetCommit */
     {24, 0, 3, "unknown topic", "3", {END}, 0},
     {24, 0, 3, "unknown transactional id", "49", {TEXT("name", "payments"), END}, 0},
+    {24, 4, LAST_VERSION, "unknown topic", "0 3", {END}, 0},
+    {24, 4, LAST_VERSION, "unknown transactional id", "0 49", {TEXT("name", "payments"), END}, 0},
     {25, ALL, "unknown transactional id", "49", {END}, 0},
     {26, ALL, "unknown transactional id", "49", {END}, 0},
     {27, ALL, "unknown topic", "3", {END}, 0},
