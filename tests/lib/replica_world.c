@@ -251,9 +251,12 @@ static void save_drop(struct world_node *n)
 static void snapshot_add(struct world_node *n, struct world_snapshot snapshot)
 {
     if (n->snapshot_count == WORLD_SNAPSHOTS) {
-        buf_fini(&n->snapshots[0].bytes);
-        memmove(&n->snapshots[0], &n->snapshots[1], sizeof n->snapshots[0] * (WORLD_SNAPSHOTS - 1));
+        /* As the store, never the one that a log start may rest on (walk 51672). */
+        size_t oldest = n->snapshots[0].offset == n->replica.producers_safe ? 1 : 0;
+        buf_fini(&n->snapshots[oldest].bytes);
         n->snapshot_count--;
+        memmove(&n->snapshots[oldest], &n->snapshots[oldest + 1],
+                sizeof n->snapshots[0] * (n->snapshot_count - oldest));
     }
     n->snapshots[n->snapshot_count++] = snapshot;
 }
