@@ -385,7 +385,8 @@ static void rebuilt(struct store_read *read)
     }
     /* Out of range: the log start was raised over what was being read. */
     bool behind = read->status == TERN_EOUTOFRANGE && read->offset < p->replica.log_start;
-    bool again = read->status == 0 || read->status == TERN_ECANCELED || behind;
+    bool mended = read->status == TERN_EDAMAGED && p->replica.damaged_from >= p->replica.leo;
+    bool again = read->status == 0 || read->status == TERN_ECANCELED || behind || mended;
     int status = read->status;
     store_read_fini(read);
     p->rebuilding = false;

@@ -424,7 +424,7 @@ void replica_written(struct replica *r, uint64_t now_ms, enum replica_effect_kin
         CHECK(r->truncating);
         r->truncating = false;
         r->leo_durable = value;
-        if (r->producers_at < 0) {
+        if (r->producers_at != r->leo) { /* also one that the cut has interrupted */
             (void)effect_add(out, EFFECT_REBUILD);
         }
         break;

@@ -909,6 +909,43 @@ static void a_leader_outside_the_config_that_it_recovers_by_takes_no_log_of_its_
     replica_fini(&r);
 }
 
+/* Else its transactions are never known to be stable again, and readers of committed ones wait for ever. */
+static void a_rebuild_of_producers_that_a_cut_interrupts_begins_again(void **state)
+{
+    struct history_entry in_epoch_1 = {.epoch = 1, .start_offset = 0};
+    struct replica_load load = {.self = 3,
+                                .incarnation = 1,
+                                .start_number = 1,
+                                .connected = N2,
+                                .promised = 1,
+                                .synced = 1,
+                                .leo = 5,
+                                .damaged_from = INT64_MAX,
+                                .history = &in_epoch_1,
+                                .history_count = 1};
+    struct replica_push cut = {.epoch = 2, .base = 4, .initial_end = 4, .hw = -1, .truncate = true};
+    struct replica_out out = {0};
+    struct replica r;
+    size_t before;
+
+    (void)state;
+    replica_init(&r, &load);
+    replica_producers_restart(&r, 2); /* two of five are fed when the cut comes */
+    replica_on_push(&r, 1, 2, &cut, &out);
+    assert_true(r.truncating);
+    replica_written(&r, 2, EFFECT_PROMISE, 2, &out);
+    before = out.count;
+    replica_written(&r, 2, EFFECT_TRUNCATE, 4, &out);
+    bool again = false;
+    for (size_t i = before; i < out.count; i++) {
+        again = again || out.effects[i].kind == EFFECT_REBUILD;
+    }
+    assert_true(again);
+    assert_int_equal(r.producers_at, 2);
+    replica_out_fini(&out);
+    replica_fini(&r);
+}
+
 /* soak 35578: node 3 heard of epoch 3 and of its high watermark from the leader, and only then from the
  * control log, of epoch 2 first. Nobody tells that high watermark twice. */
 static void
@@ -1099,6 +1136,7 @@ int main(void)
         cmocka_unit_test(a_home_that_has_forgotten_takes_nobody_with_it),
         cmocka_unit_test(a_candidate_does_not_take_a_log_that_lacks_what_it_has_shown),
         cmocka_unit_test(a_lossy_epoch_is_invisible_until_it_is_activated),
+        cmocka_unit_test(a_rebuild_of_producers_that_a_cut_interrupts_begins_again),
         cmocka_unit_test(
             what_a_later_epoch_has_told_is_not_hidden_when_an_older_lossy_one_is_heard_of),
         cmocka_unit_test(a_lossy_epoch_says_when_a_region_was_missing),
