@@ -626,7 +626,7 @@ static void copies_come_from_the_log_that_was_chosen_or_not_at_all(void **state)
     cut_off(2);
     (void)rworld_assign(&w, 1, w.control.active, false);
     rworld_link_up(&w, 1, 3);
-    while (rworld_replica(&w, 1)->role != REPLICA_BUILDING) {
+    for (int i = 0; i < 100 && rworld_replica(&w, 1)->role != REPLICA_BUILDING; i++) {
         learn(1);
         learn(3);
         (void)rworld_deliver(&w, 1, 3, CHANNEL_CONTROL);
@@ -652,7 +652,7 @@ static void copies_come_from_the_log_that_was_chosen_or_not_at_all(void **state)
 static void put_back_under_a_stream(void)
 {
     (void)rworld_assign(&w, 1, w.control.active, false);
-    while (rworld_replica(&w, 1)->role != REPLICA_BUILDING) {
+    for (int i = 0; i < 100 && rworld_replica(&w, 1)->role != REPLICA_BUILDING; i++) {
         while (rworld_apply(&w, 1)) {
         }
         (void)rworld_write_done(&w, 1); /* the promise, and not yet `synced` */
