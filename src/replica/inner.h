@@ -30,7 +30,6 @@ bool replica_refuse_cut(struct replica *r, uint64_t now_ms, int64_t offset, uint
 void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out);
 /* Raises what is shown. */
 void replica_show(struct replica *r, int64_t hw, struct replica_out *out);
-void follow_show(struct replica *r, struct replica_out *out);
 struct log_view replica_log(const struct replica *r);
 /* Up to where `log` has what `leading` has, a log with all that is committed. What `log` has
  * deleted was committed, too, unless a lossy epoch lies between (`one_line` is false): only then it
@@ -70,4 +69,6 @@ void log_start_go_on(struct replica *r, struct replica_out *out);
 void log_start_cut(struct replica *r, int64_t offset);
 
 /* follow.c */
+/* What its leader has told, as far as it may be shown here. */
+void follow_show(struct replica *r, struct replica_out *out);
 void follow_durable(struct replica *r, struct replica_out *out);

@@ -19,16 +19,22 @@ static bool cannot_wait(const struct replica *r)
            MUTANT(start_unguarded) || MUTANT(log_start_above_hw);
 }
 
+/* Does a durable state of the producers stand for all that is to be deleted? */
+static bool is_guarded(const struct replica *r)
+{
+    return r->producers_safe >= r->start_wanted && r->producers_safe <= firm_end(r);
+}
+
 static void raise_it(struct replica *r, struct replica_out *out)
 {
-    bool stands = r->producers_safe >= r->start_wanted && r->producers_safe <= firm_end(r);
+    bool guarded = is_guarded(r);
 
-    CHECK(stands || cannot_wait(r)); /* INVARIANTS 36 */
+    CHECK(guarded || cannot_wait(r)); /* INVARIANTS 36 */
     r->log_start = r->start_wanted;
     r->producers_refused = false;
     struct replica_effect *effect = effect_add(out, EFFECT_LOG_START);
     effect->offset = r->log_start;
-    effect->flag = !stands;
+    effect->flag = !guarded;
     if (r->role == REPLICA_SERVING) {
         lead_log_start(r, out);
     }
@@ -43,8 +49,7 @@ void log_start_go_on(struct replica *r, struct replica_out *out)
         r->start_wanted > r->leo_durable) {
         return;
     }
-    if (cannot_wait(r) ||
-        (r->producers_safe >= r->start_wanted && r->producers_safe <= firm_end(r))) {
+    if (cannot_wait(r) || is_guarded(r)) {
         raise_it(r, out);
     } else if (r->producers_safe < r->start_wanted && r->producers_asked < 0 &&
                r->producers_at == r->leo) {

@@ -909,27 +909,29 @@ static void a_leader_outside_the_config_that_it_recovers_by_takes_no_log_of_its_
     replica_fini(&r);
 }
 
+/* Node 3 with five records of epoch 1. */
+static const struct history_entry in_epoch_1 = {.epoch = 1, .start_offset = 0};
+static const struct replica_load five_records = {.self = 3,
+                                                 .incarnation = 1,
+                                                 .start_number = 1,
+                                                 .connected = N2,
+                                                 .promised = 1,
+                                                 .synced = 1,
+                                                 .leo = 5,
+                                                 .damaged_from = INT64_MAX,
+                                                 .history = &in_epoch_1,
+                                                 .history_count = 1};
+
 /* Else its transactions are never known to be stable again, and readers of committed ones wait for ever. */
 static void a_rebuild_of_producers_that_a_cut_interrupts_begins_again(void **state)
 {
-    struct history_entry in_epoch_1 = {.epoch = 1, .start_offset = 0};
-    struct replica_load load = {.self = 3,
-                                .incarnation = 1,
-                                .start_number = 1,
-                                .connected = N2,
-                                .promised = 1,
-                                .synced = 1,
-                                .leo = 5,
-                                .damaged_from = INT64_MAX,
-                                .history = &in_epoch_1,
-                                .history_count = 1};
     struct replica_push cut = {.epoch = 2, .base = 4, .initial_end = 4, .hw = -1, .truncate = true};
     struct replica_out out = {0};
     struct replica r;
     size_t before;
 
     (void)state;
-    replica_init(&r, &load);
+    replica_init(&r, &five_records);
     replica_producers_restart(&r, 2); /* two of five are fed when the cut comes */
     replica_on_push(&r, 1, 2, &cut, &out);
     assert_true(r.truncating);
@@ -951,17 +953,6 @@ static void a_rebuild_of_producers_that_a_cut_interrupts_begins_again(void **sta
 static void
 what_a_later_epoch_has_told_is_not_hidden_when_an_older_lossy_one_is_heard_of(void **state)
 {
-    struct history_entry in_epoch_1 = {.epoch = 1, .start_offset = 0};
-    struct replica_load load = {.self = 3,
-                                .incarnation = 1,
-                                .start_number = 1,
-                                .connected = N2,
-                                .promised = 1,
-                                .synced = 1,
-                                .leo = 5,
-                                .damaged_from = INT64_MAX,
-                                .history = &in_epoch_1,
-                                .history_count = 1};
     struct replica_spec spec = {.epoch = 1,
                                 .leader = 1,
                                 .leader_start = 1,
@@ -977,7 +968,7 @@ what_a_later_epoch_has_told_is_not_hidden_when_an_older_lossy_one_is_heard_of(vo
     struct replica r;
 
     (void)state;
-    replica_init(&r, &load);
+    replica_init(&r, &five_records);
     replica_assign(&r, 1, &spec, &out);
     replica_on_push(&r, 2, 1, &first, &out);
     assert_int_equal(r.hw, 5);
