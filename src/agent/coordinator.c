@@ -236,6 +236,7 @@ void coordinator_attach(struct partition *p, const char *topic)
     co->snapshot_begin = -1;
     queue_init(&co->drafts);
     queue_init(&co->flight);
+    queue_push(&co->node->coordinators, &co->link);
     p->coordinator = co;
 }
 
@@ -271,26 +272,29 @@ void coordinator_detach(struct partition *p, bool closing)
     give_up(p->coordinator, !closing);
     timer_stop(p->node->o.clock, &p->coordinator->flush);
     timer_stop(p->node->o.clock, &p->coordinator->wake);
+    link_remove(&p->coordinator->link);
     free(p->coordinator);
     p->coordinator = NULL;
 }
 
 void coordinators_topic_deleted(struct node *node)
 {
-    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
-        if (p->coordinator != NULL && p->coordinator->state == COORDINATOR_ACTIVE) {
-            p->coordinator->sweep_topics = true;
-            coordinator_flush_soon(p->coordinator);
+    QUEUE_EACH (each, &node->coordinators) {
+        struct coordinator *co = CONTAINER_OF(each, struct coordinator, link);
+        if (co->state == COORDINATOR_ACTIVE) {
+            co->sweep_topics = true;
+            coordinator_flush_soon(co);
         }
     }
 }
 
 void coordinators_topics_changed(struct node *node)
 {
-    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
-        if (p->coordinator != NULL && p->coordinator->state == COORDINATOR_ACTIVE) {
-            p->coordinator->topics_changed = true;
-            coordinator_flush_soon(p->coordinator);
+    QUEUE_EACH (each, &node->coordinators) {
+        struct coordinator *co = CONTAINER_OF(each, struct coordinator, link);
+        if (co->state == COORDINATOR_ACTIVE) {
+            co->topics_changed = true;
+            coordinator_flush_soon(co);
         }
     }
 }
@@ -340,9 +344,9 @@ bool coordinators_of(struct node *node, const struct coordinator_kind *kind,
 {
     bool loading = false;
 
-    for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
-        struct coordinator *co = p->coordinator;
-        if (co == NULL || co->kind != kind || !replica_serves(&p->replica)) {
+    QUEUE_EACH (link, &node->coordinators) {
+        struct coordinator *co = CONTAINER_OF(link, struct coordinator, link);
+        if (co->kind != kind || !replica_serves(&co->partition->replica)) {
             continue;
         }
         loading = loading || co->state != COORDINATOR_ACTIVE;

@@ -28,6 +28,7 @@ struct group_load {
 struct coordinator {
     struct partition *partition;
     struct node *node;
+    struct link link; /* in node.coordinators */
     const struct coordinator_kind *kind;
     enum coordinator_state state;
     int32_t epoch;

@@ -324,7 +324,8 @@ struct node {
     uint64_t waiting_bytes; /* produce bytes not answered yet */
     uint64_t waiting_since_us;
     struct producer_ids producer_ids;
-    struct link group_loads; /* struct group_load, their reads under way */
+    struct link coordinators; /* struct coordinator: of each partition that has one */
+    struct link group_loads;  /* struct group_load, their reads under way */
     struct node_txns *txns;
     bool making_topic[2];   /* of groups, of transactions */
     uint32_t auto_creating; /* topics */

@@ -446,6 +446,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     queue_init(&node->requests);
     queue_init(&node->conns);
     queue_init(&node->producer_ids.waiters);
+    queue_init(&node->coordinators);
     queue_init(&node->group_loads);
     int status = store_open(node->o.disk, node->o.clock, &node->o.store, &node->store, why);
     if (status != 0) {
