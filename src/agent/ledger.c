@@ -196,9 +196,12 @@ void ledger_cut_off(const struct partition *p, int64_t first, int64_t end, uint6
 void ledger_watch_breach(struct partition *p)
 {
     const struct replica *r = &p->replica;
-    int64_t wall_ms = clock_wall_ms(p->node->o.clock);
     bool watched = replica_serves(r) && r->spec.config.home >= 0 && !r->spec.rpo_enforced;
 
+    if (!watched && p->breach_since_wall_ms == 0) {
+        return;
+    }
+    int64_t wall_ms = clock_wall_ms(p->node->o.clock);
     if (watched && replica_rpo_full(r, 0, node_now_ms(p->node)) && r->leo > r->rpo.shipped) {
         struct rpo_tail tail = rpo_tail(&r->rpo, node_now_ms(p->node));
         if (p->breach_since_wall_ms == 0) {

@@ -318,6 +318,13 @@ static void age_producers(struct node *node, uint64_t now_us)
     }
 }
 
+/* It leads, or is to, or has not told yet how a breach ended. */
+static bool has_reports(const struct partition *p)
+{
+    return p->replica.role != REPLICA_FOLLOWING || p->replica.spec.leader == p->replica.self ||
+           p->unled_ms != 0 || p->breach_since_wall_ms != 0;
+}
+
 static void repeat_reports(struct node *node, uint64_t now_us)
 {
     if (now_us - node->repeated_us < REPORTS_EVERY_US) {
@@ -326,6 +333,9 @@ static void repeat_reports(struct node *node, uint64_t now_us)
     node->repeated_us = now_us;
     bool round = node->repeat_round++ % VOTERS_EVERY == 0;
     for (struct partition *p = node->partitions; p != NULL; p = p->hh.next) {
+        if (!has_reports(p)) {
+            continue;
+        }
         ledger_watch_breach(p);
         partition_watch_role(p, now_us / 1000);
         bool voters = round && partition_may_move(p);
