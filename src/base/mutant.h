@@ -86,7 +86,8 @@
     X(lossy_unledgered, "a lossy epoch leaves no entry in the ledger")                             \
     X(forgotten_same, "a disk that has forgotten keeps its incarnation")                           \
     X(guard_off, "libraft runs without its guard")                                                 \
-    X(guard_unverified, "G1: a follower answers for entries that the leader has not verified")
+    X(guard_unverified, "G1: a follower answers for entries that the leader has not verified")     \
+    X(guard_transferee, "G7: whom a leader hands over to gets a second vote of a term")
 
 /* Consumer groups: src/group and its coordinator. */
 #define MUTANTS_GROUPS(X)                                                                          \

@@ -9,6 +9,7 @@
  *   G4 fail-stop (in raft_io.c: nothing failed is ever reported to the core)
  *   G5 what comes in must be plausible, and from whom it says
  *   G6 a refused vote carries the real term
+ *   G7 one vote in a term, also of a leader that hands over (in raft_io.c: deliver_vote)
  *
  * State and decisions only: no I/O, no libraft calls. */
 #pragma once

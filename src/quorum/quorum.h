@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libraft's face: one group over all nodes, its raft_io ours (log in `store`, transport on the
- * wire seam), behind the guard rules G1-G6. Nothing of libraft shows outside this room.
+ * wire seam), behind the guard rules G1 to G7. Nothing of libraft shows outside this room.
  *
  * A raft id is never a node id: control hands one out per (node, incarnation). Loop thread only. */
 #pragma once
@@ -48,7 +48,7 @@ struct quorum_options {
     /* This node became controller (its barrier of this term is applied), or ceased to be. */
     void (*role_changed)(void *ctx, bool controller, uint64_t term);
     void *ctx;
-    bool guard_off_in_tests; /* shows what libraft does without G1-G6; never in a program */
+    bool guard_off_in_tests; /* shows what libraft does without G1 to G7; never in a program */
 };
 
 /* Writes the same bootstrap configuration on each founding node, before its first quorum_open. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/mutant.h"
 #include "base/trace.h"
 #include "quorum/messages.h"
 
@@ -319,6 +320,9 @@ static int io_set_vote(struct raft_io *io, raft_id id)
 {
     struct quorum_io *qio = self(io);
 
+    /* G7: two votes of one voter may make two leaders of a term. */
+    CHECK(raft_log_vote(qio->log) == 0 || raft_log_vote(qio->log) == id || qio->guard.off ||
+          MUTANT(guard_transferee));
     if (raft_log_set_vote(qio->log, id) != 0) {
         CHECK(qio->failed);
     }
@@ -656,17 +660,24 @@ static void roll_back_ourselves(struct quorum_io *qio, const struct raft_append_
  * old one, or one that was never committed: a node that does not know yet that it has become a
  * voter would leave the others without a majority for ever (thesis 4.1: requests are answered
  * whatever the own configuration says; the candidate counts only those that are voters in its).
- * So the core sees itself as a voter while it answers. */
+ * So the core sees itself as a voter while it answers.
+ *
+ * And it gives whom it hands its leadership to a vote in a term in which it has given one to somebody
+ * else (G7). That never serves anything: who takes over stands in the next term, where no vote is
+ * given yet. So the core hands over to nobody while it answers. */
 static void deliver_vote(struct quorum_io *qio, struct raft_message *message)
 {
     struct raft *raft = qio->raft;
+    struct raft_transfer *transfer = raft->transfer;
     struct raft_configuration real = raft->configuration;
     struct raft_server server = {raft->id, raft->address, RAFT_VOTER};
 
     raft->configuration = (struct raft_configuration){&server, 1};
+    raft->transfer = MUTANT(guard_transferee) ? transfer : NULL;
     qio->recv(&qio->io, message);
     CHECK(raft->configuration.servers == &server);
     raft->configuration = real;
+    raft->transfer = transfer;
 }
 
 /* A follower that knows a leader refuses its vote; the core forgets a silent one only when it

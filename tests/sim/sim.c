@@ -165,6 +165,7 @@ bool sim_step(struct sim *sim, uint64_t until_us)
     }
     for (uint32_t id = 1; id <= sim->node_count; id++) {
         sim_node_settle(&sim->nodes[id]);
+        sim_quorum_watch(&sim->nodes[id]);
         sim_node_watch(&sim->nodes[id]);
     }
     return true;

@@ -13,6 +13,7 @@
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node.h"
+#include "tests/sim/sim_quorum.h"
 #include "tests/sim/sim_shape.h"
 
 #define SIM_NODES_MAX   10 /* ids 1..9 */
@@ -73,6 +74,7 @@ struct sim {
     struct sim_topic topics[SIM_TOPICS_MAX];
     int32_t partition_count;
     struct checker *checker;
+    struct sim_quorum quorum;
     struct sim_producer *producers[SIM_CLIENTS_MAX];
     uint32_t producer_count;
     struct sim_consumer *consumers[SIM_CLIENTS_MAX];

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/sim_quorum.h"
+
+#include "quorum/quorum_impl.h"
+#include "tests/sim/sim.h"
+
+static void watch_term(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    const struct quorum *quorum = node_quorum(node->node);
+
+    if (quorum == NULL || quorum->raft.state != RAFT_LEADER ||
+        quorum->raft.current_term >= SIM_TERMS_MAX) {
+        return;
+    }
+    uint8_t *known = &sim->quorum.leader[quorum->raft.current_term];
+    if (*known != 0 && *known != node->id) {
+        sim_fail(sim, "Q1: nodes %u and %u both led the control quorum in term %llu", *known,
+                 node->id, (unsigned long long)quorum->raft.current_term);
+    }
+    *known = (uint8_t)node->id;
+}
+
+static void watch_state(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    uint64_t index = node_control(node->node)->applied_index;
+
+    if (index == node->watched || index >= SIM_INDEXES_MAX) {
+        return;
+    }
+    uint64_t hash = control_hash(node_control(node->node));
+    if (sim->quorum.told_by[index] != 0 && sim->quorum.state[index] != hash) {
+        sim_fail(sim,
+                 "Q2: nodes %u and %u have applied %llu entries of the control log, and differ",
+                 sim->quorum.told_by[index], node->id, (unsigned long long)index);
+    }
+    sim->quorum.state[index] = hash;
+    sim->quorum.told_by[index] = (uint8_t)node->id;
+}
+
+void sim_quorum_watch(struct sim_node *node)
+{
+    if (node->node != NULL) {
+        watch_term(node);
+        watch_state(node);
+    }
+}
