@@ -38,20 +38,20 @@ static void refuse(struct quorum *quorum, uint32_t node_id, uint64_t number, int
 {
     struct buf head = {0};
 
-    frame_submit_result_encode(number, status, &head);
+    frame_submit_result_encode(number, status, 0, &head);
     (void)quorum_send(quorum, node_id, FRAME_SUBMIT_RESULT, &head, (struct slice){0});
     buf_fini(&head);
 }
 
 /* The end of a command: its proposer is told at the next settling, another node at once. May free
- * it. */
-static void command_end(struct command *command, int status, struct slice result)
+ * it. index: see command.index */
+static void command_end(struct command *command, int status, uint64_t index, struct slice result)
 {
     struct quorum *quorum = command->quorum;
 
     if (command->from_node != 0) {
         struct buf head = {0};
-        frame_submit_result_encode(command->number, status, &head);
+        frame_submit_result_encode(command->number, status, index, &head);
         (void)quorum_send(quorum, command->from_node, FRAME_SUBMIT_RESULT, &head, result);
         buf_fini(&head);
         command_free(command);
@@ -63,6 +63,7 @@ static void command_end(struct command *command, int status, struct slice result
     }
     command->state = COMMAND_ANSWERED;
     command->status = status;
+    command->index = index;
     buf_clear(&command->result);
     buf_put(&command->result, result);
     quorum->answers_due = true;
@@ -84,9 +85,9 @@ static void apply_done(struct raft_apply *apply, int status, void *result)
         return;
     }
     if (status == 0) {
-        command_end(command, 0, buf_slice(&quorum->result));
+        command_end(command, 0, quorum->applied_seen, buf_slice(&quorum->result));
     } else if (command->from_node != 0) {
-        command_end(command, TERN_ENOTCONTROLLER, (struct slice){0});
+        command_end(command, TERN_ENOTCONTROLLER, 0, (struct slice){0});
     } else if (command->proposal == NULL) {
         command_free(command);
     } /* else: leadership lost, outcome unknown: again with whoever leads now */
@@ -136,14 +137,14 @@ static bool queued_step(struct command *command, uint64_t leader, uint32_t node)
 
     if (quorum_leads(quorum)) {
         if (quorum->disk_full) {
-            command_end(command, TERN_ENOSPC, (struct slice){0});
+            command_end(command, TERN_ENOSPC, 0, (struct slice){0});
             return true;
         }
         return quorum->controller && quorum->in_flight < QUORUM_IN_FLIGHT_MAX &&
                apply_start(command);
     }
     if (command->from_node != 0) {
-        command_end(command, TERN_ENOTCONTROLLER, (struct slice){0});
+        command_end(command, TERN_ENOTCONTROLLER, 0, (struct slice){0});
         return true;
     }
     return leader != 0 && forward(command, leader, node);
@@ -182,14 +183,18 @@ void quorum_commands_tick(struct quorum *quorum)
 
     QUEUE_EACH (link, &quorum->commands) {
         struct command *command = CONTAINER_OF(link, struct command, link);
-        if (now < command->deadline_ms || command->state == COMMAND_ANSWERED) {
+        if (now < command->deadline_ms) {
+            continue;
+        }
+        if (command->state == COMMAND_ANSWERED) {
+            quorum->answers_due = true;
             continue;
         }
         if (command->state != COMMAND_APPLYING) {
             if (command->from_node != 0) {
                 command_free(command); /* its proposer has given up as well */
             } else {
-                command_end(command, TERN_ETIMEDOUT, (struct slice){0});
+                command_end(command, TERN_ETIMEDOUT, 0, (struct slice){0});
             }
         } else if (command->proposal != NULL) {
             /* The core still holds this one: answer through a stand-in. */
@@ -197,7 +202,7 @@ void quorum_commands_tick(struct quorum *quorum)
             stand_in->proposal = command->proposal;
             stand_in->proposal->impl = stand_in;
             command->proposal = NULL;
-            command_end(stand_in, TERN_ETIMEDOUT, (struct slice){0});
+            command_end(stand_in, TERN_ETIMEDOUT, 0, (struct slice){0});
         }
     }
 }
@@ -246,9 +251,10 @@ void quorum_commands_receive_result(struct quorum *quorum, uint32_t node_id, str
                                     struct slice tail)
 {
     uint64_t number;
+    uint64_t index;
     int status;
 
-    if (frame_submit_result_decode(head, &number, &status) != 0) {
+    if (frame_submit_result_decode(head, &number, &status, &index) != 0) {
         return;
     }
     QUEUE_EACH (link, &quorum->commands) {
@@ -260,7 +266,7 @@ void quorum_commands_receive_result(struct quorum *quorum, uint32_t node_id, str
         if (status == TERN_ENOTCONTROLLER || status == TERN_EBUSY) {
             command->resend_ms = quorum_now_ms(quorum) + quorum->heartbeat_ms;
         } else {
-            command_end(command, status, tail);
+            command_end(command, status, index, tail);
         }
         return;
     }
@@ -285,7 +291,7 @@ void quorum_submit(struct quorum *quorum, struct slice bytes, struct quorum_prop
     command->deadline_ms = quorum_now_ms(quorum) + timeout_ms;
     proposal->impl = command;
     if (refused != 0) {
-        command_end(command, refused, (struct slice){0});
+        command_end(command, refused, 0, (struct slice){0});
     }
     quorum_leave_quietly(quorum);
 }
@@ -319,12 +325,22 @@ static bool answer_one(struct command *command)
     return true;
 }
 
+/* Not while it is asked for and on its way to us. */
+static bool may_be_told(const struct command *command)
+{
+    const struct quorum *quorum = command->quorum;
+
+    return !command->proposal->applied_here || command->index <= quorum->applied_seen ||
+           command->index <= quorum->raft.last_applied || quorum->closing ||
+           quorum_now_ms(quorum) >= command->deadline_ms;
+}
+
 /* One at a time: a `done` may submit, cancel and so change the list. */
 bool quorum_commands_answer(struct quorum *quorum)
 {
     QUEUE_EACH (link, &quorum->commands) {
         struct command *command = CONTAINER_OF(link, struct command, link);
-        if (command->state == COMMAND_ANSWERED) {
+        if (command->state == COMMAND_ANSWERED && may_be_told(command)) {
             return answer_one(command);
         }
     }

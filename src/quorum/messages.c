@@ -588,16 +588,18 @@ int frame_submit_decode(struct slice head, uint64_t *out_number)
     return 0;
 }
 
-void frame_submit_result_encode(uint64_t number, int status, struct buf *head)
+void frame_submit_result_encode(uint64_t number, int status, uint64_t index, struct buf *head)
 {
     Quorum__SubmitResult pb = QUORUM__SUBMIT_RESULT__INIT;
 
     pb.number = number;
     pb.status = status;
+    pb.index = index;
     PACK(head, submit_result, &pb);
 }
 
-int frame_submit_result_decode(struct slice head, uint64_t *out_number, int *out_status)
+int frame_submit_result_decode(struct slice head, uint64_t *out_number, int *out_status,
+                               uint64_t *out_index)
 {
     Quorum__SubmitResult *pb = quorum__submit_result__unpack(NULL, head.len, head.base);
 
@@ -606,6 +608,7 @@ int frame_submit_result_decode(struct slice head, uint64_t *out_number, int *out
     }
     *out_number = pb->number;
     *out_status = pb->status;
+    *out_index = pb->index;
     quorum__submit_result__free_unpacked(pb, NULL);
     return 0;
 }

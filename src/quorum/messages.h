@@ -65,9 +65,10 @@ int raft_command_unwrap(struct slice entry, struct slice *out_command) TERN_MUST
 /* Heads of the small frames. */
 void frame_submit_encode(uint64_t number, struct buf *head);
 int frame_submit_decode(struct slice head, uint64_t *out_number) TERN_MUST_USE;
-void frame_submit_result_encode(uint64_t number, int status, struct buf *head);
-int frame_submit_result_decode(struct slice head, uint64_t *out_number,
-                               int *out_status) TERN_MUST_USE;
+/* index: where the command stands in the log; 0: nowhere, or an older node did not say. */
+void frame_submit_result_encode(uint64_t number, int status, uint64_t index, struct buf *head);
+int frame_submit_result_decode(struct slice head, uint64_t *out_number, int *out_status,
+                               uint64_t *out_index) TERN_MUST_USE;
 void frame_term_ask_encode(uint64_t round, struct buf *head);
 int frame_term_ask_decode(struct slice head, uint64_t *out_round) TERN_MUST_USE;
 void frame_term_tell_encode(uint64_t round, uint64_t term, struct buf *head);

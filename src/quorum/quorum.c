@@ -333,6 +333,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
     quorum->applied_seen = index;
     buf_clear(&quorum->result);
     quorum->options.fsm.apply(quorum->options.fsm.ctx, index, command, &quorum->result);
+    quorum->answers_due = quorum->answers_due || quorum->command_count > 0;
     return 0;
 }
 

@@ -80,7 +80,9 @@ struct quorum_proposal {
      * ECANCELED: outcome unknown, submit again with the same dedup key. */
     void (*done)(struct quorum_proposal *proposal, int status, struct slice result);
     uint64_t timeout_ms; /* 0: 5000 */
-    void *impl;          /* owned by the quorum while under way */
+    /* What was done is told only when it is applied on this node, too, or the time is over. */
+    bool applied_here;
+    void *impl; /* owned by the quorum while under way */
 };
 /* Takes a copy of the command; goes to the controller wherever it is, again after a change of
  * controller, until it is done or the time is over. `done` never from inside. */

@@ -53,6 +53,7 @@ struct command {
     struct blob *bytes;
     int status;        /* COMMAND_ANSWERED */
     struct buf result; /* COMMAND_ANSWERED */
+    uint64_t index;    /* COMMAND_ANSWERED: where it stands in the log; 0: not known */
     struct raft_apply apply;
 };
 

@@ -117,6 +117,89 @@ static void a_snapshot_may_be_interrupted_at_every_write_point(void **state)
     }
 }
 
+/* ---- commands ------------------------------------------------------------------------------- */
+
+struct asked {
+    struct quorum_proposal proposal;
+    struct world *world;
+    uint32_t node;
+    uint64_t command;
+    uint64_t ended_ms; /* 0: not yet */
+    bool was_here;
+};
+
+static void asked_done(struct quorum_proposal *proposal, int status, struct slice result)
+{
+    struct asked *asked = CONTAINER_OF(proposal, struct asked, proposal);
+
+    assert_int_equal(status, 0);
+    assert_int_equal(result.len, 8);
+    asked->was_here = world_has(asked->world, asked->node, asked->command);
+    asked->ended_ms = asked->world->now_us / 1000;
+}
+
+static void ask_at(struct world *world, uint32_t node, uint64_t command, struct asked *asked)
+{
+    uint8_t bytes[13] = {0};
+
+    asked->proposal.done = asked_done;
+    asked->world = world;
+    asked->node = node;
+    asked->command = command;
+    put_le64(bytes, command);
+    quorum_submit(world->nodes[node].quorum, slice_of(bytes, sizeof bytes), &asked->proposal);
+    (void)world_run(world, 400, NULL);
+    assert_int_not_equal(asked->ended_ms, 0);
+}
+
+/* Of 20 commands that a follower submits: how many it has when it is told that they are done. */
+static unsigned had_when_told(bool applied_here)
+{
+    struct world *world = founded(31, 3, 3);
+    uint32_t follower = world_controller(world) % 3 + 1;
+    unsigned had = 0;
+
+    for (uint64_t i = 0; i < 20; i++) {
+        struct asked asked = {.proposal.applied_here = applied_here};
+        ask_at(world, follower, 1 + i, &asked);
+        had += asked.was_here;
+    }
+    world_free(world);
+    return had;
+}
+
+static void a_follower_that_asked_is_told_when_it_has_applied_it(void **state)
+{
+    (void)state;
+    assert_int_equal(had_when_told(true), 20);
+    assert_true(had_when_told(false) < 20);
+}
+
+static bool no_log_to_late(struct world *world, uint32_t from, uint32_t to, uint16_t type)
+{
+    (void)world;
+    (void)from;
+    return to != late || type != FRAME_APPEND;
+}
+
+static void a_follower_that_does_not_get_the_log_is_told_when_the_time_is_over(void **state)
+{
+    struct world *world = founded(32, 3, 3);
+    struct asked asked = {.proposal = {.applied_here = true, .timeout_ms = 100}};
+
+    (void)state;
+    late = world_controller(world) % 3 + 1;
+    world->filter = no_log_to_late;
+    uint64_t begun_ms = world->now_us / 1000;
+    ask_at(world, late, 7, &asked);
+    assert_true(asked.ended_ms >= begun_ms + 100);
+    assert_false(asked.was_here);
+    world->filter = NULL;
+    (void)world_run(world, 3000, NULL);
+    world_check_end(world);
+    world_free(world);
+}
+
 /* ---- members -------------------------------------------------------------------------------- */
 
 struct change {
@@ -825,6 +908,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_member_far_behind_gets_a_snapshot),
         cmocka_unit_test(a_snapshot_may_be_interrupted_at_every_write_point),
+        cmocka_unit_test(a_follower_that_asked_is_told_when_it_has_applied_it),
+        cmocka_unit_test(a_follower_that_does_not_get_the_log_is_told_when_the_time_is_over),
         cmocka_unit_test(a_standby_is_added_promoted_and_takes_a_voters_place),
         cmocka_unit_test(a_change_that_is_done_already_is_no_error),
         cmocka_unit_test(changes_are_refused_elsewhere_and_two_at_a_time),

@@ -91,6 +91,7 @@ void proposals_add(struct request *rq, struct buf *command, int32_t timeout_ms,
         one->applied = applied;
         one->ctx = ctx;
         one->proposal.done = done;
+        one->proposal.applied_here = true; /* the client may ask us next */
         one->proposal.timeout_ms = timeout_ms > 0 ? (uint64_t)timeout_ms : 1;
         all->waiting++;
         all->count++;
