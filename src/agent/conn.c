@@ -118,6 +118,14 @@ static void pause_or_resume(struct conn *conn)
     }
 }
 
+static void turn_away(struct conn *conn, const char *reason)
+{
+    if (conn->client != NULL && !conn->closing) {
+        conn->closing = true;
+        wire_of(conn)->client_close(conn->node->o.wire, conn->client, reason);
+    }
+}
+
 /* What paused them may have been others' requests, so their own ends do not wake them. */
 void conns_resume(struct node *node)
 {
@@ -128,9 +136,7 @@ void conns_resume(struct node *node)
         }
         if (conn->too_early && !conn->paused && conn->client != NULL && !conn->closing) {
             /* As Kafka: closed late, so that it does not come again at once. */
-            conn->closing = true;
-            wire_of(conn)->client_close(node->o.wire, conn->client,
-                                        "its address connects more often than its quota allows");
+            turn_away(conn, "its address connects more often than its quota allows");
         }
     }
 }
@@ -138,11 +144,7 @@ void conns_resume(struct node *node)
 void conns_drop(struct node *node, const char *reason)
 {
     QUEUE_EACH (each, &node->conns) {
-        struct conn *conn = CONTAINER_OF(each, struct conn, link);
-        if (conn->client != NULL && !conn->closing) {
-            conn->closing = true;
-            wire_of(conn)->client_close(node->o.wire, conn->client, reason);
-        }
+        turn_away(CONTAINER_OF(each, struct conn, link), reason);
     }
 }
 
@@ -171,11 +173,8 @@ void conn_opened(void *ctx, struct wire_client *client)
 
 static void close_for(struct conn *conn, const char *reason)
 {
-    if (conn->client != NULL && !conn->closing) {
-        conn->closing = true;
-        conn->node->counters.hostile_frames++;
-        wire_of(conn)->client_close(conn->node->o.wire, conn->client, reason);
-    }
+    conn->node->counters.hostile_frames += conn->client != NULL && !conn->closing;
+    turn_away(conn, reason);
 }
 
 static void free_request(struct request *rq)
@@ -344,6 +343,14 @@ static void handle(struct request *rq, const struct handler *handler)
     }
 }
 
+/* A node that starts has an old view of the cluster, or none, until its own registration has come to
+ * it by the log: it would deny topics that are there, which clients believe (as OffsetCommit's 100). */
+static bool is_current(const struct node *node)
+{
+    return node->phase == NODE_READY &&
+           node->control->nodes[node->o.node_id].start_number == node->start_number;
+}
+
 static void dispatch(struct request *rq, struct slice body, int header_status)
 {
     struct kafka_fault fault = {"", 0};
@@ -357,6 +364,11 @@ static void dispatch(struct request *rq, struct slice body, int header_status)
     const struct handler *handler = rq->api != NULL ? handler_of(rq->api->key) : NULL;
     if (header_status != 0 || handler == NULL || !kafka_api_serves(rq->api, rq->version)) {
         request_end(rq, "unknown API key or version, or a malformed header");
+        return;
+    }
+    if (rq->api->key != 18 && !is_current(rq->node)) {
+        turn_away(rq->conn, "the node is not ready: another one is to be asked");
+        request_end(rq, NULL);
         return;
     }
     int status =
@@ -385,8 +397,7 @@ void conn_frame(void *ctx, struct wire_client *client, struct blob *frame)
         return;
     }
     if (node->disk_hangs_ms > 0) { /* as at the moment when it was found to (conns_drop) */
-        conn->closing = true;
-        wire_of(conn)->client_close(node->o.wire, client, DISK_HANGS_CLOSES);
+        turn_away(conn, DISK_HANGS_CLOSES);
         return;
     }
     struct request *rq = mem_new(sizeof *rq);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators' tools ask for: topics page by page, log directories, replicas, quotas."""
 import struct
+import threading
 import time
 
 import admin
@@ -255,3 +256,35 @@ def a_topic_follows_another_policy_after_a_look_at_what_moves():
         expect('a critical topic', (weaker.returncode, '--weaken payments' in weaker.stderr), (13, True))
         c.tern('topic', 'set-policy', 'moved', '-', '--yes')
         c.wait('by its name again', lambda: c.json('topic', 'describe', 'moved')['mode'] == 'sync')
+
+
+def ask_again_and_again(address, topic, seconds):
+    """Until it has answered for so long: what Metadata said of the topic, and how often it did not answer."""
+    errors, turned_away, until = set(), 0, time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            broker = Broker(address, timeout=5)
+            error, _ = admin.ask_metadata(broker, topic)
+            broker.close()
+            if not errors:
+                until = time.monotonic() + seconds
+            errors.add(error)
+        except OSError:
+            turned_away += 1
+            time.sleep(0.001)
+    return errors, turned_away
+
+
+@test
+def a_node_that_starts_denies_no_topic():
+    with Cluster() as c:
+        for region in REGIONS:
+            c.tern('topic', 'create', f'made-before-{region}-starts', '--partitions', '1')
+            c.regions('kill', region)
+            starting = threading.Thread(target=c.regions, args=('start', region))
+            starting.start()
+            errors, turned_away = ask_again_and_again(c.kafka(region), f'made-before-{region}-starts', 1)
+            starting.join()
+            expect(f'{region} says of a topic', errors, {0})
+            print(f'    {region} did not answer {turned_away} times')
+            c.healthy()
