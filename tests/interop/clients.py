@@ -5,8 +5,8 @@ import os
 import toolchain
 from toolchain import CLIENTS
 
-# What the table has columns for, in order; all but `kip848` come out of one run of tests/interop/failover.py.
-FEATURES = ['produce', 'group', 'kill', 'rolling', 'transactions', 'exactly-once', 'kip848']
+# What the table has columns for, in order; those of failover.SPECIAL have a story of their own, the others share one.
+FEATURES = ['produce', 'group', 'kill', 'rolling', 'transactions', 'exactly-once', 'kip848', 'transactions-v2', 'sessions']
 PLAIN = ('produce', 'group', 'kill', 'rolling')
 
 
@@ -51,13 +51,15 @@ ALL = [
     Client('aiokafka', '0.14.0', python('aiokafka_client.py'), TRANSACTIONAL),
     Client('kafkajs', '2.2.4', lambda: ['node', toolchain.kafkajs()], TRANSACTIONAL,
            why='the program sends to one partition at a time, for when one broker fails it sends again what is under way at others'),
-    Client('franz-go', '1.22.3', lambda: [toolchain.go('franz')], TRANSACTIONAL),
+    Client('franz-go', '1.22.3', lambda: [toolchain.go('franz')], (*TRANSACTIONAL, 'transactions-v2', 'sessions')),
     Client('sarama', '1.61.1', lambda: [toolchain.go('sarama')], TRANSACTIONAL),
     Client('kafka-go', '0.4.51 (segmentio)', lambda: [toolchain.go('segmentio')], PLAIN, idempotent=False,
            stale_commits=True, why='its writer is not idempotent, so duplicates are counted and allowed; it has no transactions; its reader tells '
            'nobody of a rebalance, so repeats after a commit are counted'),
-    Client('krafka', '0.28.1 (Rust)', lambda: [toolchain.rust()], (*TRANSACTIONAL, 'kip848'), kip848=['set.group.protocol=consumer']),
-    Client('java-4', 'kafka-clients 4.4.0', java_client('4.4.0'), (*TRANSACTIONAL, 'kip848'), heavy=True,
+    Client('krafka', '0.28.1 (Rust)', lambda: [toolchain.rust()], (*TRANSACTIONAL, 'kip848'), kip848=['set.group.protocol=consumer'],
+           why='by KIP-848, when the coordinator moves it joins under another id and leaves the old one to the session time-out (45 s), so its partitions '
+           'wait that long'),
+    Client('java-4', 'kafka-clients 4.4.0', java_client('4.4.0'), (*TRANSACTIONAL, 'kip848', 'transactions-v2', 'sessions'), heavy=True,
            kip848=['set.group.protocol=consumer']),
-    Client('java-2', 'kafka-clients 2.8.2', java_client('2.8.2'), TRANSACTIONAL, heavy=True),
+    Client('java-2', 'kafka-clients 2.8.2', java_client('2.8.2'), (*TRANSACTIONAL, 'sessions'), heavy=True),
 ]

@@ -9,7 +9,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'live'))
+import admin  # noqa: E402
+import fetches  # noqa: E402
 import groups  # noqa: E402
+import txns  # noqa: E402
 from cluster import REGIONS, Cluster, Failure  # noqa: E402
 
 import checker  # noqa: E402
@@ -77,11 +80,63 @@ class Program:
         return f'{self.name} ended with {status}: {tail}'
 
 
+class Special:
+    """How a story differs that is told for one feature alone. before(cluster); check(part): what is wrong, once when all are under way and once
+    after the end."""
+
+    def __init__(self, settings=lambda client: (), features=(), partitions=PARTITIONS, before=lambda cluster: None, check=lambda part, ended: []):
+        self.settings, self.features, self.partitions, self.before, self.check = settings, features, partitions, before, check
+
+
+def finalise_version_2(cluster):
+    """transaction.version 2 (KIP-890), as kafka-features does it."""
+    wrong = admin.update_feature(groups.Broker(cluster.kafka('eu-west')), 'transaction.version', 2)
+    if wrong:
+        raise Failure(f'transaction.version 2 is refused with {wrong}')
+    for region in REGIONS:
+        cluster.wait(f'{region} has transaction.version 2',
+                     lambda r=region: admin.features(groups.Broker(cluster.kafka(r)))[1]['transaction.version'] == 2)
+
+
+def epochs_rose(part, ended):
+    """By version 2 each transaction has an epoch of its own."""
+    if not ended or 'transacta' not in part.programs:
+        return []
+    transactions = sum(part.programs['transacta'].count(kind) for kind in ('committed', 'aborted'))
+    told = txns.Coordinator(part.cluster, part.topic + '-tx').describe(part.topic + '-tx')
+    if not isinstance(told, tuple):
+        return [f'DescribeTransactions answers {told}']
+    return [] if told[2] >= transactions > 10 else [f'after {transactions} transactions the epoch is {told[2]}: they were not of version 2']
+
+
+def sessions_hold_them_all(part, ended):
+    """Every partition is in a session of its leader's; when clients have gone the question is over."""
+    if ended:
+        return []
+    found = {}
+
+    def there():
+        for what in ('tern_fetch_sessions', 'tern_fetch_session_partitions'):
+            found[what] = sum(fetches.metric(part.cluster, r, what) for r in REGIONS)
+        return found['tern_fetch_sessions'] >= len(REGIONS) and found['tern_fetch_session_partitions'] >= part.special.partitions
+    return [] if wait(there, 20) else [f'fetch sessions: {found}']
+
+
+# What the table has columns for beside that of the usual story.
+SPECIAL = {
+    'kip848': Special(settings=lambda client: client.kip848, features=('group',)),
+    'transactions-v2': Special(features=('transactions', 'exactly-once'), before=finalise_version_2, check=epochs_rose),
+    'sessions': Special(features=('group',), partitions=300, check=sessions_hold_them_all),
+}
+USUAL = Special()
+
+
 class Part:
     """One client in the story."""
 
-    def __init__(self, cluster, folder, client, features):
-        self.cluster, self.folder, self.client, self.features = cluster, folder, client, features
+    def __init__(self, cluster, folder, client, features, special=USUAL):
+        self.cluster, self.folder, self.client, self.features, self.special = cluster, folder, client, features, special
+        self.extra = []
         self.topic = f'io-{client.name}'
         self.programs, self.wrong = {}, []
         self.harness_log = os.path.join(folder, f'{client.name}-harness.log')
@@ -98,16 +153,27 @@ class Part:
     def start(self, role, member='a', **words):
         self.programs[role + member] = Program(self.folder, self.client, role, member, brokers=self.cluster.brokers(), **words)
 
-    def begin(self, settings=()):
-        self.settings = list(settings)
+    def begin(self):
+        self.settings = list(self.special.settings(self.client))
         for topic in self.topics:
-            self.cluster.tern('topic', 'create', topic, '--partitions', str(PARTITIONS))
+            self.cluster.tern('topic', 'create', topic, '--partitions', str(self.special.partitions))
+        for topic in self.topics:
+            self.known_everywhere(topic)
         self.start('consume', topic=self.topic, group=self.topic, settings=self.settings)
         self.start('produce', topic=self.topic, rate=self.client.rate)
         if 'transactions' in self.features:
             self.start('transact', topic=self.topic + '-tx', id=f'{self.topic}-tx', rate=25)
         if 'exactly-once' in self.features:
             self.start('copy', topic=self.topic, to=self.topic + '-copy', group=self.topic + '-copier', id=f'{self.topic}-copier')
+
+    def known_everywhere(self, topic):
+        """For a moment only the node that was asked knows a topic; some clients remember for seconds what another one said then."""
+        for region in REGIONS:
+            self.cluster.wait(f'{region} knows the leaders of {topic}', lambda r=region: self.leaders_known(r, topic), 60)
+
+    def leaders_known(self, region, topic):
+        told = subprocess.run(['kcat', '-L', '-b', self.cluster.kafka(region), '-t', topic], capture_output=True, text=True, timeout=30).stdout
+        return told.count(', leader ') == self.special.partitions and 'leader -1' not in told
 
     def second_member(self):
         self.start('consume', topic=self.topic, group=self.topic, member='b', settings=self.settings)
@@ -149,8 +215,9 @@ def wait(question, seconds):
     return False
 
 
-def catch_up(count, wanted, still=40, longest=400):
-    """Until count() is wanted; whoever is behind on a busy machine has time as long as it goes on."""
+def catch_up(count, wanted, still=75, longest=400):
+    """Until count() is wanted; whoever is behind on a busy machine has time as long as it goes on, and a member that has gone without a word
+    keeps its partitions for a session of 45 s."""
     begun = moved = time.monotonic()
     last = -1
     while (now := count()) < wanted and time.monotonic() - moved < still and time.monotonic() - begun < longest:
@@ -179,9 +246,11 @@ def start(cluster, region):
 def play(cluster, parts, say):
     """The story, for all of them at once."""
     for part in parts:
-        part.begin(part.client.kip848 if part.features == ('kip848',) else ())
+        part.begin()
     if not wait(lambda: all(p.under_way() for p in parts), 180):
         say('not all are under way after 180 s: ' + ', '.join(p.client.name for p in parts if not p.under_way()))
+    for part in parts:
+        part.extra += part.special.check(part, False)
     led = {p: cluster.leaders(p.topic) for p in parts}
     region = max(REGIONS, key=lambda r: (min(led[p].get(r, 0) for p in parts), sum(led[p].get(r, 0) for p in parts)))
     for p in parts:
@@ -221,7 +290,8 @@ def finish(cluster, part):
     for topic, records in finals.items():
         for p, o, v in records:
             part.note('final', topic, p, o, v)
-    for p, o in groups.Group(cluster, part.topic).committed(part.topic, tuple(range(PARTITIONS))).items():
+    part.extra += part.special.check(part, True)
+    for p, o in groups.Group(cluster, part.topic).committed(part.topic, tuple(range(part.special.partitions))).items():
         part.note('committed', part.topic, part.topic, p, o)
 
 
@@ -283,7 +353,7 @@ def keep(cluster):
     return kept
 
 
-def run(clients, say, features=None):
+def run(clients, say, features=None, special=USUAL):
     """{client: {feature: (violations, remark)}} for clients that share a cluster; features: instead of all that each has."""
     results = {}
     cluster = started(say)
@@ -293,7 +363,8 @@ def run(clients, say, features=None):
         cluster.healthy()
         folder = os.path.join(cluster.dir, 'clients')
         os.makedirs(folder)
-        parts = [Part(cluster, folder, c, features or tuple(f for f in c.features if f != 'kip848')) for c in clients]
+        special.before(cluster)
+        parts = [Part(cluster, folder, c, features or special.features or c.features, special) for c in clients]
         trouble = None
         try:
             play(cluster, parts, say)
@@ -315,6 +386,8 @@ def run(clients, say, features=None):
                         p.process.kill()
                         p.process.wait()
             results[part.client] = judge(part)
+            if part.extra:
+                results[part.client]['special'] = (part.extra, '')
             if trouble:
                 for feature in results[part.client].values():
                     feature[0].append(trouble)

@@ -10,7 +10,8 @@ import clients
 from toolchain import ROOT, WORK
 
 TITLES = {'produce': 'produces', 'group': 'group, commits', 'kill': 'leader region killed', 'rolling': 'rolling restart',
-          'transactions': 'transactions', 'exactly-once': 'exactly-once copy', 'kip848': 'KIP-848'}
+          'transactions': 'transactions', 'exactly-once': 'exactly-once copy', 'kip848': 'KIP-848',
+          'transactions-v2': 'transaction.version 2', 'sessions': 'fetch sessions'}
 
 
 class Page:
@@ -59,7 +60,9 @@ def page(known):
            'Each client writes (idempotent, `acks=all`), reads in a group with a second member that joins under way, and commits, while the region',
            'that leads its topic is killed and each region is restarted once; those that have transactions also write some (every fourth is',
            'aborted) and copy the topic exactly once. One checker judges all of them by what they logged: nothing lost, duplicated, reordered or read',
-           'again after its commit, and the kill lies between acks.', '',
+           'again after its commit, and the kill lies between acks. The last three columns are stories of their own: the whole of it by the new group',
+           'protocol; transactions and copy with transaction.version 2 finalised, where the epoch shows that each transaction was of that version; a',
+           'topic of 300 partitions, all of them in fetch sessions (KIP-227).', '',
            '| client | version | ' + ' | '.join(TITLES[f] for f in clients.FEATURES) + ' | run |',
            '|---|---|' + '---|' * (len(clients.FEATURES) + 1)]
     for c in clients.ALL:
