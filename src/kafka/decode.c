@@ -35,8 +35,8 @@ static bool is_null_allowed(const struct decoder *d, const struct kafka_field *f
     return field->kind == KAFKA_RECORDS || d->version >= field->nullable_since;
 }
 
-/* Length of a string, of bytes or of an array: -1 is null. False if it cannot be in what is left.
- */
+/* Length of a string, of bytes or of an array: below 0 is null, for Kafka reads what is written as
+ * -1 like that. False if it cannot be in what is left. */
 static bool decode_len(struct decoder *d, bool is_short, int64_t *out_len)
 {
     int64_t len;
@@ -53,7 +53,7 @@ static bool decode_len(struct decoder *d, bool is_short, int64_t *out_len)
         len = (int32_t)reader_be32(&d->in);
     }
     *out_len = len;
-    return !d->in.failed && len >= -1 && len <= (int64_t)reader_left(&d->in);
+    return !d->in.failed && len <= (int64_t)reader_left(&d->in);
 }
 
 static bool decode_slice(struct decoder *d, const struct kafka_field *field, struct slice *out)

@@ -189,15 +189,16 @@ def features(broker, version=4):
 
 
 def update_feature(broker, name, level, how=1, version=1, validate=False):
-    """UpdateFeatures: (error, error of the feature); how: 1 upgrade, 2 downgrade. From version 2 on there is one error."""
+    """UpdateFeatures: its error; how: 1 upgrade, 2 downgrade. Each feature is told only before version 2, and when there is none."""
     name = name.encode()
     body = struct.pack('>i', 5000) + b'\2' + bytes([len(name) + 1]) + name + struct.pack('>hb', level, how) + b'\0' + bytes([validate]) + b'\0'
     r = flexible(broker, 57, version, body)
     _throttle, error = r.take('ih')
     if (length := compact(r)) > 1:
         r.take(f'{length - 1}s')
-    if version >= 2:
-        return error
-    expect('one answer', compact(r) - 1, 1)
-    expect('its name', r.take(f'{compact(r) - 1}s'), name)
-    return error, r.take('h')
+    if version < 2:
+        expect('answers', compact(r) - 1, 0 if error else 1)
+    if version < 2 and error == 0:
+        expect('its name', r.take(f'{compact(r) - 1}s'), name)
+        expect('its error', r.take('h'), 0)
+    return error

@@ -140,13 +140,16 @@ void api_list_offsets(struct request *rq)
         out->name = in->name;
         out->partitions =
             kafka_list_offsets_response_partition_new(&rq->arena, in->partitions_count);
-        out->partitions_count = in->partitions_count;
         for (uint32_t i = 0; i < in->partitions_count; i++) {
-            out->partitions[i].partition = in->partitions[i].partition;
-            bool once = *named++ == NAMED_ONCE;
-            out->partitions[i].error =
-                error_kafka(once ? answer(rq, topic, &in->partitions[i], &out->partitions[i])
-                                 : TERN_EINVALIDREQUEST);
+            enum named how = *named++;
+            if (how == NAMED_AGAIN) {
+                continue; /* told once */
+            }
+            struct kafka_list_offsets_response_partition *p =
+                &out->partitions[out->partitions_count++];
+            p->partition = in->partitions[i].partition;
+            p->error = error_kafka(how == NAMED_ONCE ? answer(rq, topic, &in->partitions[i], p)
+                                                     : TERN_EINVALIDREQUEST);
         }
     }
     request_reply(rq, &response);

@@ -124,10 +124,15 @@ static bool counts_allowed(struct request *rq, const struct kafka_create_topics_
     if (in->assignments_count > 0) {
         return true;
     }
-    if (in->num_partitions == 0 || in->num_partitions < -1 ||
-        in->num_partitions > CONTROL_PARTITIONS_MAX) {
+    if (in->num_partitions == 0 || in->num_partitions < -1) {
         refuse(rq, out, TERN_EINVALIDPARTITIONS,
-               "Number of partitions must be between 1 and 10000");
+               "Number of partitions must be larger than 0, or -1 to use the default value.");
+        return false;
+    }
+    if (in->num_partitions > CONTROL_PARTITIONS_MAX) {
+        (void)snprintf(why, sizeof why, "a topic has at most %d partitions",
+                       CONTROL_PARTITIONS_MAX);
+        refuse(rq, out, TERN_EPOLICY, why);
         return false;
     }
     if (in->replication_factor == 0 || in->replication_factor < -1) {

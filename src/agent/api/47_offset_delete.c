@@ -38,7 +38,7 @@ static void timed_out(struct timer *timer)
     deleted(&d->wait, TERN_ENOCOORDINATOR);
 }
 
-/* As Kafka, names are looked at before the group is. */
+/* Names that are not there; what is wrong with the group is told instead of them. */
 static void prepare(struct offset_delete *d)
 {
     struct request *rq = d->rq;
@@ -102,10 +102,6 @@ void api_offset_delete(struct request *rq)
     rq->cancel = canceled;
     kafka_offset_delete_response_init(&d->response);
     prepare(d);
-    if (d->known == 0) {
-        request_reply(rq, &d->response);
-        return;
-    }
     int status =
         m->group_id.len > 0 ? coordinator_of(rq->node, m->group_id, &co) : TERN_EINVALIDGROUP;
     if (status == 0) {
@@ -114,6 +110,10 @@ void api_offset_delete(struct request *rq)
     if (status != 0) {
         d->response.topics_count = 0;
         d->response.error = error_kafka(status);
+        request_reply(rq, &d->response);
+        return;
+    }
+    if (d->known == 0) {
         request_reply(rq, &d->response);
         return;
     }

@@ -87,27 +87,19 @@ static const char *fault_of(const struct request *rq,
     return NULL;
 }
 
-static void tell(struct request *rq, struct kafka_update_features_response_result *out, int error,
-                 struct slice why)
+/* What is wrong with one of them is told for all together, in every version. */
+static void tell(struct update *update, int error, struct slice why)
 {
-    struct update *update = rq->state;
-
-    out->error = error_kafka(error);
-    out->error_message = why;
-    if (rq->version >= 2) { /* told for all of them together */
-        update->response.error = out->error;
-        update->response.error_message = why;
-    }
+    update->response.error = error_kafka(error);
+    update->response.error_message = why;
+    update->response.results_count = 0;
 }
 
 static void applied(struct request *rq, void *ctx, const struct command_result *result)
 {
-    struct update *update = rq->state;
-    const struct kafka_update_features_request *m = rq->message;
-
     (void)ctx;
-    for (uint32_t i = 0; i < m->updates_count && result->error != 0; i++) {
-        tell(rq, &update->response.results[i], result->error, proposal_why(rq, result));
+    if (result->error != 0) {
+        tell(rq->state, result->error, proposal_why(rq, result));
     }
 }
 
@@ -132,11 +124,10 @@ void api_update_features(struct request *rq)
         kafka_update_features_response_result_new(&rq->arena, m->updates_count);
     update->response.results_count = rq->version < 2 ? m->updates_count : 0;
     for (uint32_t i = 0; i < m->updates_count; i++) {
-        struct kafka_update_features_response_result *out = &update->response.results[i];
         const char *why = fault_of(rq, &m->updates[i], update);
-        out->feature = m->updates[i].feature;
+        update->response.results[i].feature = m->updates[i].feature;
         if (why != NULL) {
-            tell(rq, out, TERN_EUPDATEVERSION, slice_text(why));
+            tell(update, TERN_EUPDATEVERSION, slice_text(why));
             good = false;
         }
     }

@@ -342,7 +342,7 @@ static void spoil_all(const struct kafka_api *api, int16_t version)
     for (size_t i = 0; i < m.mark_count; i++) {
         const struct mark *mark = &m.marks[i];
         for (int as = MARK_AS_HUGE; as <= MARK_AS_NULL; as++) {
-            bool legal = as == MARK_AS_NULL && mark->nullable;
+            bool legal = mark_is_null(mark, (enum mark_as)as);
             bool same = strcmp(mark->field, "tags") == 0 && as == MARK_AS_NULL;
             if (same || (mark->kind == MARK_ONE && !legal)) {
                 continue;
@@ -370,13 +370,18 @@ static void spoil_all(const struct kafka_api *api, int16_t version)
 /* A frame that is a header alone. */
 static void head(struct buf *frame, int16_t key, int16_t version)
 {
+    bool tags = key == 18 && version > 3; /* which every client sends there, since KIP-511 */
+
     buf_clear(frame);
-    buf_be32(frame, 8 + 2 + 7);
+    buf_be32(frame, 8 + 2 + 7 + tags);
     buf_be16(frame, (uint16_t)key);
     buf_be16(frame, (uint16_t)version);
     buf_be32(frame, 1);
     buf_be16(frame, 7);
     buf_text(frame, "hostile");
+    if (tags) {
+        buf_u8(frame, 0);
+    }
 }
 
 static void unknown_versions(const struct kafka_api *api)
@@ -422,7 +427,7 @@ static void unknown_keys(void)
         judge(outcome == CLOSED, api != NULL ? api : &nothing, (int16_t)key,
               "an API that is not served", outcome_names[outcome]);
     }
-    static const uint32_t sizes[] = {0x7fffffff, 0xffffffff, 0x80000000, 0, 3, 100u << 20};
+    static const uint32_t sizes[] = {0x7fffffff, 0xffffffff, 0x80000000, 0, 3, 101u << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         buf_clear(&frame);
         buf_be32(&frame, sizes[i]);

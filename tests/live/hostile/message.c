@@ -193,6 +193,13 @@ void message_frame(const struct message *m, size_t len, struct buf *frame)
 static const size_t widths[] = {
     [MARK_LEN16] = 2, [MARK_LEN32] = 4, [MARK_COMPACT] = 1, [MARK_ONE] = 1};
 
+bool mark_is_null(const struct mark *mark, enum mark_as as)
+{
+    bool has_sign = mark->kind == MARK_LEN16 || mark->kind == MARK_LEN32;
+
+    return mark->nullable && (as == MARK_AS_NULL || (as == MARK_AS_NEGATIVE && has_sign));
+}
+
 void message_spoil(const struct message *m, const struct mark *mark, enum mark_as as,
                    struct buf *frame)
 {
@@ -214,7 +221,7 @@ void message_spoil(const struct message *m, const struct mark *mark, enum mark_a
         const uint8_t *bytes = as == MARK_AS_HUGE ? huge : as == MARK_AS_NEGATIVE ? negative : null;
         with = as == MARK_AS_NEGATIVE ? slice_of(bytes + 4 - width, width) : slice_of(bytes, width);
     }
-    size_t rest = as == MARK_AS_NULL ? mark->end : mark->at + width;
+    size_t rest = as == MARK_AS_NULL || mark_is_null(mark, as) ? mark->end : mark->at + width;
     buf_clear(frame);
     buf_be32(frame, 0);
     buf_put(frame, slice_of(m->bytes.base, mark->at));

@@ -45,6 +45,8 @@ void message_fini(struct message *m);
 /* A frame (with prefix) of the message with the mark's bytes replaced: by the greatest that it can
  * say, by one below null, or by null, and then without what it was the length of. */
 enum mark_as { MARK_AS_HUGE, MARK_AS_NEGATIVE, MARK_AS_NULL };
+/* Does that mean null where null can be? Everything below 0 does, if it has a sign. */
+bool mark_is_null(const struct mark *mark, enum mark_as as);
 void message_spoil(const struct message *m, const struct mark *mark, enum mark_as as,
                    struct buf *frame);
 /* A frame of the first `len` bytes. */
