@@ -93,6 +93,34 @@ class Apache:
             output.close()
 
 
+@contextlib.contextmanager
+def real_kafka(a, heap='512m'):
+    """One node of Apache Kafka (KRaft), made for a while: its address."""
+    base = free_base()
+    kafka = f'127.0.0.1:{base}'
+    server = a.write('server.properties', f'''process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{base + 1}
+listeners=PLAINTEXT://127.0.0.1:{base},CONTROLLER://127.0.0.1:{base + 1}
+advertised.listeners=PLAINTEXT://127.0.0.1:{base}
+controller.listener.names=CONTROLLER
+log.dirs={a.folder}/kafka
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=3
+transaction.state.log.replication.factor=1
+transaction.state.log.num.partitions=3
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+''')
+    a.run('kafka.tools.StorageTool', 'format', '-t', 'TernInteropKafkaNode01w', '-c', server)
+    with a.background('kafka', 'kafka.Kafka', server, heap=heap) as broker:
+        until(f'Apache Kafka answers: {broker.tail()}', lambda: subprocess.run(
+            ['kcat', '-L', '-b', kafka, '-m', '2'], capture_output=True, timeout=30).returncode == 0, 240)
+        yield kafka
+
+
 def until(what, question, seconds=180):
     if not failover.wait(question, seconds):
         raise Failure(f'{what}: not within {seconds} s')
@@ -310,7 +338,14 @@ def kafka_log_dirs(a):
 
 @tool
 def kafka_features(a):
+    def level():
+        return re.search(r'Feature: transaction.version.*FinalizedVersionLevel: (\d+)', a.ask('FeatureCommand', 'describe')).group(1)
     has('describe', a.ask('FeatureCommand', 'describe'), r'Feature: group.version', r'Feature: transaction.version')
+    expect('before', level(), '1')
+    a.ask('FeatureCommand', 'upgrade', '--feature', 'transaction.version=2')
+    until('it is upgraded', lambda: level() == '2', 20)
+    a.ask('FeatureCommand', 'downgrade', '--feature', 'transaction.version=1')
+    until('it is downgraded', lambda: level() == '1', 20)
 
 
 # ---- programs ------------------------------------------------------------------------------------
@@ -396,27 +431,7 @@ def streams_word_count_exactly_once_v2(a):
     expect('counts', {w: int(n) for w, n in counts().items()}, wanted)
 
 
-@app
-def mirror_maker_2_both_ways(a):
-    """Between a real Apache Kafka (KRaft, one node) and tern: topics arrive on the other side, whole and in order."""
-    base = free_base()
-    kafka = f'127.0.0.1:{base}'
-    server = a.write('server.properties', f'''process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{base + 1}
-listeners=PLAINTEXT://127.0.0.1:{base},CONTROLLER://127.0.0.1:{base + 1}
-advertised.listeners=PLAINTEXT://127.0.0.1:{base}
-controller.listener.names=CONTROLLER
-log.dirs={a.folder}/kafka
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=3
-transaction.state.log.replication.factor=1
-transaction.state.log.num.partitions=3
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-group.initial.rebalance.delay.ms=0
-''')
-    a.run('kafka.tools.StorageTool', 'format', '-t', 'TernInteropKafkaNode01w', '-c', server)
+def mirror_both_ways(a, kafka):
     mirror = a.write('mirror.properties', f'''clusters=kafka,tern
 kafka.bootstrap.servers={kafka}
 tern.bootstrap.servers={a.brokers}
@@ -456,18 +471,22 @@ tasks.max=1
 
     def write(brokers, topic, numbers):
         subprocess.run(['kcat', '-P', '-b', brokers, '-t', topic], input=''.join(f'{n}\n' for n in numbers), text=True, check=True, timeout=60)
-    with a.background('kafka', 'kafka.Kafka', server, heap='512m') as broker:
-        until(f'Apache Kafka answers: {broker.tail()}', lambda: subprocess.run(
-            ['kcat', '-L', '-b', kafka, '-m', '2'], capture_output=True, timeout=30).returncode == 0, 240)
-        a.run('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', kafka, '--create', '--topic', 'io-from-kafka', '--partitions', '1')
-        a.topic('io-from-tern', 1)
-        write(kafka, 'io-from-kafka', range(300))
-        write(a.brokers, 'io-from-tern', range(300))
-        with a.background('mirror', 'org.apache.kafka.connect.mirror.MirrorMaker', mirror, heap='512m') as process:
-            try:
-                until('tern has what Kafka has', lambda: len(read(a.brokers, 'kafka.io-from-kafka')) >= 300, 300)
-                until('Kafka has what tern has', lambda: len(read(kafka, 'tern.io-from-tern')) >= 300, 300)
-            except Failure as f:
-                raise Failure(f'{f}: {process.tail()}') from f
-        expect('in tern', read(a.brokers, 'kafka.io-from-kafka'), list(range(300)))
-        expect('in Kafka', read(kafka, 'tern.io-from-tern'), list(range(300)))
+    a.run('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', kafka, '--create', '--topic', 'io-from-kafka', '--partitions', '1')
+    a.topic('io-from-tern', 1)
+    write(kafka, 'io-from-kafka', range(300))
+    write(a.brokers, 'io-from-tern', range(300))
+    with a.background('mirror', 'org.apache.kafka.connect.mirror.MirrorMaker', mirror, heap='512m') as process:
+        try:
+            until('tern has what Kafka has', lambda: len(read(a.brokers, 'kafka.io-from-kafka')) >= 300, 300)
+            until('Kafka has what tern has', lambda: len(read(kafka, 'tern.io-from-tern')) >= 300, 300)
+        except Failure as f:
+            raise Failure(f'{f}: {process.tail()}') from f
+    expect('in tern', read(a.brokers, 'kafka.io-from-kafka'), list(range(300)))
+    expect('in Kafka', read(kafka, 'tern.io-from-tern'), list(range(300)))
+
+
+@app
+def mirror_maker_2_both_ways(a):
+    """Between a real Apache Kafka (KRaft, one node) and tern: topics arrive on the other side, whole and in order."""
+    with real_kafka(a) as kafka:
+        mirror_both_ways(a, kafka)

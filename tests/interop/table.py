@@ -7,7 +7,7 @@ import time
 
 import apache
 import clients
-from toolchain import ROOT, WORK
+from toolchain import HERE, ROOT, WORK
 
 TITLES = {'produce': 'produces', 'group': 'group, commits', 'kill': 'leader region killed', 'rolling': 'rolling restart',
           'transactions': 'transactions', 'exactly-once': 'exactly-once copy', 'kip848': 'KIP-848',
@@ -52,6 +52,12 @@ def plain(text):
     return ' '.join(text.split()).replace('|', '/').replace('<', '(').replace('>', ')')[:300]
 
 
+def differences():
+    """[(api, versions, what is wrong, what Kafka answers, why not tern)]"""
+    with open(os.path.join(HERE, 'kafka_differs.txt')) as f:
+        return [tuple(cell.strip() for cell in line.split('|')) for line in f if line.strip() and not line.startswith('#')]
+
+
 def page(known):
     out = ['# Compatibility', '',
            'Made by `make interop`; do not edit. Unmodified clients and tools, three real regions on one machine. *yes*: passed in the run',
@@ -78,6 +84,10 @@ def page(known):
         for f in functions:
             runs = {f'{v["day"]} {v["commit"]}' for v in known.get(apache.title(f), {}).values()}
             out.append(f'| {apache.title(f)} | {cell(known, apache.title(f), "works", True)} | {", ".join(sorted(runs))} |')
+    out += ['', '## Bad input', '',
+            f'Every API and version with all that can be wrong about a request (`tests/live/hostile`); `make reference` asks Apache Kafka {apache.VERSION} the',
+            'same. It answers otherwise here:', '', '| API | versions | what is wrong | Kafka | why not tern |', '|---|---|---|---|---|']
+    out += ['| ' + ' | '.join(row) + ' |' for row in differences()]
     wrong = [(row, column, v) for row, columns in sorted(known.items()) for column, v in sorted(columns.items()) if v['state'] != 'ok']
     if wrong:
         out += ['', '## What fails or was skipped', '']
