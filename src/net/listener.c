@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "net/address.h"
 
-#define BACKLOG 1024
+/* The kernel takes net.core.somaxconn if that is less. One too many is not refused: it comes again
+ * after a second. */
+#define BACKLOG 65535
 
 static void on_connection(uv_stream_t *handle, int status)
 {

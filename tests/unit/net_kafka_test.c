@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/buf.h"
@@ -478,6 +479,21 @@ static void too_much_under_way_sheds_what_takes_longest(void **state)
     rig_fini(&rig);
 }
 
+static size_t queue_of_the_kernel(void)
+{
+    FILE *file = fopen("/proc/sys/net/core/somaxconn", "r");
+    char line[32];
+    size_t most = 0;
+
+    if (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        most = (size_t)strtoul(line, NULL, 10);
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return most;
+}
+
 static void connections_are_limited_and_idle_strangers_make_room(void **state)
 {
     struct rig rig;
@@ -509,6 +525,41 @@ static void connections_are_limited_and_idle_strangers_make_room(void **state)
     rig_fini(&rig);
 }
 
+/* A whole fleet comes back after a fault. One too many for the kernel's queue is not refused: its
+ * SYN is sent again after a second. */
+static void two_thousand_connections_at_once_are_not_told_to_come_again(void **state)
+{
+    static int fds[2000];
+    struct rlimit files;
+    struct rig rig;
+    struct echo echo;
+    uint64_t slowest_ns = 0;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < 3 * ARRAY_COUNT(fds) ||
+        queue_of_the_kernel() < ARRAY_COUNT(fds)) {
+        skip();
+    }
+    begin(&rig, &echo, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(fds); i++) { /* the loop does not run meanwhile */
+        uint64_t begun_ns = uv_hrtime();
+        fds[i] = dial(&rig);
+        uint64_t took_ns = uv_hrtime() - begun_ns;
+        slowest_ns = took_ns > slowest_ns ? took_ns : slowest_ns;
+    }
+    assert_true(slowest_ns < 900 * UINT64_C(1000000));
+    for (unsigned i = 0; i < 200 && echo.opened < ARRAY_COUNT(fds); i++) {
+        rig_run_ms(&rig, 10);
+    }
+    assert_int_equal(echo.opened, ARRAY_COUNT(fds));
+    for (size_t i = 0; i < ARRAY_COUNT(fds); i++) {
+        (void)close(fds[i]);
+    }
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_claimed_length_costs_nothing_until_bytes_arrive),
         cmocka_unit_test(too_much_under_way_sheds_what_takes_longest),
         cmocka_unit_test(connections_are_limited_and_idle_strangers_make_room),
+        cmocka_unit_test(two_thousand_connections_at_once_are_not_told_to_come_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
