@@ -17,25 +17,40 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Off the front of `bytes`; what frame_in_room gave the place for is there already. */
 static void take(struct slice *bytes, uint8_t *out, size_t len)
 {
-    if (len > 0) {
+    if (len > 0 && out != bytes->base) {
         memcpy(out, bytes->base, len);
-        *bytes = slice_of(bytes->base + len, bytes->len - len);
+    }
+    *bytes = slice_of(bytes->base + len, bytes->len - len);
+}
+
+/* Room for the `wanted` first bytes of the frame, all of which have arrived or one more, and for what
+ * may follow them. */
+static void make_room(struct frame_in *in, size_t wanted)
+{
+    size_t many = FRAME_GROWTH * wanted;
+    size_t len =
+        in->believed ? in->need : smaller(in->need, many > FIRST_BYTES ? many : FIRST_BYTES);
+
+    if (in->blob == NULL) {
+        in->blob = blob_new(len);
+    } else if (wanted > in->blob->len) {
+        in->blob = blob_resize(in->blob, len);
     }
 }
 
-/* Room for `more` bytes, never more than twice of what is there then. */
-static void make_room(struct frame_in *in, size_t more)
+uint8_t *frame_in_room(struct frame_in *in, size_t least, size_t *out_len)
 {
-    size_t wanted = in->have + more;
-
-    if (in->blob == NULL) {
-        in->blob = blob_new(smaller(in->need, wanted > FIRST_BYTES ? wanted : FIRST_BYTES));
-    } else if (wanted > in->blob->len) {
-        size_t twice = in->blob->len * 2;
-        in->blob = blob_resize(in->blob, smaller(in->need, wanted > twice ? wanted : twice));
+    if (in->blob == NULL || in->need - in->have < least) {
+        return NULL;
     }
+    if (in->have == in->blob->len) {
+        make_room(in, in->have + 1);
+    }
+    *out_len = in->blob->len - in->have;
+    return *out_len >= least ? in->blob->bytes + in->have : NULL;
 }
 
 int frame_in_feed(struct frame_in *in, struct slice *bytes, uint32_t len_min, uint32_t len_max,
@@ -58,7 +73,7 @@ int frame_in_feed(struct frame_in *in, struct slice *bytes, uint32_t len_min, ui
         return TERN_EMALFORMED;
     }
     size_t len = smaller(in->need - in->have, bytes->len);
-    make_room(in, len);
+    make_room(in, in->have + len);
     take(bytes, in->blob->bytes + in->have, len);
     in->have += len;
     if (in->have < in->need) {

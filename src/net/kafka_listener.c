@@ -5,8 +5,9 @@
 
 #include "base/error.h"
 
-#define KEEPALIVE_S 60
-#define HOST_LINES  20 /* log lines a minute about the same reason from one host */
+#define KEEPALIVE_S      60
+#define KAFKA_DIRECT_MIN 16384 /* less is read together with what follows it */
+#define HOST_LINES       20    /* log lines a minute about the same reason from one host */
 
 static struct wire_client *client_of(struct stream *stream)
 {
@@ -146,6 +147,18 @@ static void on_bytes(struct stream *stream, struct slice bytes)
     receive(client_of(stream), bytes);
 }
 
+static uint8_t *on_room(struct stream *stream, size_t *out_len)
+{
+    struct wire_client *client = client_of(stream);
+
+    if (client->stash.len > 0) {
+        return NULL; /* which comes before */
+    }
+    uint8_t *room = frame_in_room(&client->in, KAFKA_DIRECT_MIN, out_len);
+    count_memory(client);
+    return room;
+}
+
 /* Resumed: what was kept comes first. */
 static void on_poked(struct stream *stream)
 {
@@ -259,6 +272,7 @@ static void on_closed(struct stream *stream)
 static const struct stream_ops client_ops = {
     .open = on_open,
     .bytes = on_bytes,
+    .room = on_room,
     .sent = on_sent,
     .poked = on_poked,
     .closed = on_closed,

@@ -9,7 +9,8 @@
 #define USER_TIMEOUT_MS 15000
 #define NOTSENT_LOWAT   (128 * 1024)
 #define CATCH_UP_LOWAT  (64 * 1024)
-#define STRANGER_LINES  5 /* log lines a minute about the same reason from one host */
+#define DIRECT_MIN      4096 /* TLS gives at most one record of 16 KiB at a time */
+#define STRANGER_LINES  5    /* log lines a minute about the same reason from one host */
 
 static struct mesh_conn *conn_of(struct stream *stream)
 {
@@ -160,6 +161,7 @@ static void come_up(struct mesh_conn *conn)
         mesh->strangers--;
     }
     conn->state = MESH_UP;
+    conn->in.believed = true;
     conn->up_us = clock_now_us(mesh->hub->clock);
     channel->up = conn;
     channel->refused_full = false;
@@ -320,6 +322,11 @@ static void on_bytes(struct stream *stream, struct slice bytes)
     }
 }
 
+static uint8_t *on_room(struct stream *stream, size_t *out_len)
+{
+    return frame_in_room(&conn_of(stream)->in, DIRECT_MIN, out_len);
+}
+
 /* ---- stream ---------------------------------------------------------------------------------- */
 
 static void on_open(struct stream *stream)
@@ -402,6 +409,7 @@ static void on_closed(struct stream *stream)
 const struct stream_ops mesh_conn_ops = {
     .open = on_open,
     .bytes = on_bytes,
+    .room = on_room,
     .sent = on_sent,
     .poked = on_poked,
     .closed = on_closed,

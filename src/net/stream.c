@@ -12,6 +12,8 @@
 
 #define STAGE_BYTES  16384u /* one TLS record */
 #define DIRECT_BYTES 4096u  /* chunks from here on are encrypted where they are */
+#define TLS_PIECE    49152u /* three records: what is encrypted is written while the cache has it */
+#define TLS_PIECES   5u     /* ... of a turn */
 #define CIPHER_KEPT  65536u
 #define TLS_OWN_MAX  65536u
 
@@ -202,7 +204,7 @@ static int encrypt_piece(struct stream *stream)
 {
     uint8_t *stage = stream->hub->stage;
     size_t staged = 0;
-    size_t budget = STREAM_PIECE;
+    size_t budget = TLS_PIECE;
     int error = 0;
 
     while (stream->queued > 0 && budget > 0 && error == 0) {
@@ -357,8 +359,8 @@ static void on_written(uv_write_t *request, int status)
     after_write(stream, before);
 }
 
-/* One turn's output. The second piece, and whatever is queued by `sent`, goes by uv_write, so that
- * a fast reader cannot keep the loop here. */
+/* One turn's output. What is more than that, and whatever is queued by `sent`, goes by uv_write, so
+ * that a fast reader cannot keep the loop here. */
 static void flush(struct stream *stream, bool first_round)
 {
     size_t before = stream->queued;
@@ -374,11 +376,12 @@ static void flush(struct stream *stream, bool first_round)
     if (stream->closing || stream->writing > 0) {
         return;
     }
-    if (has_output(stream)) {
-        write_piece(stream, first_round);
-    }
-    if (!stream->closing && stream->writing == 0 && has_output(stream)) {
-        write_piece(stream, false);
+    unsigned at_once = !first_round ? 0 : stream->tls != NULL ? TLS_PIECES : 1;
+    for (unsigned i = 0; i <= at_once && has_output(stream); i++) {
+        write_piece(stream, i < at_once);
+        if (stream->closing || stream->writing > 0) {
+            break;
+        }
     }
     after_write(stream, before);
 }
@@ -411,12 +414,33 @@ void stream_poke(struct stream *stream)
 
 /* ---- in -------------------------------------------------------------------------------------- */
 
+/* Where plaintext goes: to its owner's place, or to the hub's. */
+static uint8_t *place(struct stream *stream, uint8_t *shared, size_t *out_len)
+{
+    uint8_t *own = NULL;
+
+    if (stream->open && stream->ops->room != NULL) {
+        own = stream->ops->room(stream, out_len);
+    }
+    if (own == NULL) {
+        *out_len = STREAM_READ;
+        return shared;
+    }
+    *out_len = *out_len < STREAM_TURN ? *out_len : STREAM_TURN;
+    return own;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     struct stream *stream = handle->data;
+    uint8_t *base = stream->hub->read_buffer;
+    size_t len = STREAM_READ;
 
     (void)suggested;
-    *out = uv_buf_init((char *)stream->hub->read_buffer, STREAM_READ);
+    if (stream->tls == NULL) {
+        base = place(stream, base, &len);
+    }
+    *out = uv_buf_init((char *)base, (unsigned)len);
 }
 
 static void became_open(struct stream *stream)
@@ -439,11 +463,11 @@ static void tls_failed(struct stream *stream, int error)
 
 static void decrypt(struct stream *stream, struct slice bytes)
 {
-    uint8_t *plain = stream->hub->plain_buffer;
-
     tls_feed(stream->tls, bytes);
     for (;;) {
-        int got = tls_read(stream->tls, plain, STREAM_READ);
+        size_t room;
+        uint8_t *plain = place(stream, stream->hub->plain_buffer, &room);
+        int got = tls_read(stream->tls, plain, room);
         if (!stream->open && tls_is_open(stream->tls)) {
             became_open(stream);
         }

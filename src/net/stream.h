@@ -5,7 +5,7 @@
  *
  * Plain streams are open at once when connected. Nothing is called back from inside a stream_
  * function: what is queued goes out just before the loop waits, small chunks of one turn together.
- * At most one piece (STREAM_PIECE) is handed to the kernel at a time, and TLS encrypts only that,
+ * At most one piece (up to STREAM_PIECE) is handed to the kernel at a time, and TLS encrypts only that,
  * so that what waits is the chunks themselves. */
 #pragma once
 
@@ -52,6 +52,9 @@ struct stream_ops {
     void (*open)(struct stream *stream);
     /* Received bytes (plaintext), borrowed. */
     void (*bytes)(struct stream *stream, struct slice bytes);
+    /* Where the next bytes go, instead of to borrowed memory: they come by `bytes` at this address at
+     * once. NULL: nowhere, or not worth it. May be left out. */
+    uint8_t *(*room)(struct stream *stream, size_t *out_len);
     /* Some of the queue has gone out. */
     void (*sent)(struct stream *stream);
     /* After stream_poke, before the loop waits. */

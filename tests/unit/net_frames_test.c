@@ -55,11 +55,58 @@ static void memory_follows_the_bytes_not_the_claim(void **state)
     put_be32(prefix, 100u << 20);
     assert_int_equal(frame_in_feed(&in, &part, 1, 100u << 20, &frame), 0);
     for (size_t received = 0; received < 3000000; received += sizeof zeros) {
-        assert_true(frame_in_memory(&in) <= 4096 + 2 * received);
+        assert_true(frame_in_memory(&in) <= 4096 + FRAME_GROWTH * received);
         part = slice_of(zeros, sizeof zeros);
         assert_int_equal(frame_in_feed(&in, &part, 1, 100u << 20, &frame), 0);
     }
     frame_in_fini(&in);
+}
+
+/* As a socket does it: into the frame where there is room, else into a buffer. */
+static void bytes_that_were_read_into_the_frame_are_not_copied(void **state)
+{
+    struct prng prng;
+    struct buf bytes = {0};
+    struct frame_in in = {0};
+    static uint8_t shared[65536];
+    size_t direct = 0;
+    size_t total = 0;
+
+    (void)state;
+    prng_init(&prng, 11);
+    for (unsigned i = 0; i < 40; i++) {
+        uint32_t len = (uint32_t)prng_between(&prng, 1, prng_chance(&prng, 1, 2) ? 900000 : 3000);
+        buf_be32(&bytes, len);
+        memset(buf_extend(&bytes, len), (int)i, len);
+    }
+    unsigned next = 0;
+    while (total < bytes.len) {
+        size_t room = sizeof shared;
+        uint8_t *at = frame_in_room(&in, 1000, &room);
+        room = at != NULL ? room : sizeof shared;
+        size_t len = prng_between(&prng, 1, room < 100000 ? room : 100000);
+        len = len < bytes.len - total ? len : bytes.len - total;
+        direct += at != NULL ? len : 0;
+        at = at != NULL ? at : shared;
+        memcpy(at, bytes.base + total, len);
+        total += len;
+        assert_true(frame_in_memory(&in) <= 4096 + FRAME_GROWTH * total);
+        struct slice part = slice_of(at, len);
+        struct blob *frame;
+        int got;
+        while ((got = frame_in_feed(&in, &part, 1, 1 << 20, &frame)) == 1) {
+            for (size_t i = 0; i < frame->len; i++) {
+                assert_int_equal(frame->bytes[i], next);
+            }
+            blob_unref(frame);
+            next++;
+        }
+        assert_int_equal(got, 0);
+    }
+    assert_int_equal(next, 40);
+    assert_true(direct > bytes.len / 2);
+    frame_in_fini(&in);
+    buf_fini(&bytes);
 }
 
 static void lengths_out_of_bounds_are_told_apart(void **state)
@@ -141,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_cut_by_chance_come_out_whole),
         cmocka_unit_test(memory_follows_the_bytes_not_the_claim),
+        cmocka_unit_test(bytes_that_were_read_into_the_frame_are_not_copied),
         cmocka_unit_test(lengths_out_of_bounds_are_told_apart),
         cmocka_unit_test(the_same_complaint_is_said_once_a_minute_with_a_count),
         cmocka_unit_test(a_flood_of_different_complaints_is_bounded),
