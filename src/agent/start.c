@@ -19,6 +19,7 @@
 #define SUBMITS_MAX  64      /* of joiners, relayed at the same time */
 #define JOIN_ASK_US  1000000 /* how often an empty node looks for a cluster */
 #define CHECK_ASK_US 100000
+#define REFUSED_US   500000 /* a refused registration is a command, too */
 
 struct registration {
     struct quorum_proposal proposal;
@@ -37,6 +38,7 @@ struct start {
     uint64_t since_us;
     bool forgotten;   /* register through a peer, as a new incarnation */
     bool registering; /* a command is under way */
+    bool refused;     /* the last one was */
     bool opening;     /* inside quorum_open */
     uint64_t registered_us;
     struct registration *registration;
@@ -490,6 +492,8 @@ static void make_command(struct node *node, struct buf *out)
         .stamp_final = node->file.stamp_final,
         .stamp = node->file.stamp_pending,
         .level = CONTROL_LEVEL,
+        .conditional = true,
+        .if_start = node->recall.highest,
     };
 
     (void)snprintf(r.region, sizeof r.region, "%s", node->o.region);
@@ -560,17 +564,11 @@ static void registration_result(struct node *node, int status, struct slice resu
         return; /* again with the next tick: the same command, it may have been applied */
     }
     node->start->key.seq = 0;
-    if (r.error == TERN_EAMNESIA) {
-        /* Somebody has seen this disk further than it remembers. */
-        trace_warn("event=rolled_back node=%u why=\"%s\"", node->o.node_id, r.why);
-        node->start->forgotten = true;
-        node->rolled_back = true;
-        return;
-    }
     if (r.error == TERN_EFORMAT) {
         node_die(node, r.error, r.why);
         return;
     }
+    node->start->refused = r.error != 0;
     if (r.error != 0) {
         trace_error("event=registration_refused error=%s why=\"%s\"", error_name(r.error), r.why);
         return;
@@ -648,13 +646,14 @@ static void registering(struct node *node)
     if (s->registering && now_us - s->registered_us < patience_us) {
         return;
     }
-    if (!s->registering && now_us - s->registered_us < 50000) {
+    if (!s->registering && now_us - s->registered_us < (s->refused ? REFUSED_US : 50000)) {
         return;
     }
     if (s->registration != NULL) {
         return;
     }
     s->registered_us = now_us;
+    recall_ask(node, CHECK_ASK_US); /* who is refused as outdated learns by what */
     if (s->forgotten) {
         register_through_peer(node);
     } else if (node->quorum != NULL && !uuid_is_zero(node->control->cluster_id)) {

@@ -182,6 +182,8 @@ void command_register(struct buf *out, struct command_key key, const struct comm
     m.stamp_final = r->stamp_final;
     m.stamp = r->stamp;
     m.level = r->level;
+    m.conditional = r->conditional;
+    m.if_start = r->if_start;
     PUT(register_, REGISTER);
 }
 

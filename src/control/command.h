@@ -35,6 +35,11 @@ struct command_registration {
     uint64_t stamp_final;  /* of the last registration that the disk knows to be applied; 0: none */
     uint64_t stamp; /* of this one: the same until it is known to be applied; 0: numbers only */
     uint32_t level; /* CONTROL_LEVEL of its build; 0: 1 */
+    /* Compare-and-set: a disk that has forgotten becomes a new incarnation only while `if_start` is the
+     * newest start of the node, as its peers have told. Else the command lay somewhere, and the
+     * incarnation that came in between would be superseded, while it runs. */
+    bool conditional;
+    uint64_t if_start;
 };
 
 struct command_assignment {

@@ -41,6 +41,8 @@ static bool take_register(const Tern__Control__Register *m, struct command_regis
     r->stamp_final = m->stamp_final;
     r->stamp = m->stamp;
     r->level = m->level > 0 ? m->level : 1;
+    r->conditional = m->conditional;
+    r->if_start = m->if_start;
     return m->kafka_port <= UINT16_MAX && PROTO_TAKE(r->region, m->region) &&
            PROTO_TAKE(r->rack, m->rack) && PROTO_TAKE(r->kafka_host, m->kafka_host) &&
            PROTO_TAKE(r->mesh_address, m->mesh_address) &&

@@ -30,6 +30,9 @@
 /* The feature level that this build knows. Whatever makes a command mean something else than it meant
  * to an older build, or brings a new one, raises it, and happens at that level only. The cluster is at
  * the greatest level that all its registered nodes know (control/level.c), and never goes back.
+ * That binds from the first release on: no cluster of an older build is there to be mixed with or to be
+ * replayed, so until then a command may come to another state without a level (as control_recoverable,
+ * count_survivor and conditional registrations did).
  * 2: order of reassigned replicas; quotas of users and addresses. 3: levels of features. */
 #define CONTROL_LEVEL 3
 

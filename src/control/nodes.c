@@ -129,6 +129,26 @@ static bool stamp_known(const struct control_node *node, const struct command_re
            r->stamp_final == node->stamp;
 }
 
+/* By its numbers and its last stamp. */
+static bool remembers(const struct control_node *node, const struct command_registration *r)
+{
+    if (r->new_incarnation) {
+        return false;
+    }
+    if (node->start_number == 0) {
+        /* A founder: what it stored at founding is its raft id. */
+        return r->raft_id == node->raft_id;
+    }
+    return r->incarnation == node->incarnation && r->start_number > node->start_number &&
+           r->raft_id == node->raft_id && stamp_known(node, r);
+}
+
+/* Somebody has registered since it was written. */
+static bool is_outdated(const struct control_node *node, const struct command_registration *r)
+{
+    return r->conditional && node->start_number > r->if_start && !MUTANT(registered_late);
+}
+
 static enum disk_memory disk_memory(const struct control_node *node,
                                     const struct command_registration *r)
 {
@@ -146,16 +166,9 @@ static enum disk_memory disk_memory(const struct control_node *node,
     if (node->removed && r->incarnation != 0 && !r->new_incarnation) {
         return DISK_IS_REMOVED;
     }
-    if (r->new_incarnation) {
-        return DISK_HAS_FORGOTTEN;
-    }
-    if (node->start_number == 0) {
-        /* A founder: what it stored at founding is its raft id. */
-        return r->raft_id == node->raft_id ? DISK_REMEMBERS : DISK_HAS_FORGOTTEN;
-    }
-    bool remembers = r->incarnation == node->incarnation && r->start_number > node->start_number &&
-                     r->raft_id == node->raft_id && stamp_known(node, r);
-    return remembers ? DISK_REMEMBERS : DISK_HAS_FORGOTTEN;
+    return remembers(node, r)     ? DISK_REMEMBERS
+           : is_outdated(node, r) ? DISK_IS_LATE
+                                  : DISK_HAS_FORGOTTEN;
 }
 
 /* The replicas of the node have forgotten: they count from the next epoch of each partition. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/sim_quorum.h"
 
+#include <stdio.h>
+
 #include "quorum/quorum_impl.h"
 #include "tests/sim/sim.h"
 
@@ -45,4 +47,26 @@ void sim_quorum_watch(struct sim_node *node)
         watch_term(node);
         watch_state(node);
     }
+}
+
+bool sim_quorum_settled(const struct sim *sim, char why[160])
+{
+    const struct control *newest = sim_newest_control(sim);
+
+    for (uint32_t id = 1; newest != NULL && id <= sim->node_count; id++) {
+        const struct node *node = sim->nodes[id].node;
+        bool current = node != NULL && node_phase(node) == NODE_READY &&
+                       node_control(node)->applied_index == newest->applied_index;
+        if (!current && !newest->nodes[id].removed) {
+            if (why != NULL) {
+                (void)snprintf(why, 160, "node %u %s, and has applied %llu of %llu commands", id,
+                               node == NULL ? "is down" : node_phase_name(node_phase(node)),
+                               node == NULL ? 0ULL
+                                            : (unsigned long long)node_control(node)->applied_index,
+                               (unsigned long long)newest->applied_index);
+            }
+            return false;
+        }
+    }
+    return newest != NULL;
 }

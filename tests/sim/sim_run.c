@@ -597,6 +597,11 @@ static bool removal_settled(struct sim *sim)
     return sim->removal == NULL || sim_removal_settled(sim->removal, NULL);
 }
 
+static bool all_current(struct sim *sim)
+{
+    return sim_quorum_settled(sim, NULL);
+}
+
 static void bring_to_end(struct sim *sim)
 {
     if (sim->op != NULL) {
@@ -666,6 +671,13 @@ static void bring_to_end(struct sim *sim)
     if (!sim_run(sim, until, removal_settled) && !sim_failed(sim)) {
         (void)sim_removal_settled(sim->removal, why);
         sim_fail(sim, "liveness: %s", why);
+    }
+    if (sim_failed(sim)) {
+        return;
+    }
+    if (!sim_run(sim, until, all_current) && !sim_failed(sim)) {
+        (void)sim_quorum_settled(sim, why);
+        sim_fail(sim, "Q3: %s", why);
     }
     if (sim_failed(sim)) {
         return;

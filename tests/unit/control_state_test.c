@@ -280,6 +280,50 @@ static void a_wiped_disk_that_registers_by_several_starts_is_one_incarnation(voi
     assert_int_equal(f->control->nodes[2].start_number, 9);
 }
 
+/* Its disk was wiped, twice; each wrote a registration when start 8 was the newest that its peers knew. */
+static int outdated(struct control_fixture *f, uint64_t stamp, uint64_t if_start)
+{
+    struct command_registration r = {.node_id = 2,
+                                     .region = "eu-central",
+                                     .start_number = 1,
+                                     .new_incarnation = true,
+                                     .stamp = stamp,
+                                     .conditional = true,
+                                     .if_start = if_start};
+
+    command_register(&f->command, control_fixture_key(f), &r);
+    return control_fixture_apply(f);
+}
+
+static void an_outdated_registration_does_not_supersede_who_runs(void **state)
+{
+    struct control_fixture *f = *state;
+
+    assert_int_equal(stamped(f, 8, 0, 100, false), 0);
+    assert_int_equal(outdated(f, 200, 8), 0);
+    assert_int_equal(f->result.incarnation, 2);
+    assert_int_equal(f->result.start_number, 9);
+    assert_int_equal(outdated(f, 300, 8), TERN_EREFUSED);
+    assert_int_equal(f->control->nodes[2].incarnation, 2);
+    assert_int_equal(f->control->nodes[2].stamp, 200);
+    /* Asked again, with what its peers know now, it is another disk. */
+    assert_int_equal(outdated(f, 300, 9), 0);
+    assert_int_equal(f->result.incarnation, 3);
+    /* The same of a start of the first disk, from before it was wiped. */
+    struct command_registration r = {.node_id = 2,
+                                     .region = "eu-central",
+                                     .incarnation = 1,
+                                     .start_number = 20,
+                                     .raft_id = 12,
+                                     .stamp_final = 100,
+                                     .stamp = 101,
+                                     .conditional = true,
+                                     .if_start = 8};
+    command_register(&f->command, control_fixture_key(f), &r);
+    assert_int_equal(control_fixture_apply(f), TERN_EREFUSED);
+    assert_int_equal(f->control->nodes[2].incarnation, 3);
+}
+
 static void foreign_disks_and_wrong_regions_are_refused(void **state)
 {
     struct control_fixture *f = *state;
@@ -1034,6 +1078,7 @@ int main(void)
         WITH_CLUSTER(a_wiped_disk_is_a_new_incarnation_that_counts_later),
         WITH_CLUSTER(an_old_copy_of_a_disk_is_found_out_by_its_start_number),
         WITH_CLUSTER(an_old_copy_that_counted_further_is_found_out_by_its_stamp),
+        WITH_CLUSTER(an_outdated_registration_does_not_supersede_who_runs),
         WITH_CLUSTER(a_start_that_did_not_hear_of_its_registration_is_known_by_its_stamp),
         WITH_CLUSTER(a_wiped_disk_that_registers_by_several_starts_is_one_incarnation),
         WITH_CLUSTER(foreign_disks_and_wrong_regions_are_refused),
