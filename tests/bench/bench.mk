@@ -21,11 +21,12 @@ $(B)/tests/bench/group_load: $(B)/tests/bench/group_load.o $(B)/libtern-all.a
 .PHONY: bench-fetch
 bench-fetch: $(B)/ternd $(B)/tern
 	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/fetch_idle
-# tern, Apache Kafka and NATS JetStream side by side (root). ROWS="ack-us tput-1 ...": only these, as `tests/bench/peers list` has them; ROUNDS=n, 5 without; MINUTES=n, 45
-# without: what is left then goes on with the next call. PRIORITY=1: before other work of the machine.
+
+# tern, Apache Kafka and NATS JetStream side by side (root). ROWS="ack-us tput-1 ..." and SYSTEMS="tern kafka-best ...": only these, as `tests/bench/peers list` has them;
+# ROUNDS=n, 5 without; MINUTES=n, 42 without (and the build before): what is left then goes on with the next call. PRIORITY=1: before other work of the machine.
 .PHONY: bench-peers bench-page bench-page-check
 bench-peers: all wan $(B)/tests/bench/fdatasync_probe
-	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PRIORITY),--priority) $(ROWS)
+	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PRIORITY),--priority) $(addprefix --system ,$(SYSTEMS)) $(ROWS)
 	$(Q)TERN_BIN=$(abspath $(B)) tests/bench/page
 # docs/BENCHMARKS.md and its pictures, from the results alone; the check fails if they differ.
 bench-page:

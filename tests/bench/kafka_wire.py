@@ -94,3 +94,22 @@ def delete_topic(address, name):
         error = r.take('h')
         if error:
             raise Refused(f'topic {name}: error {error}')
+
+
+def quorum_leader(address):
+    """The active controller of KRaft (DescribeQuorum 0, whose header and body are compact)."""
+    host, port = address.rsplit(':', 1)
+    name = b'__cluster_metadata'
+    body = b'\x00' + b'\x02' + bytes([len(name) + 1]) + name + b'\x02' + struct.pack('>i', 0) + b'\x00' + b'\x00' + b'\x00'
+    r = ask(f'{host}:{port}', 55, 0, body, timeout=10)
+    r.take('b')  # tags of the header
+    error = r.take('h')
+    if error or r.take('b') != 2:
+        raise Refused(f'{address} does not tell its quorum: error {error}')
+    r.at += r.take('b') - 1  # its name
+    r.take('b')
+    r.take('i')
+    error, leader = r.take('h'), r.take('i')
+    if error:
+        raise Refused(f'{address} does not tell its quorum: error {error}')
+    return leader

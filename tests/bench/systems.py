@@ -219,6 +219,18 @@ class System:
         except ValueError:
             raise Failed(f'{verb} {topic}: {done.stderr.strip()[-300:]}') from None
 
+    def place_controller(self, n, there):
+        """Until node n is the controller, or is not; whoever is it and should not be stands still for a while."""
+        for _ in range(20):
+            now = until('somebody is the controller', 60, self.controller)
+            if (now == n) == there:
+                return
+            self.pause(now)
+            time.sleep(3)
+            self.resume(now)
+            time.sleep(1)
+        raise Failed(f'node {n} is {"not" if there else "always"} the controller')
+
     def fault_command(self, verb, n):
         return f'{os.path.join(HERE, "peers")} do {self.name} {verb} {n}'
 
@@ -402,6 +414,9 @@ class Kafka(System):
             told = [kafka_wire.metadata(a, name) for a in self.addresses()]
             return all(t['error'] == 0 and t['leaders'] == first and all(len(i) == 3 for i in t['isr']) for t in told)
         until(f'{name} is led', 120, led)
+
+    def controller(self):
+        return kafka_wire.quorum_leader(self.addresses()[0])
 
     def whole(self, name):
         return all(len(isr) == 3 for isr in kafka_wire.metadata(self.addresses()[0], name)['isr'])
