@@ -162,6 +162,10 @@ struct naming {
 enum named *named_twice(struct arena *arena, struct naming *names, uint32_t count);
 /* A list of broker ids: false if it is empty, has one twice, or one that cannot be. */
 bool nodes_of(const int32_t *ids, uint32_t count, node_set *out);
+/* Replicas of partitions that are assigned by hand, one after the other, in the request's arena. */
+struct command_placement placement_begin(struct request *rq, uint32_t partitions);
+/* Of the next partition, in their order; false: as nodes_of, or too many. */
+bool placement_add(struct command_placement *placement, const int32_t *ids, uint32_t count);
 
 /* ---- topics as clients see them (api/topic_views.c) ------------------------------------------ */
 

@@ -33,6 +33,10 @@ void apply_alter_topic(struct apply *a, const struct command *command)
         (void)apply_refuse(a, TERN_ENOENT, "there is no topic %s", command->as.alter.name);
         return;
     }
+    if (topic_check_gzip(a, command->as.alter.changes.items, command->as.alter.changes.count) !=
+        0) {
+        return;
+    }
     int error = topic_configs_change(&topic->configs, command->as.alter.changes.items,
                                      command->as.alter.changes.count, command->as.alter.replace,
                                      &next, why);
@@ -135,7 +139,7 @@ static int32_t epoch_of_all(const struct control_topic *topic)
 }
 
 static void add(struct apply *a, struct control_topic *topic, uint32_t count,
-                const struct control_config *configs)
+                const struct placements *placed, const struct control_config *configs)
 {
     int32_t last = epoch_of_all(topic);
     uint32_t old = topic->partition_count;
@@ -147,6 +151,7 @@ static void add(struct apply *a, struct control_topic *topic, uint32_t count,
     a->leads[0] += count - old;
     for (uint32_t i = old; i < count; i++) {
         topic_first_epoch(a, topic, (int32_t)i, configs[i - old], last);
+        topic_take_order(a, placed, i - old, &topic->partitions[i]);
     }
 }
 
@@ -195,7 +200,7 @@ void apply_add_partitions(struct apply *a, const struct command *command)
     uint32_t more = (uint32_t)command->as.add.count - topic->partition_count;
     struct control_config *configs = mem_new(more * sizeof *configs);
     if (topic_place(a, &topic->policy, &command->as.add.placed, more, configs) == 0 && !a->dry) {
-        add(a, topic, (uint32_t)command->as.add.count, configs);
+        add(a, topic, (uint32_t)command->as.add.count, &command->as.add.placed, configs);
         a->result->partitions = topic->partition_count;
     }
     free(configs);

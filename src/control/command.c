@@ -294,8 +294,10 @@ void command_create_topic_as(struct buf *out, struct command_key key,
     m.retention_bytes = INT64_MIN;
     m.configs = configs.pointers;
     m.n_configs = topic->config_count;
-    m.placed = (uint64_t *)(uintptr_t)topic->placed;
-    m.n_placed = topic->placed_count;
+    m.placed = topic->placement.placed;
+    m.n_placed = topic->placement.count;
+    m.order = topic->placement.order;
+    m.n_order = topic->placement.order_count;
     PUT(create_topic, CREATE_TOPIC);
     packed_changes_fini(&configs);
 }
@@ -318,15 +320,17 @@ void command_alter_topic(struct buf *out, struct command_key key, const char *na
 }
 
 void command_add_partitions(struct buf *out, struct command_key key, const char *name,
-                            int32_t count, const node_set *placed, size_t placed_count)
+                            int32_t count, const struct command_placement *placement)
 {
     Tern__Control__AddPartitions m;
 
     tern__control__add_partitions__init(&m);
     m.name = proto_text(name);
     m.count = count;
-    m.placed = (uint64_t *)(uintptr_t)placed;
-    m.n_placed = placed_count;
+    m.placed = placement->placed;
+    m.n_placed = placement->count;
+    m.order = placement->order;
+    m.n_order = placement->order_count;
     PUT(add_partitions, ADD_PARTITIONS);
 }
 

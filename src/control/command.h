@@ -77,6 +77,14 @@ void command_create_topic(struct buf *out, struct command_key key, const char *n
                           struct uuid topic_id, int32_t partitions /* -1: the policy's */,
                           const char *policy /* NULL: by name patterns */, int64_t retention_ms,
                           int64_t retention_bytes /* INT64_MIN: the policy's */);
+/* Replicas that are assigned by hand; all zero: by the policy. */
+struct command_placement {
+    node_set *placed; /* of each partition */
+    size_t count;
+    uint32_t *order; /* of all of them, one partition after the other, as they are to be listed;
+                              NULL: by id */
+    size_t order_count;
+};
 /* The same with all that Kafka's CreateTopics may say. */
 struct command_topic {
     const char *name;
@@ -84,8 +92,7 @@ struct command_topic {
     int32_t partitions; /* -1: the policy's, or as many as are placed */
     const struct topic_config_change *configs;
     size_t config_count;
-    const node_set *placed; /* NULL: by the policy; else the replicas of each partition */
-    size_t placed_count;
+    struct command_placement placement;
 };
 void command_create_topic_as(struct buf *out, struct command_key key,
                              const struct command_topic *topic);
@@ -94,9 +101,9 @@ void command_create_topic_as(struct buf *out, struct command_key key,
 void command_alter_topic(struct buf *out, struct command_key key, const char *name,
                          const struct topic_config_change *changes, size_t count, bool replace,
                          bool weaken_confirmed);
-/* The topic has `count` partitions from then on. placed: of the new ones; NULL: by the policy. */
+/* The topic has `count` partitions from then on. placement: of the new ones. */
 void command_add_partitions(struct buf *out, struct command_key key, const char *name,
-                            int32_t count, const node_set *placed, size_t placed_count);
+                            int32_t count, const struct command_placement *placement);
 /* EINVALIDASSIGNMENT: not where the policy wants replicas; ENOREASSIGNMENT: nothing to give up. */
 void command_reassign(struct buf *out, struct command_key key, struct uuid topic_id,
                       int32_t partition, node_set target /* 0: give up */,

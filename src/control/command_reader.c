@@ -67,20 +67,47 @@ static bool take_changes(Tern__Control__ConfigChange *const *items, size_t count
     return ok;
 }
 
-static bool take_placed(const uint64_t *items, size_t count, struct placements *out)
+/* Each part of `order` names what its item has. */
+static bool take_orders(const uint32_t *order, size_t length, struct placements *out)
+{
+    size_t at = 0;
+
+    if (length == 0) {
+        return true;
+    }
+    out->orders = mem_new(out->count * sizeof *out->orders);
+    for (size_t i = 0; i < out->count; i++) {
+        size_t count = node_set_count(out->items[i]);
+        node_set named = 0;
+        if (count > length - at || !control_order_take(&order[at], count, out->orders[i])) {
+            return false;
+        }
+        for (size_t k = 0; k < count; k++) {
+            named |= NODE_BIT(out->orders[i][k]);
+        }
+        if (named != out->items[i]) {
+            return false;
+        }
+        at += count;
+    }
+    return at == length;
+}
+
+static bool take_placed(const uint64_t *items, size_t count, const uint32_t *order, size_t length,
+                        struct placements *out)
 {
     if (count > CONTROL_PARTITIONS_MAX) {
         return false;
     }
     if (count == 0) {
-        return true;
+        return length == 0;
     }
     out->items = mem_new(count * sizeof *out->items);
     out->count = count;
     for (size_t i = 0; i < count; i++) {
         out->items[i] = items[i];
     }
-    return true;
+    return take_orders(order, length, out);
 }
 
 static bool take_alter(const Tern__Control__AlterTopic *m, struct command *out)
@@ -95,7 +122,7 @@ static bool take_add(const Tern__Control__AddPartitions *m, struct command *out)
 {
     out->as.add.count = m->count;
     return PROTO_TAKE(out->as.add.name, m->name) &&
-           take_placed(m->placed, m->n_placed, &out->as.add.placed);
+           take_placed(m->placed, m->n_placed, m->order, m->n_order, &out->as.add.placed);
 }
 
 static bool take_create(const Tern__Control__CreateTopic *m, struct command *out)
@@ -104,7 +131,7 @@ static bool take_create(const Tern__Control__CreateTopic *m, struct command *out
     out->as.create.retention_ms = m->retention_ms;
     out->as.create.retention_bytes = m->retention_bytes;
     return take_changes(m->configs, m->n_configs, &out->as.create.configs) &&
-           take_placed(m->placed, m->n_placed, &out->as.create.placed) &&
+           take_placed(m->placed, m->n_placed, m->order, m->n_order, &out->as.create.placed) &&
            proto_take_uuid(m->topic_id, &out->as.create.topic_id) &&
            PROTO_TAKE(out->as.create.name, m->name) && PROTO_TAKE(out->as.create.policy, m->policy);
 }
@@ -331,10 +358,12 @@ void command_fini(struct command *command)
     } else if (command->kind == COMMAND_CREATE_TOPIC) {
         changes_free(&command->as.create.configs);
         free(command->as.create.placed.items);
+        free(command->as.create.placed.orders);
     } else if (command->kind == COMMAND_ALTER_TOPIC) {
         changes_free(&command->as.alter.changes);
     } else if (command->kind == COMMAND_ADD_PARTITIONS) {
         free(command->as.add.placed.items);
+        free(command->as.add.placed.orders);
     }
     command->kind = COMMAND_KINDS;
 }

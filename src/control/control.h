@@ -33,8 +33,9 @@
  * That binds from the first release on: no cluster of an older build is there to be mixed with or to be
  * replayed, so until then a command may come to another state without a level (as control_recoverable,
  * count_survivor and conditional registrations did).
- * 2: order of reassigned replicas; quotas of users and addresses. 3: levels of features. */
-#define CONTROL_LEVEL 3
+ * 2: order of reassigned replicas; quotas of users and addresses. 3: levels of features.
+ * 4: order of replicas that are assigned by hand; no compression.gzip.level 0. */
+#define CONTROL_LEVEL 4
 
 /* Where the state of consumer groups is kept. Its policy is the one that names it, not one that
  * matches it by a glob, and not the one called "default". */

@@ -44,6 +44,7 @@ struct config_changes {
 struct placements {
     node_set *items;
     size_t count;
+    uint8_t (*orders)[CONTROL_REPLICAS_MAX]; /* of each item; NULL: not told */
 };
 
 struct command {
@@ -259,6 +260,11 @@ void apply_delete_topic(struct apply *a, const char *name);
 /* Of the partitions that a topic gets, in order; one config each. */
 int topic_place(struct apply *a, const struct policy *policy, const struct placements *placed,
                 uint32_t partitions, struct control_config *out) TERN_MUST_USE;
+/* Builds before level 4 took 0, which Kafka does not. */
+int topic_check_gzip(struct apply *a, const struct topic_config_change *changes, size_t count);
+/* Which partition of the command it is: replicas are listed as they were asked for. */
+void topic_take_order(const struct apply *a, const struct placements *placed, uint32_t item,
+                      struct control_partition *p);
 /* Within what a snapshot may hold, with so many partitions more? */
 bool topic_room(struct apply *a, uint32_t topics, uint32_t partitions);
 /* `last`: no epoch up to that is used again. */

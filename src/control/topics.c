@@ -105,6 +105,14 @@ int topic_place(struct apply *a, const struct policy *policy, const struct place
     return 0;
 }
 
+void topic_take_order(const struct apply *a, const struct placements *placed, uint32_t item,
+                      struct control_partition *p)
+{
+    if (placed->orders != NULL && a->control->feature_level >= 4) {
+        memcpy(p->order, placed->orders[item], sizeof p->order);
+    }
+}
+
 bool topic_room(struct apply *a, uint32_t topics, uint32_t partitions)
 {
     size_t total = partitions;
@@ -145,8 +153,21 @@ static void make_topic(struct apply *a, const struct command *command, const str
     a->leads[0] += partitions;
     for (uint32_t i = 0; i < partitions; i++) {
         topic_first_epoch(a, topic, (int32_t)i, configs[i], last);
+        topic_take_order(a, &command->as.create.placed, i, &topic->partitions[i]);
     }
     forget_deleted(a->control, topic->name);
+}
+
+int topic_check_gzip(struct apply *a, const struct topic_config_change *changes, size_t count)
+{
+    for (size_t i = 0; i < count && a->control->feature_level >= 4; i++) {
+        bool gzip = strcmp(changes[i].name, "compression.gzip.level") == 0;
+        if (gzip && changes[i].value != NULL && strtol(changes[i].value, NULL, 10) == 0) {
+            return apply_refuse(a, TERN_EINVALIDCONFIG,
+                                "compression.gzip.level is 1 to 9, or -1 for the usual one");
+        }
+    }
+    return 0;
 }
 
 /* As Kafka's CreateTopics has them, and as older commands do. */
@@ -220,7 +241,10 @@ void apply_create_topic(struct apply *a, const struct command *command)
     struct topic_configs own = {0};
     struct policy policy;
 
-    if (!create_allowed(a, command) || own_configs(a, command, &own) != 0) {
+    if (!create_allowed(a, command) ||
+        topic_check_gzip(a, command->as.create.configs.items, command->as.create.configs.count) !=
+            0 ||
+        own_configs(a, command, &own) != 0) {
         return;
     }
     if (!policy_effective(a->control, command->as.create.name, &own, &policy)) {

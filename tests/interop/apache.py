@@ -146,6 +146,8 @@ def kafka_topics(a):
     has('--describe', a.ask('TopicCommand', '--describe', '--topic', 'io-t'), r'PartitionCount: 3', r'ReplicationFactor: 3', r'Partition: 2')
     a.ask('TopicCommand', '--alter', '--topic', 'io-t', '--partitions', '5')
     has('--alter', a.ask('TopicCommand', '--describe', '--topic', 'io-t'), r'PartitionCount: 5')
+    a.ask('TopicCommand', '--create', '--topic', 'io-placed', '--replica-assignment', '3:1:2,2:3:1')
+    has('--replica-assignment', a.ask('TopicCommand', '--describe', '--topic', 'io-placed'), r'Replicas: 3,1,2\b', r'Replicas: 2,3,1\b')
     a.ask('TopicCommand', '--delete', '--topic', 'io-t')
     if re.search(r'(?m)^io-t$', a.ask('TopicCommand', '--list')):
         raise Failure('a deleted topic is listed')

@@ -44,6 +44,8 @@ static int set(struct control_fixture *f, const char *topic, const char *name, c
     return alter(f, topic, TOPIC_CONFIG_SET, name, value);
 }
 
+static const struct command_placement by_policy = {0};
+
 static int create(struct control_fixture *f, const char *name, uint8_t id, int32_t partitions,
                   const struct topic_config_change *configs, size_t count)
 {
@@ -212,7 +214,7 @@ static void partitions_are_added_behind_those_that_are_there(void **state)
     struct control_topic *t = control_topic_named(f->control, "t");
     int32_t epoch = t->partitions[0].epoch;
     assert_int_equal(epoch, 2);
-    command_add_partitions(&f->command, control_fixture_key(f), "t", 5, NULL, 0);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 5, &by_policy);
     assert_int_equal(control_fixture_apply(f), 0);
     assert_int_equal(f->result.partitions, 5);
     assert_int_equal(t->partition_count, 5);
@@ -226,13 +228,14 @@ static void partitions_are_added_behind_those_that_are_there(void **state)
     }
     static const int32_t wrong[] = {5, 4, 0, -1, CONTROL_PARTITIONS_MAX + 1};
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
-        command_add_partitions(&f->command, control_fixture_key(f), "t", wrong[i], NULL, 0);
+        command_add_partitions(&f->command, control_fixture_key(f), "t", wrong[i], &by_policy);
         assert_int_equal(control_fixture_apply(f), TERN_EINVALIDPARTITIONS);
     }
-    command_add_partitions(&f->command, control_fixture_key(f), "u", 5, NULL, 0);
+    command_add_partitions(&f->command, control_fixture_key(f), "u", 5, &by_policy);
     assert_int_equal(control_fixture_apply(f), TERN_ENOENT);
     assert_int_equal(create(f, CONTROL_GROUPS_TOPIC, 3, 2, NULL, 0), 0);
-    command_add_partitions(&f->command, control_fixture_key(f), CONTROL_GROUPS_TOPIC, 5, NULL, 0);
+    command_add_partitions(&f->command, control_fixture_key(f), CONTROL_GROUPS_TOPIC, 5,
+                           &by_policy);
     assert_int_equal(control_fixture_apply(f), TERN_EINVALIDTOPIC);
 }
 
@@ -248,7 +251,7 @@ static void replicas_assigned_by_hand_lie_where_the_policy_wants_them(void **sta
     }
     node_set placed[3] = {all, all, all};
     struct command_topic topic = {
-        .name = "t", .topic_id = {{1}}, .partitions = -1, .placed = placed, .placed_count = 2};
+        .name = "t", .topic_id = {{1}}, .partitions = -1, .placement = {placed, 2, NULL, 0}};
     command_create_topic_as(&f->command, control_fixture_key(f), &topic);
     assert_int_equal(control_fixture_apply(f), 0);
     assert_int_equal(f->result.partitions, 2);
@@ -262,10 +265,89 @@ static void replicas_assigned_by_hand_lie_where_the_policy_wants_them(void **sta
     command_create_topic_as(&f->command, control_fixture_key(f), &topic);
     assert_int_equal(control_fixture_apply(f), TERN_EINVALIDASSIGNMENT);
     placed[1] = all;
-    command_add_partitions(&f->command, control_fixture_key(f), "t", 5, placed, 2);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 5,
+                           &(struct command_placement){placed, 2, NULL, 0});
     assert_int_equal(control_fixture_apply(f), TERN_EINVALIDASSIGNMENT);
-    command_add_partitions(&f->command, control_fixture_key(f), "t", 5, placed, 3);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 5,
+                           &(struct command_placement){placed, 3, NULL, 0});
     assert_int_equal(control_fixture_apply(f), 0);
+}
+
+static void no_batch_is_compressed_by_gzip_at_level_0(void **state)
+{
+    struct control_fixture *f = *state;
+    struct topic_config_change changes[] = {
+        change(TOPIC_CONFIG_SET, "compression.gzip.level", "0"),
+        change(TOPIC_CONFIG_SET, "retention.ms", "5"),
+    };
+
+    assert_int_equal(create(f, "t", 1, 1, NULL, 0), 0);
+    command_alter_topic(&f->command, control_fixture_key(f), "t", changes, 1, false, false);
+    assert_int_equal(control_fixture_apply(f), 0); /* some node may not know that it is wrong */
+    f->control->feature_level = 4;
+    command_alter_topic(&f->command, control_fixture_key(f), "t", &changes[1], 1, false, false);
+    assert_int_equal(control_fixture_apply(f), 0);
+    command_alter_topic(&f->command, control_fixture_key(f), "t", changes, 2, false, false);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDCONFIG);
+    struct command_topic topic = {
+        .name = "u", .topic_id = {{9}}, .partitions = 1, .configs = changes, .config_count = 2};
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    assert_int_equal(control_fixture_apply(f), TERN_EINVALIDCONFIG);
+    changes[0].value = (char *)(uintptr_t) "-1";
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    assert_int_equal(control_fixture_apply(f), 0);
+}
+
+static void expect_listed(struct control_fixture *f, uint32_t partition, uint32_t a, uint32_t b,
+                          uint32_t c)
+{
+    const struct control_partition *p =
+        &control_topic_named(f->control, "t")->partitions[partition];
+    uint32_t listed[WIRE_NODES_MAX];
+
+    assert_int_equal(control_ordered(p, NODE_BIT(1) | NODE_BIT(2) | NODE_BIT(3), listed), 3);
+    assert_int_equal(listed[0], a);
+    assert_int_equal(listed[1], b);
+    assert_int_equal(listed[2], c);
+}
+
+static void replicas_assigned_by_hand_are_listed_as_they_were_asked_for(void **state)
+{
+    struct control_fixture *f = *state;
+    node_set all = NODE_BIT(1) | NODE_BIT(2) | NODE_BIT(3);
+    node_set placed[2] = {all, all};
+    uint32_t order[] = {3, 1, 2, 2, 3, 1};
+    struct command_placement placement = {placed, 2, order, 6};
+    struct command_topic topic = {
+        .name = "t", .topic_id = {{1}}, .partitions = -1, .placement = placement};
+
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    assert_int_equal(control_fixture_apply(f), 0);
+    expect_listed(f, 0, 1, 2, 3); /* some node may not know how to keep an order */
+    command_delete_topic(&f->command, control_fixture_key(f), "t");
+    assert_int_equal(control_fixture_apply(f), 0);
+    f->control->feature_level = 4;
+    topic.topic_id.bytes[0] = 2;
+    command_create_topic_as(&f->command, control_fixture_key(f), &topic);
+    assert_int_equal(control_fixture_apply(f), 0);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 4, &placement);
+    assert_int_equal(control_fixture_apply(f), 0);
+    for (uint32_t i = 0; i < 4; i += 2) {
+        expect_listed(f, i, 3, 1, 2);
+        expect_listed(f, i + 1, 2, 3, 1);
+    }
+    /* An order that is not of these replicas is no command. */
+    placement.order_count = 5;
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 6, &placement);
+    assert_int_not_equal(control_fixture_apply(f), 0);
+    placement.order_count = 6;
+    order[5] = 4;
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 6, &placement);
+    assert_int_not_equal(control_fixture_apply(f), 0);
+    order[5] = 3;
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 6, &placement);
+    assert_int_not_equal(control_fixture_apply(f), 0);
+    assert_int_equal(control_topic_named(f->control, "t")->partition_count, 4);
 }
 
 static void a_check_tells_what_would_happen_and_changes_nothing(void **state)
@@ -288,11 +370,11 @@ static void a_check_tells_what_would_happen_and_changes_nothing(void **state)
     control_check(f->control, buf_slice(&f->command), &result);
     buf_clear(&f->command);
     assert_int_equal(result.error, 0);
-    command_add_partitions(&f->command, control_fixture_key(f), "t", 3, NULL, 0);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 3, &by_policy);
     control_check(f->control, buf_slice(&f->command), &result);
     buf_clear(&f->command);
     assert_int_equal(result.error, 0);
-    command_add_partitions(&f->command, control_fixture_key(f), "t", 1, NULL, 0);
+    command_add_partitions(&f->command, control_fixture_key(f), "t", 1, &by_policy);
     control_check(f->control, buf_slice(&f->command), &result);
     buf_clear(&f->command);
     assert_int_equal(result.error, TERN_EINVALIDPARTITIONS);
@@ -553,7 +635,9 @@ int main(void)
         WITH_CLUSTER(kafkas_tools_cannot_weaken_a_critical_topic),
         WITH_CLUSTER(min_insync_replicas_asks_for_more_regions_but_never_for_fewer),
         WITH_CLUSTER(partitions_are_added_behind_those_that_are_there),
+        WITH_CLUSTER(no_batch_is_compressed_by_gzip_at_level_0),
         WITH_CLUSTER(replicas_assigned_by_hand_lie_where_the_policy_wants_them),
+        WITH_CLUSTER(replicas_assigned_by_hand_are_listed_as_they_were_asked_for),
         WITH_CLUSTER(a_check_tells_what_would_happen_and_changes_nothing),
         WITH_CLUSTER(quotas_are_kept_by_client_id_and_for_everybody),
         WITH_CLUSTER(the_nearest_quota_of_user_and_client_id_holds),

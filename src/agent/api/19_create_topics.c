@@ -78,24 +78,31 @@ static bool take_configs(struct request *rq, const struct kafka_create_topics_re
 
 /* Partitions 0 to n-1, each once. */
 static bool take_assignments(struct request *rq, const struct kafka_create_topics_request_topic *in,
-                             node_set *placed, struct kafka_create_topics_response_topic *out)
+                             struct command_placement *placement,
+                             struct kafka_create_topics_response_topic *out)
 {
     uint32_t count = in->assignments_count;
+    const struct kafka_create_topics_request_assignment **of =
+        arena_take(&rq->arena, (count + 1) * sizeof *of);
 
     if (in->num_partitions != -1 || in->replication_factor != -1) {
         refuse(rq, out, TERN_EINVALIDREQUEST,
                "with a manual assignment partitions and replication factor must be -1");
         return false;
     }
-    memset(placed, 0, count * sizeof *placed);
+    memset(of, 0, count * sizeof *of);
     for (uint32_t i = 0; i < count; i++) {
-        const struct kafka_create_topics_request_assignment *a = &in->assignments[i];
-        if (a->partition < 0 || (uint32_t)a->partition >= count || placed[a->partition] != 0) {
+        int32_t partition = in->assignments[i].partition;
+        if (partition < 0 || (uint32_t)partition >= count || of[partition] != NULL) {
             refuse(rq, out, TERN_EINVALIDASSIGNMENT,
                    "partitions should be a consecutive 0-based integer sequence");
             return false;
         }
-        if (!nodes_of(a->broker_ids, a->broker_ids_count, &placed[a->partition])) {
+        of[partition] = &in->assignments[i];
+    }
+    *placement = placement_begin(rq, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!placement_add(placement, of[i]->broker_ids, of[i]->broker_ids_count)) {
             refuse(rq, out, TERN_EINVALIDASSIGNMENT,
                    "an assignment is empty, or names a broker twice or one that is not there");
             return false;
@@ -165,7 +172,7 @@ static void create_one(struct request *rq, const struct kafka_create_topics_requ
     struct node *node = rq->node;
     struct topic_config_change *configs =
         arena_take(&rq->arena, (in->configs_count + 1) * sizeof *configs);
-    node_set *placed = arena_take(&rq->arena, (in->assignments_count + 1) * sizeof *placed);
+    struct command_placement placement = {0};
     char name[CONTROL_TOPIC_NAME_MAX];
     struct buf command = {0};
 
@@ -174,7 +181,7 @@ static void create_one(struct request *rq, const struct kafka_create_topics_requ
         return;
     }
     if (!counts_allowed(rq, in, out) || !take_configs(rq, in, configs, out) ||
-        (in->assignments_count > 0 && !take_assignments(rq, in, placed, out))) {
+        (in->assignments_count > 0 && !take_assignments(rq, in, &placement, out))) {
         return;
     }
     if (!m->validate_only && !quota_changes(rq, partitions_of(in), STRICT_SINCE)) {
@@ -187,8 +194,7 @@ static void create_one(struct request *rq, const struct kafka_create_topics_requ
         .partitions = in->num_partitions,
         .configs = configs,
         .config_count = in->configs_count,
-        .placed = placed,
-        .placed_count = in->assignments_count,
+        .placement = placement,
     };
     command_create_topic_as(&command, node_next_key(node), &topic);
     proposals_put(rq, &command, m->timeout_ms, m->validate_only, applied, out);

@@ -9,7 +9,7 @@ static void add_one(struct request *rq, const struct kafka_create_partitions_req
                     struct outcome *out)
 {
     const struct kafka_create_partitions_request *m = rq->message;
-    node_set *placed = arena_take(&rq->arena, (in->assignments_count + 1) * sizeof *placed);
+    struct command_placement placement = placement_begin(rq, in->assignments_count);
     char name[CONTROL_TOPIC_NAME_MAX];
     struct buf command = {0};
 
@@ -19,7 +19,7 @@ static void add_one(struct request *rq, const struct kafka_create_partitions_req
     }
     for (uint32_t i = 0; i < in->assignments_count; i++) {
         const struct kafka_create_partitions_request_assignment *a = &in->assignments[i];
-        if (!nodes_of(a->broker_ids, a->broker_ids_count, &placed[i])) {
+        if (!placement_add(&placement, a->broker_ids, a->broker_ids_count)) {
             outcome_refuse(
                 rq, out, TERN_EINVALIDASSIGNMENT,
                 "an assignment is empty, or names a broker twice or one that is not there");
@@ -32,8 +32,7 @@ static void add_one(struct request *rq, const struct kafka_create_partitions_req
         outcome_refuse(rq, out, TERN_ETHROTTLED, error_sentence(TERN_ETHROTTLED));
         return;
     }
-    command_add_partitions(&command, node_next_key(rq->node), name, in->count, placed,
-                           in->assignments_count);
+    command_add_partitions(&command, node_next_key(rq->node), name, in->count, &placement);
     proposals_put(rq, &command, m->timeout_ms, m->validate_only, outcome_applied, out);
 }
 

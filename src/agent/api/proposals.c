@@ -167,3 +167,26 @@ bool nodes_of(const int32_t *ids, uint32_t count, node_set *out)
     *out = set;
     return count > 0;
 }
+
+struct command_placement placement_begin(struct request *rq, uint32_t partitions)
+{
+    size_t most = (size_t)partitions * CONTROL_REPLICAS_MAX;
+
+    return (struct command_placement){
+        .placed = arena_take(&rq->arena, (partitions + 1) * sizeof(node_set)),
+        .order = arena_take(&rq->arena, (most + 1) * sizeof(uint32_t)),
+    };
+}
+
+bool placement_add(struct command_placement *placement, const int32_t *ids, uint32_t count)
+{
+    if (count > CONTROL_REPLICAS_MAX ||
+        !nodes_of(ids, count, &placement->placed[placement->count])) {
+        return false;
+    }
+    placement->count++;
+    for (uint32_t i = 0; i < count; i++) {
+        placement->order[placement->order_count++] = (uint32_t)ids[i];
+    }
+    return true;
+}
