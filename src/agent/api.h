@@ -19,6 +19,7 @@ struct conn {
     bool closing;
     uint64_t muted_until_us; /* over its quota: not read before then; 0: it is */
     bool too_early;          /* its address connects too often: it is closed then */
+    uint64_t held_since_us;  /* it has asked before the node was ready; 0: it has not */
     struct link link;        /* in node.conns */
 };
 
@@ -39,6 +40,7 @@ struct request {
     void *message; /* struct kafka_<name>_request */
     bool done;
     bool silent; /* done without an answer (acks=0) */
+    bool held;   /* until the node is ready */
     bool leased; /* its answer may only leave while this node holds its lease */
     struct kafka_out out;
     uint64_t begun_us;

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/trace.h"
 
+#define HELD_US 5000000U /* so long a request waits for the node to be ready */
+
 struct handler {
     int16_t key;
     void (*handle)(struct request *request);
@@ -111,7 +113,7 @@ static void pause_or_resume(struct conn *conn)
         conn->request_count >= CONN_REQUESTS_MAX ||
         wire_of(conn)->client_queued_bytes(conn->node->o.wire, conn->client) > CONN_OUTPUT_MAX ||
         conn->node->waiting_bytes > conn->node->o.max_request_bytes_waiting ||
-        conn->muted_until_us > clock_now_us(conn->node->o.clock);
+        conn->held_since_us > 0 || conn->muted_until_us > clock_now_us(conn->node->o.clock);
     if (full != conn->paused) {
         conn->paused = full;
         wire_of(conn)->client_pause(conn->node->o.wire, conn->client, full);
@@ -123,21 +125,6 @@ static void turn_away(struct conn *conn, const char *reason)
     if (conn->client != NULL && !conn->closing) {
         conn->closing = true;
         wire_of(conn)->client_close(conn->node->o.wire, conn->client, reason);
-    }
-}
-
-/* What paused them may have been others' requests, so their own ends do not wake them. */
-void conns_resume(struct node *node)
-{
-    QUEUE_EACH (each, &node->conns) {
-        struct conn *conn = CONTAINER_OF(each, struct conn, link);
-        if (conn->paused) {
-            pause_or_resume(conn);
-        }
-        if (conn->too_early && !conn->paused && conn->client != NULL && !conn->closing) {
-            /* As Kafka: closed late, so that it does not come again at once. */
-            turn_away(conn, "its address connects more often than its quota allows");
-        }
     }
 }
 
@@ -235,7 +222,7 @@ void conn_closed(void *ctx, struct wire_client *client)
         struct request *rq = CONTAINER_OF(each, struct request, in_conn);
         link_remove(&rq->in_conn);
         rq->conn = NULL;
-        if (rq->done) {
+        if (rq->done || rq->held) {
             free_request(rq);
         }
     }
@@ -344,7 +331,8 @@ static void handle(struct request *rq, const struct handler *handler)
 }
 
 /* A node that starts has an old view of the cluster, or none, until its own registration has come to
- * it by the log: it would deny topics that are there, which clients believe (as OffsetCommit's 100). */
+ * it by the log: it would deny topics that are there, which clients believe (as OffsetCommit's 100).
+ * So requests wait; some clients (aiokafka) give up for good when they are turned away. */
 static bool is_current(const struct node *node)
 {
     return node->phase == NODE_READY &&
@@ -367,8 +355,8 @@ static void dispatch(struct request *rq, struct slice body, int header_status)
         return;
     }
     if (rq->api->key != 18 && !is_current(rq->node)) {
-        turn_away(rq->conn, "the node is not ready: another one is to be asked");
-        request_end(rq, NULL);
+        rq->held = true;
+        rq->conn->held_since_us = clock_now_us(rq->node->o.clock);
         return;
     }
     int status =
@@ -386,12 +374,24 @@ static void dispatch(struct request *rq, struct slice body, int header_status)
     handle(rq, handler);
 }
 
+static void take(struct request *rq)
+{
+    struct kafka_request_header header = {0};
+    struct slice body = {0};
+    int status =
+        kafka_decode_request_header(slice_of(rq->frame->bytes, rq->frame->len), &header, &body);
+
+    rq->api = status == TERN_EMALFORMED ? NULL : kafka_api_of(header.key);
+    rq->version = header.version;
+    rq->correlation_id = header.correlation_id;
+    rq->client_id = header.client_id;
+    dispatch(rq, body, status);
+}
+
 void conn_frame(void *ctx, struct wire_client *client, struct blob *frame)
 {
     struct node *node = ctx;
     struct conn *conn = node->o.wire->ops->client_data(node->o.wire, client);
-    struct kafka_request_header header = {0};
-    struct slice body = {0};
 
     if (node->dead || conn == NULL || conn->closing) {
         return;
@@ -409,16 +409,67 @@ void conn_frame(void *ctx, struct wire_client *client, struct blob *frame)
     queue_push(&node->requests, &rq->in_node);
     conn->request_count++;
     node->counters.requests++;
-    int status = kafka_decode_request_header(slice_of(frame->bytes, frame->len), &header, &body);
-    rq->api = status == TERN_EMALFORMED ? NULL : kafka_api_of(header.key);
-    rq->version = header.version;
-    rq->correlation_id = header.correlation_id;
-    rq->client_id = header.client_id;
-    dispatch(rq, body, status);
+    take(rq);
     /* The connection may be gone with its last request; pausing is judged by those that end, too.
      */
     conn = node->o.wire->ops->client_data(node->o.wire, client);
     if (conn != NULL) {
         pause_or_resume(conn);
+    }
+}
+
+/* ---- at every tick --------------------------------------------------------------------------- */
+
+static struct request *first_held(const struct conn *conn)
+{
+    QUEUE_EACH (each, &conn->requests) {
+        struct request *rq = CONTAINER_OF(each, struct request, in_conn);
+        if (rq->held) {
+            return rq;
+        }
+    }
+    return NULL;
+}
+
+/* May end the connection. */
+static void look_at_held(struct conn *conn)
+{
+    struct node *node = conn->node;
+    struct wire_client *client = conn->client;
+    struct request *rq;
+
+    if (!is_current(node)) {
+        if (clock_now_us(node->o.clock) - conn->held_since_us > HELD_US) {
+            turn_away(conn, "the node is not ready: another one is to be asked");
+        }
+        return;
+    }
+    conn->held_since_us = 0;
+    while ((rq = first_held(conn)) != NULL) {
+        rq->held = false;
+        take(rq);
+        if (node->o.wire->ops->client_data(node->o.wire, client) == NULL) {
+            return; /* it is gone with its last request */
+        }
+    }
+    pause_or_resume(conn);
+}
+
+/* What paused them may have been others' requests, so their own ends do not wake them. */
+void conns_resume(struct node *node)
+{
+    QUEUE_EACH (each, &node->conns) {
+        struct conn *conn = CONTAINER_OF(each, struct conn, link);
+        if (conn->held_since_us > 0) {
+            look_at_held(conn);
+            continue;
+        }
+        if (conn->paused) {
+            pause_or_resume(conn);
+        }
+        if (conn->too_early && !conn->paused && conn->client != NULL && !conn->closing) {
+            /* As Kafka: closed late, so that it does not come again at once. */
+            turn_away(conn, "its address connects more often than its quota allows");
+        }
     }
 }

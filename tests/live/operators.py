@@ -286,5 +286,5 @@ def a_node_that_starts_denies_no_topic():
             errors, turned_away = ask_again_and_again(c.kafka(region), f'made-before-{region}-starts', 1)
             starting.join()
             expect(f'{region} says of a topic', errors, {0})
-            print(f'    {region} did not answer {turned_away} times')
+            print(f'    {region} could not be reached {turned_away} times')
             c.healthy()

@@ -4,7 +4,9 @@
 #include "agent/api.h"
 #include "base/error.h"
 
-#define TOLD_MAX 100000 /* producers, of all partitions together */
+#define TOLD_MAX   100000 /* producers, of all partitions together */
+#define LOADING_MS 5000   /* so long a replica that reads its log may take */
+#define LOOK_MS    20
 
 struct telling {
     struct kafka_describe_producers_response_partition *out;
@@ -28,18 +30,34 @@ static void tell(void *ctx, const struct producer_view *view)
     one->current_txn_start_offset = view->open_since;
 }
 
+/* The replica that is to be asked; NULL, and why not. */
+static struct partition *replica_of(struct node *node, const struct control_topic *topic,
+                                    int32_t index, int *out_error)
+{
+    struct partition *p = NULL;
+
+    *out_error = leader_partition(node, topic, index, -1, &p);
+    if (*out_error == TERN_ENOTLEADER) {
+        p = partition_find(node, topic->id, index);
+        *out_error = p != NULL && !p->deleting ? 0 : TERN_ENOTLEADER;
+    }
+    return *out_error == 0 ? p : NULL;
+}
+
+/* Its producers are being read from the log. */
+static bool is_loading(const struct partition *p)
+{
+    return p != NULL && p->replica.producers_at != p->replica.leo;
+}
+
 static void answer(struct request *rq, const struct control_topic *topic, uint32_t *room,
                    struct kafka_describe_producers_response_partition *out)
 {
-    struct partition *p = NULL;
-    int status = leader_partition(rq->node, topic, out->partition_index, -1, &p);
+    int status;
+    struct partition *p = replica_of(rq->node, topic, out->partition_index, &status);
 
-    if (status == TERN_ENOTLEADER) {
-        p = partition_find(rq->node, topic->id, out->partition_index);
-        status = p != NULL && !p->deleting ? 0 : TERN_ENOTLEADER;
-    }
-    if (status == 0 && p->replica.producers_at != p->replica.leo) {
-        status = TERN_ENOTLEADER; /* they are being read from the log */
+    if (is_loading(p)) {
+        status = TERN_ENOTLEADER;
     }
     out->error = error_kafka(status);
     if (status != 0) {
@@ -52,7 +70,7 @@ static void answer(struct request *rq, const struct control_topic *topic, uint32
     *room -= out->active_producers_count;
 }
 
-void api_describe_producers(struct request *rq)
+static void answer_all(struct request *rq)
 {
     const struct kafka_describe_producers_request *m = rq->message;
     struct kafka_describe_producers_response response;
@@ -75,4 +93,47 @@ void api_describe_producers(struct request *rq)
         }
     }
     request_reply(rq, &response);
+}
+
+static bool any_is_loading(struct request *rq)
+{
+    const struct kafka_describe_producers_request *m = rq->message;
+    int status;
+
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct kafka_describe_producers_request_topic *in = &m->topics[t];
+        const struct control_topic *topic = topic_by_slice(rq->node, in->name);
+        for (uint32_t i = 0; i < in->partition_indexes_count; i++) {
+            if (is_loading(replica_of(rq->node, topic, in->partition_indexes[i], &status))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void look_again(struct timer *timer);
+
+/* A tool that asks one broker for all that it holds gives up at "not the leader". */
+static void look(struct request *rq)
+{
+    struct clock *clock = rq->node->o.clock;
+
+    if (any_is_loading(rq) && clock_now_us(clock) - rq->begun_us < LOADING_MS * 1000U) {
+        rq->timer.fire = look_again;
+        timer_after_ms(clock, &rq->timer, LOOK_MS);
+        return;
+    }
+    answer_all(rq);
+}
+
+static void look_again(struct timer *timer)
+{
+    look(CONTAINER_OF(timer, struct request, timer));
+}
+
+void api_describe_producers(struct request *rq)
+{
+    rq->begun_us = clock_now_us(rq->node->o.clock);
+    look(rq);
 }

@@ -92,7 +92,9 @@ async function consume () {
       if (next !== null) {
         try {
           await c.commitOffsets([{ topic: batch.topic, partition: batch.partition, offset: next }])
-          log('commit', words.group, batch.topic, batch.partition, next)
+          // Once it is to stop, it keeps errors to itself and says that all went well.
+          if (isRunning()) log('commit', words.group, batch.topic, batch.partition, next)
+          else note('commit', 'it was stopped meanwhile')
         } catch (e) {
           note('commit', e)
           throw e
