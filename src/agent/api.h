@@ -183,7 +183,10 @@ struct partition_view {
 };
 struct partition_view partition_view(struct request *rq, const struct control_topic *topic,
                                      uint32_t index);
-/* Of a partition: as its last reassignment named them (control_ordered). */
+/* The node that clients are told to be the controller: one that is there. Every node takes what is
+ * meant for the controller. */
+int32_t controller_told(struct request *rq);
+/* Of a partition: as they were asked for (control_ordered). */
 int32_t *node_ids(struct arena *arena, const struct control_partition *p, node_set nodes,
                   uint32_t *out_count);
 

@@ -103,14 +103,23 @@ def quotas(broker):
     return found
 
 
-def ask_metadata(broker, topic):
-    """Metadata version 4, which may make topics: (error, partitions)"""
-    r = broker.ask(3, 4, array([text(topic)]) + b'\1')
+def metadata_head(r):
+    """Of Metadata version 4, up to its topics: the controller, and how many topics follow."""
     r.take('i')
     for _ in range(r.take('i')):
         r.take('i'), r.text(), r.take('i'), r.text()
     r.text()
-    r.take('ii')
+    return r.take('ii')
+
+
+def ask_controller(broker):
+    return metadata_head(broker.ask(3, 4, array([]) + b'\0'))[0]
+
+
+def ask_metadata(broker, topic):
+    """Metadata version 4, which may make topics: (error, partitions)"""
+    r = broker.ask(3, 4, array([text(topic)]) + b'\1')
+    metadata_head(r)
     error = r.take('h')
     r.text()
     r.take('b')

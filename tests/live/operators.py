@@ -288,3 +288,17 @@ def a_node_that_starts_denies_no_topic():
             expect(f'{region} says of a topic', errors, {0})
             print(f'    {region} could not be reached {turned_away} times')
             c.healthy()
+
+
+@test
+def there_is_a_controller_in_every_answer():
+    with Cluster() as c:
+        region = REGIONS[admin.ask_controller(Broker(c.kafka('eu-west'))) - 1]
+        others = [Broker(c.kafka(r)) for r in REGIONS if r != region]
+        c.regions('kill', region)
+        told, until = set(), time.monotonic() + 4
+        while time.monotonic() < until:
+            told |= {admin.ask_controller(b) for b in others}
+        left = {n for n, r in enumerate(REGIONS, 1) if r != region}
+        expect(f'controllers told while {region} is dead', told <= {1, 2, 3} and bool(told & left), True)
+        print(f'    told: {sorted(told)}')

@@ -149,11 +149,7 @@ void api_metadata(struct request *rq)
     fill_brokers(rq, &response);
     uuid_text(node->file.cluster_id, id);
     response.cluster_id = slice_text(id);
-    if (node->quorum != NULL) {
-        struct quorum_status *status = arena_take(&rq->arena, sizeof *status);
-        quorum_status(node->quorum, status);
-        response.controller_id = status->leader_node != 0 ? (int32_t)status->leader_node : -1;
-    }
+    response.controller_id = controller_told(rq);
     /* Version 0: an empty list asks for all; from 1 on null does, and empty asks for none. */
     if (m->topics == NULL || (rq->version == 0 && m->topics_count == 0)) {
         fill_all(rq, &response);

@@ -48,10 +48,6 @@ void api_describe_cluster(struct request *rq)
         return;
     }
     fill_brokers(rq, &response);
-    if (node->quorum != NULL) {
-        struct quorum_status *status = arena_take(&rq->arena, sizeof *status);
-        quorum_status(node->quorum, status);
-        response.controller_id = status->leader_node != 0 ? (int32_t)status->leader_node : -1;
-    }
+    response.controller_id = controller_told(rq);
     request_reply(rq, &response);
 }

@@ -27,6 +27,23 @@ static node_set not_fenced(const struct control *control)
     return live;
 }
 
+int32_t controller_told(struct request *rq)
+{
+    const struct control *control = rq->node->control;
+    struct quorum_status *status = arena_take(&rq->arena, sizeof *status);
+    uint32_t leader = 0;
+
+    if (rq->node->quorum != NULL) {
+        quorum_status(rq->node->quorum, status);
+        leader = status->leader_node;
+    }
+    const struct control_node *node = &control->nodes[leader];
+    bool there = leader != 0 && node->id != 0 && node->kafka_port != 0 && !node->fenced &&
+                 !node->removed && !control->regions[node->region].witness;
+    /* While none is known it is this one, as in Kafka it is any: some clients (sarama) end without. */
+    return (int32_t)(there ? leader : rq->node->o.node_id);
+}
+
 struct partition_view partition_view(struct request *rq, const struct control_topic *topic,
                                      uint32_t index)
 {
