@@ -100,6 +100,10 @@ bool decide_repair(struct round *r, struct subject *s);
 /* decide_shape.c: 4, 6, 7 and the ledger that goes with them. */
 bool decide_degrade(struct round *r, struct subject *s);
 bool decide_shape(struct round *r, struct subject *s);
+/* Nothing can be committed before learners are voters, neither by the present config nor by `config`,
+ * one of which it is: who leads an epoch with that one, for learners to follow. 0: nobody, or no need. */
+uint32_t decide_lead_stranded(const struct round *r, const struct subject *s,
+                              const struct control_config *config);
 /* May its leader move for the better, and which voters can take over at once? */
 bool decide_may_move(const struct round *r, const struct subject *s);
 node_set decide_level_nodes(const struct round *r, const struct subject *s);

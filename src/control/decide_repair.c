@@ -51,6 +51,9 @@ static bool reassign(struct round *r, struct subject *s, bool back)
         config = &p->recover;
         leader = choose(r, s, config);
     }
+    if (leader == 0 && config == &p->recover) {
+        leader = decide_lead_stranded(r, s, config);
+    }
     if (leader == 0 || !decide_assign(r, s, leader, config, false)) {
         return false;
     }

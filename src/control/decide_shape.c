@@ -261,10 +261,10 @@ static void reassign_region(struct round *r, const struct subject *s, node_set v
 
 /* Nothing can be committed without nodes that were removed: no learner would ever be level with what
  * is committed, so it becomes a voter at once. Activation waits until it holds everything. */
-static bool stranded(const struct round *r, const struct subject *s)
+static bool stranded(const struct round *r, const struct control_config *config)
 {
-    return (s->p->config.voters & r->removed) != 0 &&
-           !control_can_commit(r->control, &s->p->config, ~r->removed);
+    return (config->voters & r->removed) != 0 &&
+           !control_can_commit(r->control, config, ~r->removed);
 }
 
 /* What the replicas should become now: voters that are there and wanted, learners that are ready
@@ -274,7 +274,7 @@ static struct control_config wanted_members(struct round *r, const struct subjec
     const struct policy *policy = &s->topic->policy;
     const struct control_config *now = &s->p->config;
     struct control_config next = {.w = now->w, .home = now->home};
-    bool at_once = stranded(r, s);
+    bool at_once = stranded(r, &s->p->config);
     node_set ready = now->learners & (at_once ? r->usable : ready_nodes(r, s));
     bool complete = true;
     node_set unwanted = 0;
@@ -352,15 +352,15 @@ static bool fits(const struct subject *s, const struct control_config *next)
            CONTROL_REPLICAS_MAX;
 }
 
-/* Where nothing can be committed before learners are voters: who could be recovered from leads the
- * epoch that makes them learners. */
-static uint32_t lead_stranded(const struct round *r, const struct subject *s)
+uint32_t decide_lead_stranded(const struct round *r, const struct subject *s,
+                              const struct control_config *config)
 {
     node_set holds = control_recoverable(s->p, r->usable);
-    node_set able = s->p->config.voters & holds & r->writable;
+    node_set able = config->voters & holds & r->writable;
 
-    if (!stranded(r, s) || !control_can_recover(r->control, &s->p->recover, holds) || able == 0 ||
-        s->p->config.home >= 0) {
+    /* Also the present config: one that comes to life when learners have caught up is let. */
+    if (!stranded(r, &s->p->config) || !stranded(r, config) || able == 0 || config->home >= 0 ||
+        !control_can_recover(r->control, &s->p->recover, holds)) {
         return 0;
     }
     return (able & NODE_BIT(s->p->leader)) != 0 ? s->p->leader : node_set_first(able);
@@ -384,7 +384,7 @@ static bool propose_shape(struct round *r, struct subject *s, struct control_con
             control_choose_leader(r->control, s->topic, p, &next, r->usable, r->usable, r->leads);
     }
     if (leader == 0 && control_config_same_rule(&next, &p->config)) {
-        leader = lead_stranded(r, s);
+        leader = decide_lead_stranded(r, s, &p->config);
     }
     if (leader == 0 || !fits(s, &next) || !decide_take_token(r)) {
         return false;
@@ -397,7 +397,7 @@ static bool grow_or_shrink(struct round *r, struct subject *s)
     struct control_config next = wanted_members(r, s);
 
     wanted_rule(r, s, &next);
-    if (stranded(r, s) && !control_can_commit(r->control, &next, ~r->removed)) {
+    if (stranded(r, &s->p->config) && !control_can_commit(r->control, &next, ~r->removed)) {
         next.learners = (next.learners | next.voters | s->p->config.learners) & ~r->removed &
                         ~s->p->config.voters;
         next.voters = s->p->config.voters; /* learners first */
@@ -538,7 +538,7 @@ bool decide_shape(struct round *r, struct subject *s)
         return false;
     }
     if (!leader_serves(r, s)) {
-        return stranded(r, s) && grow_or_shrink(r, s);
+        return stranded(r, &s->p->config) && grow_or_shrink(r, s);
     }
     if (is_degraded(s->topic, s->p)) {
         (void)open_ledger(r, s, "fewer regions acknowledge than the policy says");

@@ -240,11 +240,13 @@ static void describe_partition(const struct sim_node *node, const struct sim_top
     node_partition(node->node, known->id, index, &v);
     sim_tell(
         node->sim,
-        "    %s-%d (%d): control epoch %d leader %u voters %llx learners %llx w %u home %d%s%s; "
-        "here %s promised %d synced %d start %lld leo %lld hw %lld%s",
+        "    %s-%d (%d): control epoch %d leader %u voters %llx learners %llx w %u home %d%s%s, "
+        "recover voters %llx w %u home %d; here %s promised %d synced %d start %lld leo %lld hw "
+        "%lld%s",
         topic->name, index, topic->first + index, p->epoch, p->leader,
         (unsigned long long)p->config.voters, (unsigned long long)p->config.learners, p->config.w,
         p->config.home, p->activated ? "" : " not activated", p->lossy ? " lossy" : "",
+        (unsigned long long)p->recover.voters, p->recover.w, p->recover.home,
         v.hosted ? v.role : "no replica", v.promised, v.synced, (long long)v.log_start,
         (long long)v.leo, (long long)v.hw, v.serves ? " serves" : "");
     for (uint32_t i = 0; i < v.peer_count; i++) {

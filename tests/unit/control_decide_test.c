@@ -989,6 +989,54 @@ static void a_removed_node_without_which_nothing_commits_is_replaced_at_once(voi
     assert_int_equal(p->recover.voters, NODE_BIT(2) | NODE_BIT(4));
 }
 
+/* ack: 3 that had degraded was about to be restored when a node was removed without which neither the old
+ * rule nor the new one can commit: back to the old one, where its successor learns. */
+static void a_node_removed_while_a_config_waits_for_it_is_replaced(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = strict(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_start(&s->f, 4, "eu-central", 1), 0);
+    comes_back(s, 4);
+    silence(s, 3, 2001);
+    assert_string_equal(round_of(s), "fence");
+    assert_string_equal(round_of(s), "ledger assign");
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+    comes_back(s, 3);
+    assert_string_equal(round_of(s), "unfence");
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(3), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, ALL);
+    assert_int_equal(p->config.w, 3);
+    assert_false(p->activated);
+    silence(s, 2, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    command_remove_node(&s->f.command, control_fixture_key(&s->f), 2, "operator alice");
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    assert_string_equal(round_of(s), "");
+    pass(s, 2 * D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(2));
+    assert_int_equal(p->config.w, 2);
+    assert_int_equal(p->leader, 1);
+    assert_true(p->activated);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(2));
+    assert_int_equal(p->config.learners, NODE_BIT(3) | NODE_BIT(4));
+    pass(s, 10 * D); /* the last new config was not activated in time */
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->config.voters, NODE_BIT(1) | NODE_BIT(3) | NODE_BIT(4));
+    assert_int_equal(p->config.w, 3);
+    assert_false(p->activated);
+    /* That one is left alone, however long its learners take. */
+    pass(s, 10 * D);
+    assert_string_equal(round_of(s), "");
+    assert_int_equal(control_fixture_activate(&s->f, t, 0), 0);
+}
+
 /* ---- 7 ------------------------------------------------------------------------------------- */
 
 static void leaders_are_spread_over_the_replicas_of_a_region(void **state)
@@ -1267,6 +1315,7 @@ int main(void)
         SCENE(a_reassignment_can_be_given_up),
         SCENE(a_removed_node_counts_until_its_replacement_does),
         SCENE(a_removed_node_without_which_nothing_commits_is_replaced_at_once),
+        SCENE(a_node_removed_while_a_config_waits_for_it_is_replaced),
         SCENE(the_replicas_of_a_removed_node_move_to_another_of_its_region),
         SCENE(leaders_are_spread_over_the_replicas_of_a_region),
         SCENE(leaders_go_back_when_the_preferred_node_is_well_and_caught_up),
