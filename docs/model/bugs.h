@@ -55,3 +55,5 @@
 #define b_lost_counts 49
 #define b_learners_late 50
 #define b_survivor_uncounted 51
+#define b_restart_blank 52
+#define b_start_unguarded 53

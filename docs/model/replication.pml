@@ -66,6 +66,11 @@
 #ifndef TELL
 #define TELL 0
 #endif
+/* With retention a producer's state is no function of the log that is left: what it says of the deleted part is kept. */
+#define KEEPS (PRODUCER && RETAIN)
+#if KEEPS && (WIPES || ROLLBACKS || DAMAGES || REMOVAL || LOSSY)
+#error "not modelled together"
+#endif
 /* PROMISES_STAY: can a promise come back lower? Then old pushes are still of use. */
 #if SILENT
 #if WIPES || ROLLBACKS || DAMAGES || PRODUCER || REMOVAL || STREAMS || LEASES || RETAIN
@@ -178,6 +183,15 @@ byte initial[E + 1];                    /* length of the initial log + 1; 0: not
 #if RETAIN
 byte start[E + 1];                      /* log start that the leader has raised while it served */
 byte deleted;                           /* what the checks know: up to where retention has deleted what was committed */
+#endif
+#if KEEPS
+/* The next sequence number by what is deleted: as a replica keeps it, as a fencing leader has read it with the best answer,
+ * and as the leader of an epoch had it when it began to serve. */
+byte before[N], read_before[N], sent_before[E + 1];
+hidden byte sent;                       /* what it is to keep that begins anew */
+#define READ_OVER(a) read_log[a] = 0; read_before[a] = 0; read[a] = 0; counted[a] = 0
+#else
+#define READ_OVER(a) read_log[a] = 0; read[a] = 0; counted[a] = 0
 #endif
 byte acked[(E + 1) * N];                /* what voters and learners have acknowledged, the leader by its own fsync */
 
@@ -349,6 +363,9 @@ inline drop_role(a)
     od;
     s = 0;
     phase[a] = FOLLOWING; read_log[a] = 0; read_synced[a] = 0; read[a] = 0; counted[a] = 0;
+#if KEEPS
+    read_before[a] = 0;
+#endif
 #if ROLLBACKS || SILENT
     source[a] = 0;
 #endif
@@ -381,6 +398,9 @@ inline forget()
 #endif
 #if RETAIN
                 start[t] = 0;
+#endif
+#if KEEPS
+                sent_before[t] = 0;
 #endif
 #if !REMOVAL                                                    /* it may be applied late, and delete */
                 leader[t] = 0; activated = activated & ~BIT(t);
@@ -488,6 +508,9 @@ inline crash(a)
     :: durable[a] < LEN(log[a]) -> cut(a, durable[a])
     :: else
     fi;
+#if KEEPS
+    before[a] = (IS(start_unguarded) -> 0 : before[a]);
+#endif
 #if SILENT
     shown[a] = 0;
 #if LOSSY

@@ -136,6 +136,9 @@ inline answer(a)
             :: (IS(lossy_own) && IS_LOSSY(e)) || read[j] == BIT(a) ||
                BETTER(synced[a], l, n, read_synced[j], read_log[j], k) ->
                 read_log[j] = l; read_synced[j] = synced[a];
+#if KEEPS
+                read_before[j] = before[a];
+#endif
 #if ROLLBACKS || SILENT
                 source[j] = a + 1;
 #endif
@@ -168,8 +171,11 @@ inline serve(a, ep)
     phase[a] = SERVING;
     pushed[ep] = log[a];
     initial[ep] = LEN(log[a]) + 1;
+#if KEEPS
+    sent_before[ep] = before[a];
+#endif
     SET_ACKED(ep * N + a, durable[a]);
-    read_log[a] = 0; read[a] = 0; counted[a] = 0;
+    READ_OVER(a);
 #if SILENT
     source[a] = 0;
 #endif
@@ -191,11 +197,11 @@ inline built(a, ep)
             durable[a] = LEN(log[a]);
             phase[a] = PREPARED;
             SET_ACKED(ep * N + a, durable[a]);
-            read_log[a] = 0; read[a] = 0; counted[a] = 0
+            READ_OVER(a)
         :: else -> serve(a, ep)
         fi
     :: else ->
-        phase[a] = BUILDING; read_log[a] = 0; read[a] = 0; counted[a] = 0
+        phase[a] = BUILDING; READ_OVER(a)
     fi
 }
 
@@ -220,6 +226,12 @@ inline common_point(a, l)
     t = 0
 }
 
+#if KEEPS
+/* The next sequence number by what is below n of the log l; b: by what l has lost of it. */
+#define SENT_BELOW(l, n, b) ((n) > FIRST(l) -> TAG_AT(l, (n) - 1) + 1 : b)
+#define BEFORE_PUSH(e, n) SENT_BELOW(pushed[e], n, sent_before[e])
+#endif
+
 /* Cuts to the common point with l, or begins anew at its log start; n is where the log ends then. */
 inline cut_or_restart(a, l, ep)
 {
@@ -229,6 +241,9 @@ inline cut_or_restart(a, l, ep)
     :: else ->
         n = FIRST(l);
         check_cut(a, n, ep);
+#if KEEPS
+        before[a] = (IS(restart_blank) -> 0 : sent);
+#endif
         log[a] = GONES(n); durable[a] = n
     fi
 }
@@ -238,9 +253,19 @@ inline follow_retained(whole)
 {
     promise(i, e);
     l = GONES(j) | BEHIND(pushed[e], j);
+#if KEEPS
+    sent = BEFORE_PUSH(e, j);
+#endif
     if
-    :: synced[i] == e && LEN(log[i]) < j -> log[i] = GONES(j); durable[i] = j
-    :: synced[i] == e && FIRST(log[i]) < j && j <= durable[i] -> log[i] = GONES(j) | BEHIND(log[i], j)
+    :: synced[i] == e && LEN(log[i]) < j -> log[i] = GONES(j); durable[i] = j;
+#if KEEPS
+        before[i] = (IS(restart_blank) -> 0 : sent)
+#endif
+    :: synced[i] == e && FIRST(log[i]) < j && j <= durable[i] ->
+#if KEEPS
+        before[i] = SENT_BELOW(log[i], j, before[i]);
+#endif
+        log[i] = GONES(j) | BEHIND(log[i], j)
     :: synced[i] < e && FIRST(log[i]) > LEN(l) && ONE_LINE(i) && !IS(fall_back) -> skip /* it has held more than this */
     :: synced[i] < e && !(FIRST(log[i]) > LEN(l) && ONE_LINE(i) && !IS(fall_back)) ->
         cut_or_restart(i, l, e);
@@ -261,6 +286,9 @@ inline follow_retained(whole)
 inline copy_chosen(a)
 {
 #if RETAIN
+#if KEEPS
+    sent = read_before[a];
+#endif
     cut_or_restart(a, read_log[a], promised[a]);
     k = MAX(k, n);
 #else
@@ -337,16 +365,23 @@ inline check_all_shown()
 }
 
 #if PRODUCER
+#if KEEPS
+#define IS_GONE(l, n) (AT(l, n) == GONE)
+#define NEXT_BEFORE(a) (IS(producer_forgotten) -> 0 : before[a])
+#else
+#define IS_GONE(l, n) 0
+#define NEXT_BEFORE(a) 0
+#endif
 /* A sequence number + 1 at offset n of the producer state of the leader a. */
 #if BUG == b_producer_stays
-#define KNOWN_AT(a, n) (AT(log[a], n) != 0 -> TAG_AT(log[a], n) + 1 : (AT(ghosts[a], n) != 0 -> TAG_AT(ghosts[a], n) + 1 : 0))
+#define KNOWN_AT(a, n) (AT(log[a], n) != 0 && !IS_GONE(log[a], n) -> TAG_AT(log[a], n) + 1 : (AT(ghosts[a], n) != 0 -> TAG_AT(ghosts[a], n) + 1 : 0))
 #elif BUG == b_producer_forgotten
-#define KNOWN_AT(a, n) (AT(log[a], n) != 0 && n >= INITIAL(promised[a]) -> TAG_AT(log[a], n) + 1 : 0)
+#define KNOWN_AT(a, n) (AT(log[a], n) != 0 && !IS_GONE(log[a], n) && n >= INITIAL(promised[a]) -> TAG_AT(log[a], n) + 1 : 0)
 #else
-#define KNOWN_AT(a, n) (AT(log[a], n) != 0 -> TAG_AT(log[a], n) + 1 : 0)
+#define KNOWN_AT(a, n) (AT(log[a], n) != 0 && !IS_GONE(log[a], n) -> TAG_AT(log[a], n) + 1 : 0)
 #endif
 #define MAX4(a, b, c, d) MAX(MAX(a, b), MAX(c, d))
-#define NEXT_SEQUENCE(a) MAX4(KNOWN_AT(a, 0), KNOWN_AT(a, 1), KNOWN_AT(a, 2), KNOWN_AT(a, 3))
+#define NEXT_SEQUENCE(a) MAX(NEXT_BEFORE(a), MAX4(KNOWN_AT(a, 0), KNOWN_AT(a, 1), KNOWN_AT(a, 2), KNOWN_AT(a, 3)))
 #define COMMITTED_AT(n, q) (AT(committed, n) != 0 && TAG_AT(committed, n) + 1 == (q))
 #define ANSWERED(a, n) (KNOWN_AT(a, n) == 0 || (n >= hw[promised[a]] && !IS(duplicate_early)) || \
                         COMMITTED_AT(0, KNOWN_AT(a, n)) || COMMITTED_AT(1, KNOWN_AT(a, n)) || \
@@ -360,7 +395,7 @@ inline check_answers(a)
     :: else
     fi
 }
-#define IN_ORDER(l, n) (AT(l, n) == 0 || TAG_AT(l, n) == (n))
+#define IN_ORDER(l, n) (AT(l, n) == 0 || IS_GONE(l, n) || TAG_AT(l, n) == (n))
 #endif
 
 inline commit(a)
@@ -750,6 +785,9 @@ active proctype protocol()
                         k = MIN(k, hw[e]);
                         k = MIN(k, n);
                         deleted = MAX(deleted, k);
+#if KEEPS
+                        before[i] = SENT_BELOW(log[i], n, before[i]);
+#endif
                         log[i] = GONES(n) | BEHIND(log[i], n);
                         start[e] = n
                     }
