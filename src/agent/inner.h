@@ -422,7 +422,11 @@ void ship_reads_abandon(struct partition *p);
 void ship_reads_drop(struct node *node);
 void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset);
 void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart);
-void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);
+void ship_copy_producers(struct partition *p, uint32_t to, int32_t epoch, int64_t offset);
+void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset,
+                   bool producers);
+/* Bytes of a table of producers that goes with an order to begin anew: it becomes one entry of a journal. */
+size_t ship_producers_max(const struct partition *p);
 void ship_retry(struct node *node, uint32_t to);
 /* There may be room again for what was held back: after acks, and with every tick. */
 void ship_room(struct node *node, uint32_t to);

@@ -138,6 +138,16 @@ bool mesh_split(struct chunk tail, struct arena *arena, struct batch_run *out)
     return true;
 }
 
+/* The table of producers that goes with an order to begin anew; empty: they are not known. */
+static bool are_producers(struct chunk tail)
+{
+    struct producers *scratch = producers_new();
+    bool good = tail.len == 0 || producers_unpack(scratch, chunk_slice(tail)) == 0;
+
+    producers_free(scratch);
+    return good;
+}
+
 static void on_push(struct node *node, uint32_t from, enum wire_channel channel, struct slice head,
                     struct chunk tail, struct arena *arena)
 {
@@ -145,10 +155,12 @@ static void on_push(struct node *node, uint32_t from, enum wire_channel channel,
     Tern__Mesh__Push *m = tern__mesh__push__unpack(&allocator, head.len, head.base);
     struct batch_run run = {0};
 
-    if (m == NULL || !mesh_split(tail, arena, &run)) {
+    if (m == NULL || !(m->restart ? are_producers(tail) : mesh_split(tail, arena, &run))) {
         malformed(node, from, MESH_PUSH);
         return;
     }
+    struct slice producers = m->restart ? chunk_slice(tail) : (struct slice){0};
+    tail.len = m->restart ? 0 : tail.len; /* only batches are counted in a window */
     struct partition *p = named(node, m->topic_id, m->partition);
     struct peer *peer = &node->peers[from];
     struct flow *flow = &peer->flows[channel];
@@ -164,6 +176,7 @@ static void on_push(struct node *node, uint32_t from, enum wire_channel channel,
             .log_start = m->log_start,
             .truncate = m->truncate,
             .restart = m->restart,
+            .producers = producers,
             .batches = run.infos,
             .batch_count = run.count,
         };
@@ -188,15 +201,20 @@ static void on_copied(struct node *node, uint32_t from, struct slice head, struc
     Tern__Mesh__Copy *m = tern__mesh__copy__unpack(&allocator, head.len, head.base);
     struct batch_run run = {0};
 
-    if (m == NULL || !mesh_split(tail, arena, &run)) {
+    if (m == NULL || !(m->producers ? are_producers(tail) : mesh_split(tail, arena, &run))) {
         malformed(node, from, MESH_COPIED);
         return;
     }
     struct partition *p = named(node, m->topic_id, m->partition);
     if (p != NULL) {
         struct replica_out out = {0};
-        replica_on_copied(&p->replica, node_now_ms(node), from, m->epoch, run.infos, run.count,
-                          &out);
+        if (m->producers) {
+            replica_on_copied_producers(&p->replica, node_now_ms(node), from, m->epoch, m->offset,
+                                        chunk_slice(tail), &out);
+        } else {
+            replica_on_copied(&p->replica, node_now_ms(node), from, m->epoch, run.infos, run.count,
+                              &out);
+        }
         partition_run(p, &out, run.infos, run.chunks);
         replica_out_fini(&out);
     }
@@ -212,7 +230,9 @@ static void on_copy(struct node *node, uint32_t from, struct slice head, struct 
         return;
     }
     struct partition *p = named(node, m->topic_id, m->partition);
-    if (p != NULL) {
+    if (p != NULL && m->producers) {
+        ship_copy_producers(p, from, m->epoch, m->offset);
+    } else if (p != NULL) {
         ship_copy(p, from, m->epoch, m->offset);
     }
 }

@@ -52,7 +52,12 @@ static void cut(struct partition *p, struct write_token *token)
     if (token->kind == EFFECT_TRUNCATE) {
         store_truncate(p->log, token->value, false, &token->req);
     } else {
-        store_restart(p->log, token->value, token->committed, &token->req);
+        /* The table is, until a batch follows, that of the log start. */
+        struct buf producers = {0};
+        producers_pack_before(p->replica.producers, token->value, ship_producers_max(p),
+                              &producers);
+        store_restart(p->log, token->value, token->committed, buf_slice(&producers), &token->req);
+        buf_fini(&producers);
     }
 }
 
@@ -676,7 +681,7 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
         p->mark_to |= NODE_BIT(effect->node);
         break;
     case EFFECT_COPY:
-        ship_ask_copy(p, effect->node, effect->epoch, effect->offset);
+        ship_ask_copy(p, effect->node, effect->epoch, effect->offset, effect->flag);
         break;
     case EFFECT_HW:
         maybe_save_producers(p);

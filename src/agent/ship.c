@@ -215,8 +215,32 @@ static bool send_push(struct partition *p, const struct ship_read *r,
 
 static struct ship_read *read_for(struct partition *p, uint32_t node, bool copying);
 
+size_t ship_producers_max(const struct partition *p)
+{
+    return (size_t)store_batch_max(p->node->store) / 2;
+}
+
+/* What producers had sent before a log start, for a log that begins anew there. False: it is not known
+ * yet, who needs it asks again. */
+static bool producers_before(struct partition *p, int64_t offset, struct chunk *out)
+{
+    struct buf bytes = {0};
+    bool known = replica_producers_before(&p->replica, offset, ship_producers_max(p), &bytes);
+
+    *out = chunk_copy(buf_slice(&bytes));
+    if (known && bytes.len == 0) {
+        trace_warn(
+            "event=producers_not_known partition=%d offset=%lld what=\"a replica begins anew "
+            "without them\"",
+            p->key.partition, (long long)offset);
+    }
+    buf_fini(&bytes);
+    return known;
+}
+
 void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart)
 {
+    struct chunk producers = {0};
     struct replica_push head = {
         .epoch = p->replica.spec.epoch,
         .base = base,
@@ -226,7 +250,12 @@ void ship_begin(struct partition *p, uint32_t to, int64_t base, bool restart)
         .truncate = !restart,
         .restart = restart,
     };
-    (void)send_push(p, read_for(p, to, false), &head, NULL, 0);
+    if (!restart) {
+        (void)send_push(p, read_for(p, to, false), &head, NULL, 0);
+    } else if (producers_before(p, base, &producers)) {
+        (void)send_push(p, read_for(p, to, false), &head, &producers, producers.len > 0 ? 1 : 0);
+    }
+    chunk_drop(&producers);
 }
 
 static void push_read_done(struct store_read *read);
@@ -581,7 +610,8 @@ void ship_retry(struct node *node, uint32_t to)
 
 /* ---- copies for a recovering leader ---------------------------------------------------------- */
 
-void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset)
+void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t offset,
+                   bool producers)
 {
     Tern__Mesh__Copy copy = TERN__MESH__COPY__INIT;
     uint8_t room[64];
@@ -590,27 +620,26 @@ void ship_ask_copy(struct partition *p, uint32_t from, int32_t epoch, int64_t of
     copy.partition = p->key.partition;
     copy.epoch = epoch;
     copy.offset = offset;
+    copy.producers = producers;
     CHECK(tern__mesh__copy__get_packed_size(&copy) <= sizeof room);
     size_t size = tern__mesh__copy__pack(&copy, room);
     (void)node_send(p->node, from, WIRE_CONTROL, MESH_COPY, slice_of(room, size), NULL, 0);
 }
 
-static void send_copied(struct partition *p, struct ship_read *r)
+static void send_copied(struct partition *p, uint32_t to, int32_t epoch, int64_t offset,
+                        bool producers, const struct chunk *tail, size_t count)
 {
     Tern__Mesh__Copy copy = TERN__MESH__COPY__INIT;
     uint8_t room[64];
 
-    if (r->read.status != 0 || !replica_may_copy(&p->replica, r->epoch)) {
-        return; /* the candidate asks again, or gives up */
-    }
     copy.topic_id = id_bytes(p);
     copy.partition = p->key.partition;
-    copy.epoch = r->epoch;
-    copy.offset = r->read.offset;
+    copy.epoch = epoch;
+    copy.offset = offset;
+    copy.producers = producers;
     size_t size = tern__mesh__copy__pack(&copy, room);
-    enum wire_channel via = p->node->peers[r->node].up[WIRE_CATCH_UP] ? WIRE_CATCH_UP : WIRE_DATA;
-    (void)node_send(p->node, r->node, via, MESH_COPIED, slice_of(room, size), r->read.chunks,
-                    r->read.chunk_count);
+    enum wire_channel via = p->node->peers[to].up[WIRE_CATCH_UP] ? WIRE_CATCH_UP : WIRE_DATA;
+    (void)node_send(p->node, to, via, MESH_COPIED, slice_of(room, size), tail, count);
 }
 
 static void copy_read_done(struct store_read *read)
@@ -619,9 +648,9 @@ static void copy_read_done(struct store_read *read)
     struct partition *p = r->partition;
 
     r->busy = false;
-    if (p != NULL) {
-        send_copied(p, r);
-    }
+    if (p != NULL && read->status == 0 && replica_may_copy(&p->replica, r->epoch)) {
+        send_copied(p, r->node, r->epoch, read->offset, false, read->chunks, read->chunk_count);
+    } /* else the candidate asks again, or gives up */
     store_read_fini(read);
     if (p == NULL) {
         link_remove(&r->link);
@@ -646,6 +675,17 @@ void ship_copy(struct partition *p, uint32_t to, int32_t epoch, int64_t offset)
     if (store_read(&r->read)) {
         copy_read_done(&r->read);
     }
+}
+
+void ship_copy_producers(struct partition *p, uint32_t to, int32_t epoch, int64_t offset)
+{
+    struct chunk producers = {0};
+
+    if (replica_may_copy(&p->replica, epoch) && offset >= p->replica.log_start &&
+        offset <= p->replica.leo && producers_before(p, offset, &producers)) {
+        send_copied(p, to, epoch, offset, true, &producers, producers.len > 0 ? 1 : 0);
+    }
+    chunk_drop(&producers);
 }
 
 /* ---- once per loop turn ---------------------------------------------------------------------- */

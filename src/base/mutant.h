@@ -48,6 +48,7 @@
     X(rpo_ignored, "records beyond the bound are acknowledged")                                    \
     X(no_complaint, "a push that does not fit is dropped in silence")                              \
     X(start_unguarded, "the log start rises before what producers came to is durable")             \
+    X(restart_blank, "a log that begins anew at a log start knows no producers from before it")    \
     X(behind_log_start, "a follower behind the log start is left there")                           \
     X(ack_lost, "a leader waits for ever for an ack that was lost")                                \
     X(caught_up_once, "a learner that is level too soon is never told of")                         \
@@ -63,6 +64,7 @@
     X(names_trusted, "names that a killed process left are taken for durable")                     \
     X(quarantine_unsynced, "the log is cut before its bytes are safe")                             \
     X(producers_unsynced, "a producer snapshot counts before it is synced")                        \
+    X(given_unwritten, "the producer snapshot of a restart stays in the journal only")             \
     X(torn_believed, "a group counts as whole when its first sector is")                           \
     X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")                    \
     X(compact_unsynced, "a compacted file takes the place of segments before it is synced")        \

@@ -71,7 +71,11 @@ static void cut_to(struct replica *r, uint64_t now_ms, uint32_t from,
         if (replica_refuse_cut(r, now_ms, push->base, from, out)) {
             return;
         }
-        replica_cut(r, push->base, restart, out);
+        if (restart) {
+            replica_begin_anew(r, push->base, push->producers, out);
+        } else {
+            replica_cut(r, push->base, out);
+        }
     }
     replica_owe_answer(r, from, false, out);
 }

@@ -27,7 +27,14 @@ void replica_take_batch(struct replica *r, const struct batch_info *batch, size_
                         struct replica_out *out);
 bool replica_refuse_cut(struct replica *r, uint64_t now_ms, int64_t offset, uint32_t other,
                         struct replica_out *out);
-void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out);
+
+/* Cuts the log to `offset` (log_start <= offset < leo); what was not refused before. */
+void replica_cut(struct replica *r, int64_t offset, struct replica_out *out);
+/* The log begins anew at `offset`; `producers` is replica_producers_before there, of who has held what
+ * is before. */
+void replica_begin_anew(struct replica *r, int64_t offset, struct slice producers,
+                        struct replica_out *out);
+
 /* Raises what is shown. */
 void replica_show(struct replica *r, int64_t hw, struct replica_out *out);
 struct log_view replica_log(const struct replica *r);

@@ -73,6 +73,17 @@ void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_o
     }
 }
 
+bool replica_producers_before(const struct replica *r, int64_t offset, size_t bytes_max,
+                              struct buf *out)
+{
+    bool unknown = r->damaged_from < r->leo && r->producers_at != r->leo;
+
+    if (r->producers_at >= offset) {
+        producers_pack_before(r->producers, offset, bytes_max, out);
+    }
+    return r->producers_at >= offset || unknown;
+}
+
 void log_start_cut(struct replica *r, int64_t offset)
 {
     r->producers_asked = r->producers_asked > offset ? -1 : r->producers_asked;

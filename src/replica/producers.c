@@ -9,6 +9,12 @@
 #define PRODUCERS_FORMAT     3
 #define PRODUCERS_FORMAT_OLD 2 /* without transactions; 1 did not tell who was forgotten */
 
+/* Bytes of a packed table: what is there once, a producer without its batches, one of these, a transaction. */
+#define PACKED_HEADS    24
+#define PACKED_PRODUCER 23
+#define PACKED_BATCH    24
+#define PACKED_SPAN     24
+
 struct noted {
     int32_t first_seq;
     int32_t last_seq;
@@ -497,6 +503,46 @@ int64_t producers_forgotten_max(const struct producers *p)
     return p->forgotten_max;
 }
 
+/* How many of its batches lie below `offset`; they are in the order of the log. */
+static uint8_t count_below(const struct producer *one, int64_t offset)
+{
+    uint8_t count = one->count;
+
+    while (count > 0 && one->batches[count - 1].last_offset >= offset) {
+        count--;
+    }
+    return count;
+}
+
+static size_t packed_bytes(const struct producer *one, int64_t offset)
+{
+    return PACKED_PRODUCER + (size_t)count_below(one, offset) * PACKED_BATCH;
+}
+
+static void pack_one(const struct producer *one, int64_t offset, struct buf *out)
+{
+    uint8_t count = count_below(one, offset);
+
+    buf_le64(out, (uint64_t)one->id);
+    buf_le16(out, (uint16_t)one->epoch);
+    buf_u8(out, count);
+    buf_le64(out, (uint64_t)one->last_timestamp);
+    buf_le32(out, (uint32_t)one->coordinator_epoch);
+    for (uint8_t i = 0; i < count; i++) {
+        buf_le32(out, (uint32_t)one->batches[i].first_seq);
+        buf_le32(out, (uint32_t)one->batches[i].last_seq);
+        buf_le64(out, (uint64_t)one->batches[i].base_offset);
+        buf_le64(out, (uint64_t)one->batches[i].last_offset);
+    }
+}
+
+static void pack_span(const struct span *span, int64_t last, struct buf *out)
+{
+    buf_le64(out, (uint64_t)span->producer_id);
+    buf_le64(out, (uint64_t)span->first);
+    buf_le64(out, (uint64_t)last);
+}
+
 void producers_pack(const struct producers *p, struct buf *out)
 {
     struct producer *each;
@@ -506,23 +552,11 @@ void producers_pack(const struct producers *p, struct buf *out)
     buf_le64(out, (uint64_t)p->forgotten_max);
     buf_le32(out, HASH_COUNT(p->table));
     HASH_ITER (hh, p->table, each, next) {
-        buf_le64(out, (uint64_t)each->id);
-        buf_le16(out, (uint16_t)each->epoch);
-        buf_u8(out, each->count);
-        buf_le64(out, (uint64_t)each->last_timestamp);
-        buf_le32(out, (uint32_t)each->coordinator_epoch);
-        for (uint8_t i = 0; i < each->count; i++) {
-            buf_le32(out, (uint32_t)each->batches[i].first_seq);
-            buf_le32(out, (uint32_t)each->batches[i].last_seq);
-            buf_le64(out, (uint64_t)each->batches[i].base_offset);
-            buf_le64(out, (uint64_t)each->batches[i].last_offset);
-        }
+        pack_one(each, INT64_MAX, out);
     }
     buf_le32(out, (uint32_t)p->span_count);
     for (size_t i = 0; i < p->span_count; i++) {
-        buf_le64(out, (uint64_t)p->spans[i].producer_id);
-        buf_le64(out, (uint64_t)p->spans[i].first);
-        buf_le64(out, (uint64_t)p->spans[i].last);
+        pack_span(&p->spans[i], p->spans[i].last, out);
     }
     buf_le32(out, (uint32_t)p->aborted_count);
     for (size_t i = 0; i < p->aborted_count; i++) {
@@ -531,6 +565,75 @@ void producers_pack(const struct producers *p, struct buf *out)
         buf_le64(out, (uint64_t)p->aborted[i].last);
         buf_le64(out, (uint64_t)p->aborted[i].stable);
     }
+}
+
+/* Was its transaction open at `offset`? */
+static bool spans_over(const struct span *span, int64_t offset)
+{
+    return span->first < offset && (span->last < 0 || span->last >= offset);
+}
+
+static bool is_open_at(const struct producers *p, int64_t id, int64_t offset)
+{
+    for (size_t i = 0; i < p->span_count; i++) {
+        if (p->spans[i].producer_id == id && spans_over(&p->spans[i], offset)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Leaves out who has been silent longest. */
+static uint32_t forget_for_room(const struct producers *p, int64_t offset, size_t bytes,
+                                size_t bytes_max, int64_t *out_forgotten_max)
+{
+    uint32_t skipped = 0;
+
+    *out_forgotten_max = p->forgotten_max;
+    for (struct producer *each = p->table; each != NULL && bytes > bytes_max;
+         each = each->hh.next) {
+        bytes -= packed_bytes(each, offset);
+        *out_forgotten_max = each->id > *out_forgotten_max ? each->id : *out_forgotten_max;
+        skipped++;
+    }
+    return skipped;
+}
+
+void producers_pack_before(const struct producers *p, int64_t offset, size_t bytes_max,
+                           struct buf *out)
+{
+    uint32_t spans = 0;
+    size_t bytes = PACKED_HEADS;
+    int64_t forgotten_max;
+
+    for (struct producer *each = p->table; each != NULL; each = each->hh.next) {
+        bytes += packed_bytes(each, offset);
+    }
+    for (size_t i = 0; i < p->span_count; i++) {
+        spans += spans_over(&p->spans[i], offset) ? 1 : 0;
+    }
+    bytes += (size_t)spans * PACKED_SPAN;
+    uint32_t skipped = forget_for_room(p, offset, bytes, bytes_max, &forgotten_max);
+    uint32_t kept = 0;
+    buf_le32(out, PRODUCERS_FORMAT);
+    buf_le64(out, (uint64_t)forgotten_max);
+    size_t count_at = out->len;
+    buf_le32(out, 0);
+    for (struct producer *each = p->table; each != NULL; each = each->hh.next) {
+        if (skipped == 0 || is_open_at(p, each->id, offset)) {
+            pack_one(each, offset, out);
+            kept++;
+        }
+        skipped -= skipped > 0 ? 1 : 0;
+    }
+    put_le32(out->base + count_at, kept);
+    buf_le32(out, spans);
+    for (size_t i = 0; i < p->span_count; i++) {
+        if (spans_over(&p->spans[i], offset)) {
+            pack_span(&p->spans[i], -1, out);
+        }
+    }
+    buf_le32(out, 0); /* what is aborted below `offset` nobody reads any more */
 }
 
 static bool unpack_one(struct producers *p, struct reader *r, uint32_t format)

@@ -89,5 +89,10 @@ void producers_age(struct producers *p, uint8_t steps_max);
 int64_t producers_forgotten_max(const struct producers *p);
 
 void producers_pack(const struct producers *p, struct buf *out);
+/* The table as it was at `offset`, a log start, for a log that begins anew there: what is at or above it
+ * that log will note itself. At most about bytes_max (transactions that are open go in any case): who has
+ * been silent longest is left out, as if forgotten. */
+void producers_pack_before(const struct producers *p, int64_t offset, size_t bytes_max,
+                           struct buf *out);
 /* EMALFORMED, EFORMAT: then the table is empty. */
 int producers_unpack(struct producers *p, struct slice bytes) TERN_MUST_USE;

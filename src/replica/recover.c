@@ -171,7 +171,8 @@ static void ask_copy(struct replica *r, uint64_t now_ms, struct replica_out *out
     r->copy_asked_ms = now_ms;
     effect->node = r->source;
     effect->epoch = r->spec.epoch;
-    effect->offset = r->leo;
+    effect->flag = r->begins_at >= 0;
+    effect->offset = effect->flag ? r->begins_at : r->leo;
 }
 
 /* Makes the chosen log ours: cut to the common point, then copy the rest. */
@@ -192,10 +193,11 @@ static void build(struct replica *r, uint64_t now_ms, const struct replica_kept_
     r->target_leo = chosen->leo;
     r->target_synced = chosen->synced;
     r->source = chosen->node;
+    r->begins_at = restart ? to : -1;
     r->copy_asked_ms = 0;
     replica_set_role(r, now_ms, REPLICA_BUILDING, out);
-    if (restart || to < r->leo) {
-        replica_cut(r, to, restart, out);
+    if (!restart && to < r->leo) {
+        replica_cut(r, to, out);
     }
     recover_built(r, now_ms, out);
 }
@@ -233,10 +235,28 @@ static bool is_chosen(const struct replica *r, const struct batch_info *batch)
     return false;
 }
 
+static bool is_from_source(const struct replica *r, uint32_t from, int32_t epoch)
+{
+    return r->role == REPLICA_BUILDING && epoch == r->promised && from == r->source &&
+           !r->truncating;
+}
+
+void replica_on_copied_producers(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
+                                 int64_t offset, struct slice producers, struct replica_out *out)
+{
+    if (!is_from_source(r, from, epoch) || r->begins_at < 0 || offset != r->begins_at) {
+        return;
+    }
+    r->begins_at = -1;
+    r->copy_asked_ms = 0;
+    r->progress_ms = now_ms;
+    replica_begin_anew(r, offset, producers, out);
+}
+
 void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
                        const struct batch_info *batches, size_t count, struct replica_out *out)
 {
-    if (r->role != REPLICA_BUILDING || epoch != r->promised || from != r->source || r->truncating) {
+    if (!is_from_source(r, from, epoch) || r->begins_at >= 0) {
         return;
     }
     int64_t before = r->leo;
@@ -262,7 +282,7 @@ void recover_built(struct replica *r, uint64_t now_ms, struct replica_out *out)
     if (r->truncating) {
         return;
     }
-    if (r->leo < r->target_leo) {
+    if (r->leo < r->target_leo || r->begins_at >= 0) {
         if (r->copy_asked_ms == 0 || now_ms - r->copy_asked_ms >= REPLICA_COPY_RETRY_MS) {
             ask_copy(r, now_ms, out);
         }

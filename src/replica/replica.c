@@ -247,33 +247,55 @@ int64_t replica_common(struct log_view leading, struct log_view log, bool one_li
     return common < log.start && (empty_at_start || deleted) ? log.start : common;
 }
 
-void replica_cut(struct replica *r, int64_t offset, bool restart, struct replica_out *out)
+/* What was shown, and what a leader deletes that we follow, is committed. */
+static bool is_committed(const struct replica *r)
+{
+    bool shown = r->leo <= r->hw && r->spec.epoch == r->promised && !may_lose(r);
+
+    return r->synced == r->promised || shown;
+}
+
+static void cut_off(struct replica *r, int64_t offset)
 {
     CHECK(!r->truncating);
-    CHECK(restart || (offset >= r->log_start && offset < r->leo));
     CHECK(offset >= r->hw || may_lose(r) || MUTANT(shown_cut)); /* refused before */
-    /* What was shown, and what a leader deletes that we follow, is committed. */
-    bool kept = r->leo <= r->hw && r->spec.epoch == r->promised && !may_lose(r);
-    bool committed = restart && (r->synced == r->promised || kept);
     r->truncating = true;
     r->leo = offset;
-    log_start_cut(r, restart ? -1 : offset);
-    if (restart) {
-        r->log_start = offset;
-        r->history.count = 0;
-    } else {
-        history_cut(&r->history, offset);
-    }
     if (r->hw > offset) {
         r->hw = offset;
     }
+}
+
+void replica_cut(struct replica *r, int64_t offset, struct replica_out *out)
+{
+    CHECK(offset >= r->log_start && offset < r->leo);
+    cut_off(r, offset);
+    log_start_cut(r, offset);
+    history_cut(&r->history, offset);
     if (MUTANT(producers_stay)) {
         r->producers_at = offset;
-    } else if (r->producers_at > offset || restart) {
+    } else if (r->producers_at > offset) {
         producers_clear(r->producers);
         r->producers_at = -1; /* nothing until the rebuild begins */
     }
-    struct replica_effect *effect = effect_add(out, restart ? EFFECT_RESTART : EFFECT_TRUNCATE);
+    effect_add(out, EFFECT_TRUNCATE)->offset = offset;
+}
+
+void replica_begin_anew(struct replica *r, int64_t offset, struct slice producers,
+                        struct replica_out *out)
+{
+    bool committed = is_committed(r);
+
+    cut_off(r, offset);
+    log_start_cut(r, -1);
+    r->log_start = offset;
+    r->history.count = 0;
+    if (producers.len == 0 || MUTANT(restart_blank) ||
+        producers_unpack(r->producers, producers) != 0) {
+        producers_clear(r->producers); /* they could not be known */
+    }
+    r->producers_at = offset;
+    struct replica_effect *effect = effect_add(out, EFFECT_RESTART);
     effect->offset = offset;
     effect->flag = committed;
 }
@@ -520,8 +542,8 @@ void replica_producers_restart(struct replica *r, int64_t at)
 
 void replica_producers_feed(struct replica *r, const struct batch_info *batch)
 {
-    if (r->producers_at < 0) {
-        return; /* the log was cut meanwhile: EFFECT_REBUILD follows */
+    if (r->producers_at < 0 || r->truncating) {
+        return; /* the log was cut meanwhile: EFFECT_REBUILD follows, or nothing is missing */
     }
     if (batch->base_offset > r->producers_at) {
         /* The log start was raised over what was being read: as in replica_producers_restart. */

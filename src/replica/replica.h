@@ -62,6 +62,7 @@ struct replica_push {
     int64_t log_start;
     bool truncate;                    /* no batches: cut to base */
     bool restart;                     /* no batches: begin anew at base (the log start) */
+    struct slice producers;           /* of a restart: replica_producers_before there; checked */
     const struct batch_info *batches; /* ascending, contiguous from base; borrowed */
     size_t batch_count;
 };
@@ -80,7 +81,8 @@ enum replica_effect_kind {
     EFFECT_SYNCED,    /* epoch */
     EFFECT_APPEND,    /* index: of the event's batch; patched by the leader with epoch and offset */
     EFFECT_TRUNCATE,  /* offset; quarantines */
-    EFFECT_RESTART,   /* offset; quarantines, unless flag: all it drops is committed elsewhere */
+    EFFECT_RESTART,   /* offset; quarantines, unless flag: all it drops is committed elsewhere. What
+                         the producer table holds now becomes durable with it */
     EFFECT_LOG_START, /* offset */
     EFFECT_PRODUCERS, /* offset: the producer state there, which is that of now; in no order with others */
     /* messages */
@@ -90,7 +92,8 @@ enum replica_effect_kind {
     EFFECT_PUSH,   /* node: it can take more (replica_push_head, then replica_pushed) */
     EFFECT_ACK,    /* node, epoch, offset */
     EFFECT_MARK,   /* node: tell it the high watermark; may be joined with others */
-    EFFECT_COPY,   /* node, epoch, offset: ask for batches from there (recovery) */
+    EFFECT_COPY,   /* node, epoch, offset: ask for batches from there (recovery); flag: for what
+                      producers had sent before it instead */
     /* for the agent */
     EFFECT_HW,        /* the high watermark rose: answer and wake */
     EFFECT_ROLE,      /* role or epoch changed: requests that wait for it fail, reads look again */
@@ -108,7 +111,7 @@ struct replica_effect {
     int32_t epoch;
     int64_t offset;
     size_t index;
-    bool flag; /* complaint, restart or committed */
+    bool flag; /* complaint, restart, committed or producers */
 };
 
 struct replica_out {
@@ -194,7 +197,8 @@ struct replica {
     size_t answer_count;
     int64_t target_leo;
     int32_t target_synced;
-    uint32_t source;        /* node that the chosen log is copied from; self: none */
+    uint32_t source;   /* node that the chosen log is copied from; self: none */
+    int64_t begins_at; /* our log begins anew there, as soon as its producers are told; -1: no */
     uint64_t copy_asked_ms; /* 0: not asked yet */
     bool missing_region;    /* lossy: some data region did not answer */
 
@@ -256,6 +260,10 @@ void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
 /* Batches copied from the source in BUILDING, contiguous from our end. */
 void replica_on_copied(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
                        const struct batch_info *batches, size_t count, struct replica_out *out);
+/* What producers had sent before `offset`, as EFFECT_COPY with `flag` asked: the source's
+ * replica_producers_before, checked. */
+void replica_on_copied_producers(struct replica *r, uint64_t now_ms, uint32_t from, int32_t epoch,
+                                 int64_t offset, struct slice producers, struct replica_out *out);
 /* A write that an effect called for is durable: PROMISE and SYNCED with the epoch, APPEND with the
  * end offset of the batch, TRUNCATE, RESTART and PRODUCERS with the offset; or PRODUCERS with -1, when
  * there is no room for it. */
@@ -292,6 +300,11 @@ int replica_mark(struct replica *r, uint64_t now_ms, struct batch_info *marker, 
 /* Retention asks for a higher log start (leader only, at most its HW). It rises as soon as what producers
  * came to is durable. */
 void replica_raise_log_start(struct replica *r, int64_t offset, struct replica_out *out);
+
+/* For a log that begins anew at `offset`, not below our log start: what producers had sent before it
+ * (producers_pack_before). False: not known yet. Empty where a damaged record keeps it from being known. */
+bool replica_producers_before(const struct replica *r, int64_t offset, size_t bytes_max,
+                              struct buf *out) TERN_MUST_USE;
 
 /* Producer state: after EFFECT_REBUILD the agent loads a snapshot (or starts from the log start),
  * then feeds batches in order until producers_at reaches leo. */

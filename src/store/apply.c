@@ -149,7 +149,10 @@ int apply_removals(struct store *store, struct entry *entry)
     if (entry->kind == ENTRY_TRUNCATE) {
         producers_cut(log, entry->offset);
     } else if (entry->kind == ENTRY_RESTART) {
-        producers_restarted(log, entry->offset);
+        status = producers_restarted(log, entry->offset, restart_given(entry));
+        if (status != 0) {
+            return status;
+        }
     } else {
         producers_drop_all(log);
     }

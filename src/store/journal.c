@@ -407,8 +407,11 @@ static void put_entry(struct group_writer *w, const struct entry *entry, struct 
         frame.body.len = 24;
         break;
     case ENTRY_RESTART:
+        frame.type = FRAME_RESTART;
+        frame.body = chunk_slice(entry->bytes);
+        break;
     case ENTRY_LOG_START:
-        frame.type = entry->kind == ENTRY_RESTART ? FRAME_RESTART : FRAME_LOG_START;
+        frame.type = FRAME_LOG_START;
         put_le64(body, (uint64_t)entry->offset);
         frame.body.len = 8;
         break;

@@ -10,10 +10,11 @@
 
 #include "store/store_impl.h"
 
-#define PRODUCERS_FORMAT     2
-#define PRODUCERS_FORMAT_OLD 1 /* without the epoch */
-#define PRODUCERS_HEADER     40
-#define PRODUCERS_HEADER_OLD 32
+#define PRODUCERS_FORMAT       2
+#define PRODUCERS_FORMAT_OLD   1 /* without the epoch */
+#define PRODUCERS_FORMAT_GIVEN 3 /* came with the restart at its offset; has no epoch, either */
+#define PRODUCERS_HEADER       40
+#define PRODUCERS_HEADER_OLD   32
 static const uint8_t producers_magic[8] = {'T', 'E', 'R', 'N', 'P', 'R', 'O', 'D'};
 
 /* One on its way to the disk. */
@@ -108,7 +109,8 @@ static bool peek(struct store_log *log, int64_t offset, uint32_t *out_format, ui
 }
 
 /* Cuts are carried out late, and again by a replay: by then a newer snapshot may stand above them, and
- * the log start behind it. Which one is of this history its epoch says; those of old builds cannot. */
+ * the log start behind it. Which one is of this history its epoch says; those of old builds cannot. One that
+ * came with a restart goes, too: it lies in the journal behind the cut, and is written again. */
 void producers_cut(struct store_log *log, int64_t offset)
 {
     struct names names = list(log);
@@ -117,15 +119,51 @@ void producers_cut(struct store_log *log, int64_t offset)
         uint32_t format = 0;
         uint32_t number = 0;
         if (names.offsets[i] > offset &&
-            (!peek(log, names.offsets[i], &format, &number) || format == PRODUCERS_FORMAT_OLD)) {
+            (!peek(log, names.offsets[i], &format, &number) || format != PRODUCERS_FORMAT)) {
             remove_one(log, names.offsets[i]);
         }
     }
     free(names.offsets);
 }
 
+static void encode(const struct store_log *log, uint32_t format, int64_t offset, struct slice bytes,
+                   struct buf *out);
+
+/* The bytes first, then the name: the caller syncs the directory. */
+static int write_given(struct store_log *log, int64_t offset, struct slice given)
+{
+    struct disk *disk = log->store->disk;
+    struct disk_file *file = NULL;
+    struct buf bytes = {0};
+    char path[STORE_PATH_MAX + 40];
+    char new_path[STORE_PATH_MAX + 48];
+    int status = log_make_dir(log);
+
+    encode(log, PRODUCERS_FORMAT_GIVEN, offset, given, &bytes);
+    path_of(log, offset, path);
+    (void)snprintf(new_path, sizeof new_path, "%s.new", path);
+    if (status == 0) {
+        status = disk->ops->open(disk, new_path, true, &file);
+    }
+    if (status == 0) {
+        status = disk->ops->truncate(disk, file, 0);
+    }
+    if (status == 0) {
+        status = disk->ops->write(disk, file, 0, buf_slice(&bytes));
+    }
+    if (status == 0) {
+        status = disk->ops->sync(disk, file);
+    }
+    if (file != NULL) {
+        disk->ops->close(disk, file);
+    }
+    buf_fini(&bytes);
+    status = status == 0 ? disk->ops->rename(disk, new_path, path) : status;
+    return status == 0 ? disk->ops->sync_dir(disk, "topics") : status;
+}
+
 /* Of what is below the new start nobody knows an epoch any more, and no log start rests on it. */
-void producers_restarted(struct store_log *log, int64_t offset)
+int producers_restarted(struct store_log *log, int64_t offset, struct slice given)
 {
     struct names names = list(log);
 
@@ -134,6 +172,7 @@ void producers_restarted(struct store_log *log, int64_t offset)
     }
     free(names.offsets);
     producers_cut(log, offset);
+    return given.len > 0 && !MUTANT(given_unwritten) ? write_given(log, offset, given) : 0;
 }
 
 /* A new log of the name may have its own by now. */
@@ -171,10 +210,10 @@ static bool checks_out(const struct store_log *log, int64_t offset, const uint8_
                        size_t size, size_t *out_header)
 {
     uint32_t format = get_le32(bytes + 8);
-    size_t header = format == PRODUCERS_FORMAT ? PRODUCERS_HEADER : PRODUCERS_HEADER_OLD;
+    size_t header = format == PRODUCERS_FORMAT_OLD ? PRODUCERS_HEADER_OLD : PRODUCERS_HEADER;
 
     if (memcmp(bytes, producers_magic, sizeof producers_magic) != 0 || size < header ||
-        (format != PRODUCERS_FORMAT && format != PRODUCERS_FORMAT_OLD) ||
+        format < PRODUCERS_FORMAT_OLD || format > PRODUCERS_FORMAT_GIVEN ||
         get_le32(bytes + 12) != size - header || get_le64(bytes + 16) != (uint64_t)offset ||
         get_le32(bytes + 24) != log->number ||
         crc32c_more(crc32c(slice_of(bytes, header - 4)), slice_of(bytes + header, size - header)) !=
@@ -329,17 +368,19 @@ static void save_written(struct disk_op *op, int64_t status)
     }
 }
 
-static void encode(const struct store_log *log, int64_t offset, struct slice bytes, struct buf *out)
+static void encode(const struct store_log *log, uint32_t format, int64_t offset, struct slice bytes,
+                   struct buf *out)
 {
+    int32_t epoch = format == PRODUCERS_FORMAT_GIVEN ? 0 : epoch_before(log, offset);
     uint8_t *head = buf_extend(out, PRODUCERS_HEADER);
 
     memset(head, 0, PRODUCERS_HEADER);
     memcpy(head, producers_magic, sizeof producers_magic);
-    put_le32(head + 8, PRODUCERS_FORMAT);
+    put_le32(head + 8, format);
     put_le32(head + 12, (uint32_t)bytes.len);
     put_le64(head + 16, (uint64_t)offset);
     put_le32(head + 24, log->number); /* not that of a deleted log of the same name */
-    put_le32(head + 28, (uint32_t)epoch_before(log, offset));
+    put_le32(head + 28, (uint32_t)epoch);
     uint32_t sum = crc32c(slice_of(head, PRODUCERS_HEADER - 4));
     put_le32(head + PRODUCERS_HEADER - 4, crc32c_more(sum, bytes));
     buf_put(out, bytes);
@@ -361,7 +402,7 @@ void store_producers_save(struct store_log *log, int64_t offset, int64_t committ
     save->req = req;
     save->offset = offset;
     save->committed = committed;
-    encode(log, offset, bytes, &save->bytes);
+    encode(log, PRODUCERS_FORMAT, offset, bytes, &save->bytes);
     log_dir(log, dir);
     (void)snprintf(save->path, sizeof save->path, "%s/%020lld-%u.new", dir, (long long)offset,
                    ++store->save_count);
@@ -393,13 +434,29 @@ void store_producers_save(struct store_log *log, int64_t offset, int64_t committ
     disk_submit(disk, &save->op);
 }
 
+/* The newest restart of the log whose files are still to be changed; NULL: none. */
+static const struct entry *unapplied_restart(const struct store_log *log)
+{
+    const struct entry *found = NULL;
+
+    QUEUE_EACH (link, &log->store->unapplied) {
+        const struct entry *entry = CONTAINER_OF(link, struct entry, link);
+        if (entry->log == log && entry->kind == ENTRY_RESTART) {
+            found = entry;
+        }
+    }
+    return found;
+}
+
 bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_offset,
                           struct buf *out)
 {
+    const struct entry *restart = unapplied_restart(log);
+    int64_t above = restart != NULL ? restart->offset : -1; /* the others are of another history */
     struct names names = list(log);
     bool found = false;
 
-    for (size_t i = names.count; i-- > 0 && !found;) {
+    for (size_t i = names.count; i-- > 0 && !found && names.offsets[i] > above;) {
         if (names.offsets[i] <= at_most && names.offsets[i] <= log->state.leo &&
             load(log, names.offsets[i], out)) {
             *out_offset = names.offsets[i];
@@ -407,5 +464,10 @@ bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_o
         }
     }
     free(names.offsets);
+    if (!found && restart != NULL && above <= at_most && restart_given(restart).len > 0) {
+        buf_put(out, restart_given(restart));
+        *out_offset = above;
+        found = true;
+    }
     return found;
 }

@@ -30,9 +30,9 @@ struct cut {
     struct link held;      /* struct held_call */
     struct store_req *req;
     enum cut_step step;
-    bool restart;
-    int64_t offset; /* of the cut, or at which the log begins anew */
-    uint32_t index; /* segment and position of the first byte to save */
+    struct chunk restart; /* begin anew: the body of its frame; empty: cut */
+    int64_t offset;       /* of the cut, or at which the log begins anew */
+    uint32_t index;       /* segment and position of the first byte to save */
     uint64_t pos;
     /* Copying. */
     uint32_t at_index;
@@ -119,6 +119,7 @@ static void cut_free(struct cut *cut)
         cut->store->cuts_running--;
     }
     buf_fini(&cut->piece);
+    chunk_drop(&cut->restart);
     free(cut);
 }
 
@@ -162,8 +163,9 @@ static void cut_saved(struct cut *cut)
 
     cut->store->counters.quarantined_bytes += cut->q.bytes;
     log->cut = NULL;
-    if (cut->restart) {
-        log_restart_now(log, cut->offset, cut->req);
+    if (cut->restart.len > 0) {
+        log_restart_now(log, cut->offset, cut->restart, cut->req);
+        cut->restart = (struct chunk){0};
     } else {
         log_truncate_now(log, cut->offset, cut->index, cut->pos, cut->req);
     }
@@ -488,7 +490,7 @@ void quarantine_kick(struct store *store)
     }
 }
 
-void quarantine_start(struct store_log *log, bool restart, int64_t offset, int64_t first,
+void quarantine_start(struct store_log *log, struct chunk restart, int64_t offset, int64_t first,
                       uint32_t index, uint64_t pos, struct store_req *req)
 {
     struct cut *cut = mem_new(sizeof *cut);

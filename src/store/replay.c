@@ -443,6 +443,7 @@ static int replay_cut(struct store_log *log, const struct frame *frame)
     } else if (frame->type == FRAME_RESTART) {
         entry->kind = ENTRY_RESTART;
         entry->offset = (int64_t)reader_le64(&in);
+        entry->bytes = chunk_copy(frame->body);
         log_restart(log, entry->offset, entry);
     } else if (frame->type == FRAME_LOG_START) {
         entry->kind = ENTRY_LOG_START;

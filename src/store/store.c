@@ -76,6 +76,7 @@ size_t entry_frame_bytes(const struct entry *entry)
     case ENTRY_NOTE:
     case ENTRY_REPAIR:
     case ENTRY_COMPACT:
+    case ENTRY_RESTART:
         return JOURNAL_FRAME_HEADER + entry->bytes.len;
     case ENTRY_DAMAGE:
         return JOURNAL_FRAME_HEADER + 8 + 8 + 8 + 8;
@@ -84,7 +85,6 @@ size_t entry_frame_bytes(const struct entry *entry)
         return JOURNAL_FRAME_HEADER + 4;
     case ENTRY_TRUNCATE:
         return JOURNAL_FRAME_HEADER + 8 + 8 + 8;
-    case ENTRY_RESTART:
     case ENTRY_LOG_START:
         return JOURNAL_FRAME_HEADER + 8;
     case ENTRY_DELETE:
@@ -613,11 +613,25 @@ void log_truncate_now(struct store_log *log, int64_t offset, uint32_t index, uin
     pending_push(log->store, entry);
 }
 
-void log_restart_now(struct store_log *log, int64_t offset, struct store_req *req)
+/* The body of the frame: the offset, and what producers had sent before it. */
+static struct chunk restart_body(int64_t offset, struct slice producers)
+{
+    struct blob *blob = blob_new(8 + producers.len);
+
+    put_le64(blob->bytes, (uint64_t)offset);
+    if (producers.len > 0) {
+        memcpy(blob->bytes + 8, producers.base, producers.len);
+    }
+    return chunk_of(blob, blob->bytes, 8 + producers.len);
+}
+
+void log_restart_now(struct store_log *log, int64_t offset, struct chunk body,
+                     struct store_req *req)
 {
     struct entry *entry = entry_new(log->store, ENTRY_RESTART, log, req);
 
     entry->offset = offset;
+    entry->bytes = body;
     log_restart(log, offset, entry);
     reads_cancel(log);
     pending_push(log->store, entry);
@@ -657,12 +671,12 @@ void store_truncate(struct store_log *log, int64_t offset, bool committed_elsewh
     if (committed_elsewhere || MUTANT(cut_unkept)) {
         log_truncate_now(log, base, index, pos, req);
     } else {
-        quarantine_start(log, false, base, base, index, pos, req);
+        quarantine_start(log, (struct chunk){0}, base, base, index, pos, req);
     }
 }
 
 void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhere,
-                   struct store_req *req)
+                   struct slice producers, struct store_req *req)
 {
     uint32_t index = 0;
     uint64_t pos = 0;
@@ -671,9 +685,10 @@ void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhe
     CHECK(!log->deleted);
     CHECK(!log->state.truncating);
     CHECK(offset >= 0);
+    CHECK(producers.len <= journal_batch_max(log->store) / 2);
     if (committed_elsewhere || log->state.leo == log->state.log_start || MUTANT(cut_unkept)) {
         log->state.truncating = true;
-        log_restart_now(log, offset, req);
+        log_restart_now(log, offset, restart_body(offset, producers), req);
         return;
     }
     int status = log_locate(log, log->state.log_start, &index, &pos, &base);
@@ -682,7 +697,7 @@ void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhe
         return;
     }
     log->state.truncating = true;
-    quarantine_start(log, true, offset, base, index, pos, req);
+    quarantine_start(log, restart_body(offset, producers), offset, base, index, pos, req);
 }
 
 void store_log_start(struct store_log *log, int64_t offset, struct store_req *req)

@@ -164,9 +164,10 @@ void store_synced(struct store_log *log, int32_t epoch, struct store_req *req);
 void store_truncate(struct store_log *log, int64_t offset, bool committed_elsewhere,
                     struct store_req *req);
 /* Everything is dropped and the log begins anew at `offset` (a follower behind the log start).
- * Otherwise as store_truncate. */
+ * `producers` (copied; at most store_batch_max / 2; empty: none) is a producer snapshot for `offset` that
+ * becomes durable with it, or not at all. Otherwise as store_truncate. */
 void store_restart(struct store_log *log, int64_t offset, bool committed_elsewhere,
-                   struct store_req *req);
+                   struct slice producers, struct store_req *req);
 /* Raises the log start; whole segments below it are deleted later. */
 void store_log_start(struct store_log *log, int64_t offset, struct store_req *req);
 /* Removes log and files; `promised` stays as a tombstone of the topic id (store_tombstone). The

@@ -100,7 +100,8 @@ struct entry {
     struct link cache_link; /* store->cache while in its log's ring */
     struct store_log *log;
     struct store_req *req;
-    struct chunk bytes; /* append, repair: the batch; note: the value; compact: the frame's body */
+    struct chunk bytes; /* append, repair: the batch; note: the value; compact, restart: the frame's
+                           body */
     int64_t offset;     /* append, repair: base offset; else the argument */
     int64_t end;        /* append, repair: next offset */
     struct segment *segment;
@@ -312,7 +313,15 @@ void pending_push(struct store *store, struct entry *entry);
 void push_nothing(struct store *store, struct store_req *req, int status);
 void log_truncate_now(struct store_log *log, int64_t offset, uint32_t index, uint64_t pos,
                       struct store_req *req);
-void log_restart_now(struct store_log *log, int64_t offset, struct store_req *req);
+/* Takes `body`, of its frame. */
+void log_restart_now(struct store_log *log, int64_t offset, struct chunk body,
+                     struct store_req *req);
+/* The producer snapshot in an ENTRY_RESTART; empty: none. */
+static inline struct slice restart_given(const struct entry *entry)
+{
+    return entry->bytes.len > 8 ? slice_of(entry->bytes.base + 8, entry->bytes.len - 8)
+                                : (struct slice){0};
+}
 void move_links(struct link *from, struct link *to);
 size_t entry_frame_bytes(const struct entry *entry);
 /* The process cannot go on: told once, then nothing is acknowledged any more. */
@@ -502,7 +511,7 @@ void checkpoint_fini(struct store *store);
 /* ---- quarantine.c ---------------------------------------------------------------------------- */
 /* Saves [first, leo), which begins at `pos` of segment `index`, then truncates to `offset` or
  * begins the log anew there. The caller has raised `truncating`. */
-void quarantine_start(struct store_log *log, bool restart, int64_t offset, int64_t first,
+void quarantine_start(struct store_log *log, struct chunk restart, int64_t offset, int64_t first,
                       uint32_t index, uint64_t pos, struct store_req *req);
 /* True: the call was taken and will be made again when the cut is done. */
 bool quarantine_hold(struct store_log *log, enum entry_kind kind, int64_t value,
@@ -526,7 +535,8 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
 
 /* ---- producers.c ----------------------------------------------------------------------------- */
 void producers_cut(struct store_log *log, int64_t offset);
-void producers_restarted(struct store_log *log, int64_t offset);
+/* What a restart at `offset` brought, durable when it returns; may be called again. ENOSPC: not now. */
+int producers_restarted(struct store_log *log, int64_t offset, struct slice given) TERN_MUST_USE;
 void producers_drop_all(struct store_log *log);
 /* Snapshots under way of a log that goes are given up; log NULL: of all, the store closes. */
 void producers_saves_drop(struct store *store, const struct store_log *log);

@@ -19,11 +19,13 @@
 #define APPENDS_MAX 48
 
 struct run;
+struct save;
 
 struct call {
     struct store_req req;
     struct run *run;
-    size_t index; /* of its op; NOT_YET while it is held back behind a cut; NEVER */
+    size_t index;       /* of its op; NOT_YET while it is held back behind a cut; NEVER */
+    struct save *given; /* the snapshot of producers that comes with a restart; NULL: none */
 };
 
 #define NOT_YET SIZE_MAX
@@ -390,12 +392,24 @@ static void acked_up_to(struct run *run, size_t count)
     }
 }
 
+/* The newest one that no later cut has made void. */
+static void save_is_durable(struct save *save)
+{
+    if (!save->void_ && save->offset > save->run->saved[save->log]) {
+        save->run->saved[save->log] = save->offset;
+    }
+    save->void_ = true;
+}
+
 static void call_done(struct store_req *req, int status)
 {
     struct call *call = CONTAINER_OF(req, struct call, req);
     struct run *run = call->run;
 
     settle(run);
+    if (call->given != NULL && status == 0) {
+        save_is_durable(call->given);
+    }
     if (status != 0) {
         run->wrong = "a call failed";
     } else if (call->index == NOT_YET) {
@@ -447,10 +461,21 @@ static void save_done(struct store_req *req, int status)
 
     if (status != 0) {
         save->run->wrong = "a snapshot of producers was not stored";
-    } else if (!save->void_ && save->offset > save->run->saved[save->log]) {
-        save->run->saved[save->log] = save->offset;
+    } else {
+        save_is_durable(save);
     }
     save->void_ = true;
+}
+
+/* What a restart brings is durable with it. */
+static struct slice given_with(struct run *run, const struct model_op *op, struct call *call)
+{
+    if (run->save_count == SAVES_MAX || op->number % 2 != 0) {
+        return (struct slice){0};
+    }
+    call->given = &run->saves[run->save_count++];
+    *call->given = (struct save){.run = run, .log = op->log, .offset = op->number};
+    return slice_text("given");
 }
 
 static void call_save(struct run *run, unsigned index)
@@ -516,7 +541,7 @@ static void carry_out(struct run *run, const struct model_op *op)
         store_truncate(log, op->number, !op->quarantine, req);
         return;
     case MODEL_RESTART:
-        store_restart(log, op->number, !op->quarantine, req);
+        store_restart(log, op->number, !op->quarantine, given_with(run, op, call), req);
         return;
     case MODEL_LOG_START:
         store_log_start(log, op->number, req);

@@ -251,8 +251,10 @@ static void save_drop(struct world_node *n)
 static void snapshot_add(struct world_node *n, struct world_snapshot snapshot)
 {
     if (n->snapshot_count == WORLD_SNAPSHOTS) {
-        /* As the store, never the one that a log start may rest on (walk 51672). */
-        size_t oldest = n->snapshots[0].offset == n->replica.producers_safe ? 1 : 0;
+        /* As the store, never the one that a log start may rest on (walk 51672): the newest that no cut
+         * can reach. */
+        bool needed = n->snapshots[1].offset > n->replica.leader_hw;
+        size_t oldest = needed || n->snapshots[0].offset == n->replica.producers_safe ? 1 : 0;
         buf_fini(&n->snapshots[oldest].bytes);
         n->snapshot_count--;
         memmove(&n->snapshots[oldest], &n->snapshots[oldest + 1],
@@ -355,7 +357,11 @@ static void perform_write(struct world *w, struct world_node *n,
         break;
     case EFFECT_RESTART:
         log_restart(&n->log, value);
-        forget_snapshots(n, -1);
+        n->save_void = n->saving;
+        n->given.offset = value;
+        buf_clear(&n->given.bytes);
+        CHECK(n->replica.producers_at == value);
+        producers_pack(n->replica.producers, &n->given.bytes);
         w->counters.restarts++;
         break;
     case EFFECT_LOG_START:
@@ -368,11 +374,18 @@ static void perform_write(struct world *w, struct world_node *n,
 
 static void send_begin(struct world *w, struct world_node *n, const struct replica_effect *effect)
 {
-    struct world_message *m = rworld_send_message(w, n->id, effect->node, MESSAGE_PUSH);
+    struct buf producers = {0};
+    struct world_message *m = NULL;
 
+    if (!effect->flag ||
+        replica_producers_before(&n->replica, effect->offset, SIZE_MAX, &producers)) {
+        m = rworld_send_message(w, n->id, effect->node, MESSAGE_PUSH);
+    }
     if (m == NULL) {
+        buf_fini(&producers);
         return;
     }
+    m->producers = producers;
     m->push = (struct replica_push){
         .epoch = n->replica.spec.epoch,
         .base = effect->offset,
@@ -391,6 +404,7 @@ static void send_copy(struct world *w, struct world_node *n, const struct replic
     if (m != NULL) {
         m->epoch = effect->epoch;
         m->offset = effect->offset;
+        m->wants_producers = effect->flag;
     }
 }
 
@@ -601,12 +615,27 @@ void rworld_fini(struct world *w)
             }
         }
         forget_snapshots(n, -1);
+        buf_fini(&n->given.bytes);
         history_fini(&n->disk.history);
         history_fini(&n->image.history);
         free(n->writes);
     }
     free(w->requests);
     free(w->control.log);
+}
+
+/* With a restart the snapshots of before are gone, and the one that came with it is there. */
+static void write_lands(struct world *w, struct world_node *n)
+{
+    const struct world_write *write = &n->writes[n->write_first++];
+
+    disk_apply(w, &n->disk, write);
+    if (write->kind == EFFECT_RESTART) {
+        forget_snapshots(n, -1);
+        CHECK(n->given.offset == write->value);
+        snapshot_add(n, n->given);
+        n->given.bytes = (struct buf){0};
+    }
 }
 
 static void tell_damage(struct world *w, struct world_node *n)
@@ -630,8 +659,8 @@ bool rworld_write_done(struct world *w, uint32_t node)
     if (!n->up || n->write_first == n->write_count) {
         return false;
     }
-    struct world_write write = n->writes[n->write_first++];
-    disk_apply(w, &n->disk, &write);
+    struct world_write write = n->writes[n->write_first];
+    write_lands(w, n);
     rworld_story(w, "node %u: durable: %s %lld", node, write_name(write.kind),
                  (long long)write.value);
     struct replica_out out = {0};
@@ -658,7 +687,7 @@ void rworld_crash(struct world *w, uint32_t node, size_t kept)
 
     CHECK(n->up);
     for (; kept > 0 && n->write_first < n->write_count; kept--) {
-        disk_apply(w, &n->disk, &n->writes[n->write_first++]);
+        write_lands(w, n);
     }
     rworld_story(w, "node %u dies; its disk: promised %d, synced %d, log %lld..%lld", node,
                  n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
@@ -704,6 +733,7 @@ void rworld_put_back(struct world *w, uint32_t node)
 
     CHECK(!n->up && n->has_image);
     disk_copy(&n->disk, &n->image);
+    w->counters.images_back++;
     memset(n->lost, 0, sizeof n->lost);
     rworld_story(w, "node %u gets an older disk: promised %d, synced %d, log %lld..%lld", node,
                  n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
@@ -793,20 +823,23 @@ void rworld_raise_log_start(struct world *w, uint32_t node, int64_t offset)
 
 /* ---- producer state -------------------------------------------------------------------------- */
 
-/* From one of the snapshots (not always the newest), or from nothing. */
+/* From one of the snapshots that the log start can rest on (not always the newest), or from nothing where
+ * that is the same. */
 void rworld_node_start_snapshot(struct world *w, struct world_node *n)
 {
     struct replica *r = &n->replica;
     int64_t at = r->log_start;
-    size_t usable = 0;
+    struct world_snapshot *usable[WORLD_SNAPSHOTS];
+    size_t count = 0;
 
     for (size_t i = 0; i < n->snapshot_count; i++) {
-        usable += n->snapshots[i].offset <= r->leo;
+        if (n->snapshots[i].offset >= r->log_start && n->snapshots[i].offset <= r->leo) {
+            usable[count++] = &n->snapshots[i];
+        }
     }
     producers_clear(r->producers);
-    if (usable > 0 && prng_chance(&w->prng, 3, 4)) {
-        struct world_snapshot *s = &n->snapshots[prng_below(&w->prng, usable)];
-        CHECK(s->offset <= r->leo);
+    if (count > 0 && (r->log_start > 0 || prng_chance(&w->prng, 3, 4))) {
+        struct world_snapshot *s = usable[prng_below(&w->prng, count)];
         CHECK(producers_unpack(r->producers, buf_slice(&s->bytes)) == 0);
         at = s->offset > at ? s->offset : at;
     }

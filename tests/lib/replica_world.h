@@ -83,7 +83,8 @@ struct world_node {
     size_t snapshot_count;
     struct world_snapshot save; /* on its way to the disk, in no order with the writes */
     bool saving;
-    bool save_void; /* the log was cut below it */
+    bool save_void;              /* the log was cut below it */
+    struct world_snapshot given; /* by a restart that is not durable yet */
 };
 
 enum world_message_kind {
@@ -108,6 +109,8 @@ struct world_message {
     int64_t hw;
     int64_t log_start;
     int64_t offset;
+    bool wants_producers; /* a copy of them, or what was asked for */
+    struct buf producers; /* of a restart, or such a copy */
     uint16_t batches[WORLD_PUSH_MAX];
     size_t batch_count;
 };
@@ -223,6 +226,7 @@ struct world_counters {
     uint64_t activations;
     uint64_t crashes;
     uint64_t wipes;
+    uint64_t images_back;
     uint64_t damages;
     uint64_t repairs;
     uint64_t copies;

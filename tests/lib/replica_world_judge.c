@@ -533,7 +533,13 @@ bool rworld_recoverable(const struct world *w)
     return rule_can_recover(&c->active, &spec, counted);
 }
 
-/* The producer table of a node is what noting its whole log gives. */
+/* Neither a lossy epoch nor a damaged record or an old copy of a disk kept what was deleted from being known. */
+static bool all_is_known(const struct world *w)
+{
+    return w->control.floor == 0 && w->counters.damages == 0 && w->counters.images_back == 0;
+}
+
+/* The producer table of a node is what noting the whole log gives, also the part that is deleted. */
 static void judge_producers(struct world *w, struct world_node *n)
 {
     struct replica *r = &n->replica;
@@ -542,7 +548,9 @@ static void judge_producers(struct world *w, struct world_node *n)
     struct buf b = {0};
 
     for (int64_t offset = 0; offset < n->log.end;) {
-        const struct batch_info *info = &w->batches[n->log.at[offset]].info;
+        bool held = offset >= n->log.start;
+        const struct batch_info *info =
+            &w->batches[held ? n->log.at[offset] : w->committed.at[offset]].info;
         producers_note(fresh, info);
         offset = info->last_offset + 1;
     }
@@ -584,7 +592,7 @@ bool rworld_converged(struct world *w)
         } else if (n->replica.hw != l->hw) {
             rworld_break(w, "node %u shows %lld of %lld", id, (long long)n->replica.hw,
                          (long long)l->hw);
-        } else if (w->log_start_max == 0 && n->log.start == 0) {
+        } else if ((w->log_start_max == 0 && n->log.start == 0) || all_is_known(w)) {
             judge_producers(w, n);
         }
     }

@@ -187,10 +187,40 @@ static size_t infos_of(const struct world *w, const struct world_message *m, str
     return m->batch_count;
 }
 
+static void message_fini(struct world_message *m)
+{
+    history_fini(&m->history);
+    buf_fini(&m->producers);
+}
+
+static void answer_producers(struct world *w, struct world_node *n, uint32_t to,
+                             const struct world_message *ask)
+{
+    struct buf producers = {0};
+    struct world_message *m = NULL;
+
+    if (ask->offset >= n->replica.log_start && ask->offset <= n->replica.leo &&
+        replica_producers_before(&n->replica, ask->offset, SIZE_MAX, &producers)) {
+        m = rworld_send_message(w, n->id, to, MESSAGE_COPIED);
+    }
+    if (m == NULL) {
+        buf_fini(&producers);
+        return;
+    }
+    m->epoch = ask->epoch;
+    m->offset = ask->offset;
+    m->wants_producers = true;
+    m->producers = producers;
+}
+
 static void answer_copy(struct world *w, struct world_node *n, uint32_t to,
                         const struct world_message *ask)
 {
     if (!replica_may_copy(&n->replica, ask->epoch)) {
+        return;
+    }
+    if (ask->wants_producers) {
+        answer_producers(w, n, to, ask);
         return;
     }
     uint16_t batches[WORLD_PUSH_MAX];
@@ -232,7 +262,9 @@ static void tell_message(struct world *w, uint32_t from, uint32_t to, const stru
         rworld_story(w, "%u -> %u: mark, epoch %d, hw %lld", from, to, m->epoch, (long long)m->hw);
         break;
     case MESSAGE_COPY:
-        rworld_story(w, "%u -> %u: copy to me from %lld", from, to, (long long)m->offset);
+        rworld_story(w, "%u -> %u: copy to me%s %lld", from, to,
+                     m->wants_producers ? " what producers had sent before" : " from",
+                     (long long)m->offset);
         break;
     case MESSAGE_PUSH:
         rworld_story(w,
@@ -279,10 +311,16 @@ static void arrive(struct world *w, struct world_node *n, uint32_t from, struct 
     case MESSAGE_PUSH:
         m->push.batches = infos;
         m->push.batch_count = count;
+        m->push.producers = buf_slice(&m->producers);
         replica_on_push(r, w->now_ms, from, &m->push, &out);
         break;
     case MESSAGE_COPIED:
-        replica_on_copied(r, w->now_ms, from, m->epoch, infos, count, &out);
+        if (m->wants_producers) {
+            replica_on_copied_producers(r, w->now_ms, from, m->epoch, m->offset,
+                                        buf_slice(&m->producers), &out);
+        } else {
+            replica_on_copied(r, w->now_ms, from, m->epoch, infos, count, &out);
+        }
         break;
     }
     rworld_perform(w, n, &out, m->batches, count);
@@ -299,7 +337,7 @@ bool rworld_deliver(struct world *w, uint32_t from, uint32_t to, enum world_chan
     tell_message(w, from, to, &m);
     CHECK(w->nodes[to].up);
     arrive(w, &w->nodes[to], from, &m);
-    history_fini(&m.history);
+    message_fini(&m);
     return true;
 }
 
@@ -317,7 +355,7 @@ void rworld_refuse(struct world *w, uint32_t from, uint32_t to, enum world_chann
     }
     rworld_story(w, "%u -> %u: refused:", from, to);
     tell_message(w, from, to, m);
-    history_fini(&m->history);
+    message_fini(m);
     q->count--;
 }
 
@@ -333,7 +371,7 @@ static void lose(struct world *w, uint32_t from, uint32_t to, unsigned channels)
     for (int c = 0; c < CHANNELS; c++) {
         struct world_queue *q = &w->queues[from][to][c];
         for (; q->first < q->count && (channels & CHANNEL_BIT(c)) != 0; q->first++) {
-            history_fini(&q->messages[q->first].history);
+            message_fini(&q->messages[q->first]);
         }
     }
 }

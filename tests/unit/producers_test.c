@@ -258,6 +258,50 @@ static void a_snapshot_and_the_rest_of_the_log_give_the_same_table(void **state)
     }
 }
 
+/* For a log that begins anew: whatever the table has come to since, the state before an offset, and what is
+ * in the log from there on, give the same one. */
+static void what_was_sent_before_a_log_start_and_the_rest_give_the_same_table(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, SEED);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct buf before = {0};
+        int at = (int)prng_below(&prng, LOG);
+        make_log(&prng);
+        producers_clear(p);
+        for (int i = 0; i < LOG; i++) {
+            producers_note(p, &batches[i]);
+        }
+        producers_pack_before(p, batches[at].base_offset, SIZE_MAX, &before);
+        struct producers *other = producers_new();
+        assert_int_equal(producers_unpack(other, buf_slice(&before)), 0);
+        for (int i = at; i < LOG; i++) {
+            producers_note(other, &batches[i]);
+        }
+        assert_same(p, other);
+        producers_free(other);
+        buf_fini(&before);
+    }
+}
+
+static void where_there_is_no_room_the_longest_silent_are_left_out(void **state)
+{
+    (void)state;
+    struct buf before = {0};
+    for (int64_t id = 0; id < 100; id++) {
+        note(id, 0, 0, 1, id);
+    }
+    producers_pack_before(p, 100, 1000, &before);
+    assert_in_range(before.len, 500, 1000);
+    assert_int_equal(producers_unpack(p, buf_slice(&before)), 0);
+    assert_in_range(producers_count(p), 10, 21);
+    assert_true(producers_knows(p, 99));
+    assert_false(producers_knows(p, 0));
+    assert_int_equal(producers_forgotten_max(p), 99 - (int64_t)producers_count(p));
+    buf_fini(&before);
+}
+
 static void a_damaged_snapshot_is_refused_and_leaves_the_table_empty(void **state)
 {
     (void)state;
@@ -530,6 +574,34 @@ static void a_snapshot_keeps_open_and_aborted_transactions(void **state)
 }
 
 /* What an earlier build wrote is read, for ever. */
+/* One that was open at the log start is open for who begins anew there, whether it has ended since or not,
+ * and one that began later is not known yet. */
+static void before_a_log_start_a_transaction_is_open_that_was_open_there(void **state)
+{
+    (void)state;
+    struct buf before = {0};
+    write_txn(1, 0, 0, 0);
+    write_txn(2, 0, 0, 1);
+    write_txn(3, 0, 0, 2);
+    end_txn(3, 0, BATCH_ABORT, 3);
+    end_txn(2, 0, BATCH_ABORT, 4);
+    write_txn(3, 0, 1, 5);
+    producers_pack_before(p, 4, SIZE_MAX, &before);
+    assert_int_equal(producers_unpack(p, buf_slice(&before)), 0);
+    assert_int_equal(producers_stable(p, 4), 0);
+    end_txn(1, 0, BATCH_COMMIT, 6);
+    assert_int_equal(producers_stable(p, 7), 1);
+    end_txn(2, 0, BATCH_ABORT, 7);
+    assert_int_equal(producers_stable(p, 8), 8);
+    size_t count = 0;
+    const struct producers_aborted *aborted = producers_aborted(p, 0, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(aborted[0].producer_id, 2);
+    assert_int_equal(aborted[0].first, 1);
+    assert_int_equal(aborted[0].last, 7);
+    buf_fini(&before);
+}
+
 static void a_snapshot_without_transactions_is_read(void **state)
 {
     struct buf b = {0};
@@ -598,6 +670,9 @@ int main(void)
         TEST(silent_producers_are_forgotten),
         TEST(the_longest_silent_producer_makes_room_when_there_are_too_many),
         TEST(a_snapshot_and_the_rest_of_the_log_give_the_same_table),
+        TEST(what_was_sent_before_a_log_start_and_the_rest_give_the_same_table),
+        TEST(where_there_is_no_room_the_longest_silent_are_left_out),
+        TEST(before_a_log_start_a_transaction_is_open_that_was_open_there),
         TEST(a_damaged_snapshot_is_refused_and_leaves_the_table_empty),
         TEST(what_is_stable_ends_where_the_first_open_transaction_begins),
         TEST(aborted_transactions_are_told_until_the_log_has_deleted_them),

@@ -398,6 +398,85 @@ static void a_follower_behind_the_log_start_restarts_there(void **state)
     end();
 }
 
+/* An idempotent batch whose answer was lost, deleted since, and sent again to `node`: its offsets are told. */
+static void assert_still_known(uint32_t node)
+{
+    struct replica *r = &w.nodes[node].replica;
+    struct batch_info batch = {.producer_id = 7, .base_sequence = 0, .count = 1, .bytes = 100};
+    struct replica_out out = {0};
+    bool duplicate = false;
+
+    assert_int_equal(replica_produce(r, w.now_ms, &batch, &duplicate, &out), 0);
+    assert_true(duplicate);
+    assert_int_equal(out.count, 0);
+    replica_out_fini(&out);
+}
+
+static void produce_idempotently(uint32_t node)
+{
+    struct world_batch *b = &w.batches[w.batch_count];
+    struct replica_out out = {0};
+    bool duplicate = false;
+    uint16_t batch = w.batch_count++;
+
+    *b = (struct world_batch){
+        .info = {.producer_id = 7, .base_sequence = 0, .count = 1, .bytes = 100}};
+    assert_int_equal(replica_produce(&w.nodes[node].replica, w.now_ms, &b->info, &duplicate, &out),
+                     0);
+    rworld_judge_append(&w, &w.nodes[node], batch);
+    rworld_perform(&w, &w.nodes[node], &out, &batch, 1);
+}
+
+static void who_begins_anew_is_told_what_producers_had_sent_before(void **state)
+{
+    (void)state;
+    begin();
+    cut_off(3);
+    produce_idempotently(1);
+    append(1);
+    rworld_settle(&w);
+    rworld_raise_log_start(&w, 1, w.committed.end);
+    rworld_settle(&w);
+    join(3);
+    rworld_settle(&w);
+    pass_time(200);
+    assert_int_equal(w.counters.restarts, 1);
+    rworld_crash(&w, 3, 0); /* and it is durable there */
+    rworld_start(&w, 3);
+    rejoin(3, 1);
+    (void)rworld_assign(&w, 3, w.control.active, false);
+    rworld_settle(&w);
+    rworld_feed_producers(&w, 3);
+    assert_int_equal(rworld_leader(&w), 3);
+    assert_still_known(3);
+    end();
+}
+
+static void a_leader_that_begins_anew_asks_its_source_for_producers_first(void **state)
+{
+    (void)state;
+    begin();
+    cut_off(3);
+    produce_idempotently(1);
+    append(1);
+    rworld_settle(&w);
+    rworld_raise_log_start(&w, 1, w.committed.end);
+    rworld_settle(&w);
+    append(1);
+    rworld_settle(&w);
+    rworld_link_up(&w, 3, 2); /* 2 has followed the log start */
+    rworld_crash(&w, 1, 0);
+    (void)rworld_assign(&w, 3, w.control.active, false);
+    rworld_settle(&w);
+    pass_time(200);
+    rworld_feed_producers(&w, 3);
+    assert_int_equal(rworld_leader(&w), 3);
+    assert_int_equal(w.counters.restarts, 1);
+    assert_true(w.nodes[3].log.start > 0);
+    assert_still_known(3);
+    end();
+}
+
 static void
 a_follower_whose_next_push_is_deleted_restarts_though_it_had_the_initial_log(void **state)
 {
@@ -1110,6 +1189,8 @@ int main(void)
         cmocka_unit_test(what_was_held_and_deleted_is_never_fallen_back_behind),
         cmocka_unit_test(a_push_that_does_not_fit_is_answered_with_a_complaint),
         cmocka_unit_test(a_follower_behind_the_log_start_restarts_there),
+        cmocka_unit_test(who_begins_anew_is_told_what_producers_had_sent_before),
+        cmocka_unit_test(a_leader_that_begins_anew_asks_its_source_for_producers_first),
         cmocka_unit_test(a_log_start_waits_for_a_durable_producer_snapshot),
         cmocka_unit_test(a_full_disk_may_delete_without_a_producer_snapshot),
         cmocka_unit_test(producers_are_void_when_the_log_start_rises_over_their_rebuild),

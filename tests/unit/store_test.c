@@ -326,7 +326,7 @@ static void a_restart_of_a_log_begins_at_its_offset(void **state)
     for (int i = 0; i < 100; i++) {
         append(log, 1, 700, NULL);
     }
-    store_restart(log, 5000, true, &done.req);
+    store_restart(log, 5000, true, (struct slice){0}, &done.req);
     run_ms(world, 20);
     assert_int_equal(done.calls, 1);
     assert_int_equal(store_state(log)->durable_leo, 5000);
@@ -337,6 +337,83 @@ static void a_restart_of_a_log_begins_at_its_offset(void **state)
     assert_int_equal(store_state(log)->log_start, 5000);
     assert_int_equal(store_state(log)->leo, 5001);
     read_all_check(world, log);
+    world_free(world);
+}
+
+static void assert_producers(struct store_log *log, int64_t offset, const char *text)
+{
+    struct buf out = {0};
+    int64_t at = -1;
+
+    assert_true(store_producers_load(log, INT64_MAX, &at, &out));
+    assert_int_equal(at, offset);
+    assert_true(slice_equal(buf_slice(&out), slice_text(text)));
+    buf_fini(&out);
+}
+
+/* Whenever the power fails: either the old log stands, or the new one and what it was given. */
+static void what_a_restart_brings_is_durable_with_it(void **state)
+{
+    unsigned begun_anew = 0;
+
+    (void)state;
+    for (unsigned steps = 0; steps < 14; steps++) {
+        struct world *world = world_new();
+        struct waiter done = waiter_of(NULL);
+        struct store_log *log = store_create(world->store, topic, 0, NULL);
+        for (int i = 0; i < 30; i++) {
+            append(log, 1, 700, NULL);
+        }
+        run_ms(world, 10);
+        store_producers_save(log, 30, 0, slice_text("of the old log"), NULL);
+        run_ms(world, 10);
+        mem_disk_stop_at(world->disk, mem_disk_points(world->disk) + steps);
+        store_restart(log, 30, false, slice_text("given"), &done.req);
+        run_ms(world, 40);
+        assert_int_equal(world_restart(world, true), 0);
+        log = store_find(world->store, topic, 0);
+        bool restarted = store_state(log)->log_start == 30;
+        assert_true(restarted || done.calls == 0);
+        begun_anew += restarted;
+        assert_producers(log, 30, restarted ? "given" : "of the old log");
+        run_ms(world, 200); /* now also in its file */
+        assert_producers(log, 30, restarted ? "given" : "of the old log");
+        world_free(world);
+    }
+    assert_in_range(begun_anew, 1, 13);
+}
+
+/* The file is written late; a cut that was called for earlier must not take it away when it is replayed. */
+static void what_a_restart_brings_outlives_the_replay_of_an_older_cut(void **state)
+{
+    struct world *world = world_new();
+    struct waiter done = waiter_of(NULL);
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    for (int i = 0; i < 30; i++) {
+        append(log, 1, 700, NULL);
+    }
+    store_truncate(log, 20, true, NULL);
+    run_ms(world, 20);
+    store_restart(log, 50, true, slice_text("given"), &done.req);
+    run_ms(world, 1);
+    assert_int_equal(done.calls, 1);
+    assert_producers(log, 50, "given"); /* from memory */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(world_restart(world, true), 0); /* both are replayed */
+        log = store_find(world->store, topic, 0);
+        assert_int_equal(store_state(log)->log_start, 50);
+        assert_producers(log, 50, "given");
+        run_ms(world, 200);
+        assert_producers(log, 50, "given");
+    }
+    append(log, 2, 700, NULL);
+    append(log, 2, 700, NULL);
+    store_truncate(log, 51, true, NULL);
+    run_ms(world, 20);
+    assert_int_equal(world_restart(world, true), 0);
+    assert_producers(store_find(world->store, topic, 0), 50, "given");
     world_free(world);
 }
 
@@ -726,6 +803,8 @@ int main(void)
         cmocka_unit_test(many_logs_are_cut_at_once_and_nothing_is_lost),
         cmocka_unit_test(a_log_can_be_deleted_while_it_is_cut),
         cmocka_unit_test(a_restart_of_a_log_begins_at_its_offset),
+        cmocka_unit_test(what_a_restart_brings_is_durable_with_it),
+        cmocka_unit_test(what_a_restart_brings_outlives_the_replay_of_an_older_cut),
         cmocka_unit_test(a_raised_log_start_removes_whole_segments),
         cmocka_unit_test(a_log_may_have_segments_of_its_own_size),
         cmocka_unit_test(a_deleted_log_leaves_its_promise),
