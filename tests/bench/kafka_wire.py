@@ -106,7 +106,8 @@ def quorum_leader(address):
     error = r.take('h')
     if error or r.take('b') != 2:
         raise Refused(f'{address} does not tell its quorum: error {error}')
-    r.at += r.take('b') - 1  # its name
+    length = r.take('b') - 1
+    r.at += length  # its name
     r.take('b')
     r.take('i')
     error, leader = r.take('h'), r.take('i')

@@ -33,6 +33,13 @@ static void pieces_are_zeroed_aligned_and_apart(void **state)
     arena_fini(&arena);
     assert_int_equal(arena.held, 0);
     arena_fini(&arena);
+    for (size_t i = 0; i < 500; i++) { /* and once more, in blocks that were used before */
+        const uint8_t *piece = arena_take(&arena, 1 + i % 100);
+        for (size_t j = 0; j <= i % 100; j++) {
+            assert_int_equal(piece[j], 0);
+        }
+    }
+    arena_fini(&arena);
 }
 
 static void the_limit_holds_for_sizes_of_peers(void **state)
