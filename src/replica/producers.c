@@ -234,6 +234,13 @@ static struct producer *find(const struct producers *p, int64_t id)
     return found;
 }
 
+int16_t producers_epoch_of(const struct producers *p, int64_t producer_id)
+{
+    const struct producer *known = find(p, producer_id);
+
+    return known != NULL ? known->epoch : -1;
+}
+
 /* Sequence numbers wrap from INT32_MAX to 0. */
 static int32_t seq_after(int32_t seq, int32_t steps)
 {

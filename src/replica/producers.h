@@ -66,6 +66,9 @@ enum producers_verdict producers_check_marker(const struct producers *p,
  * leader's epoch, and so does whoever remembers. */
 void producers_number_marker(struct producers *p, int64_t producer_id, int64_t number);
 
+/* -1: the producer is not known. */
+int16_t producers_epoch_of(const struct producers *p, int64_t producer_id);
+
 /* The last stable offset for this high watermark: everything below belongs to transactions whose end
  * is below `hw`, or to none. */
 int64_t producers_stable(const struct producers *p, int64_t hw);

@@ -5,6 +5,7 @@ import threading
 import time
 
 import admin
+import txns
 from admin import array, compact, flexible
 from cluster import Cluster, REGIONS, expect
 from groups import Broker, text
@@ -302,3 +303,19 @@ def there_is_a_controller_in_every_answer():
         left = {n for n, r in enumerate(REGIONS, 1) if r != region}
         expect(f'controllers told while {region} is dead', told <= {1, 2, 3} and bool(told & left), True)
         print(f'    told: {sorted(told)}')
+
+
+@test
+def an_end_of_a_transaction_of_version_2_needs_a_newer_epoch():
+    with Cluster() as c:
+        c.tern('topic', 'create', 'books', '--partitions', '1')
+        leader = c.kafka(next(iter(c.leaders('books'))))
+        t = txns.Teller(c, 'till')
+        t.must('begin', 'produce books 0 a', 'flush')
+        (producer, (epoch, *_)), = txns.producers(leader, 'books', 0).items()
+        expect('of version 2, by the epoch that writes', txns.mark(leader, producer, epoch, 'books', version=2, transaction_version=2), 47)
+        expect('it is open', txns.producers(leader, 'books', 0)[producer][4], 0)
+        expect('of version 1', txns.mark(leader, producer, epoch, 'books', version=2, transaction_version=1), 0)
+        expect('it has ended', txns.producers(leader, 'books', 0)[producer][4], -1)
+        expect('of version 2, by a newer epoch', txns.mark(leader, producer, epoch + 1, 'books', version=2, transaction_version=2), 0)
+        expect('an older epoch, before there were versions', txns.mark(leader, producer, epoch, 'books'), 47)

@@ -102,6 +102,19 @@ def producers(address, topic, partition):
     return error or found
 
 
+def mark(address, producer, epoch, topic, commit=False, coordinator=0, version=1, transaction_version=None):
+    """WriteTxnMarkers for partition 0: its error."""
+    broker = groups.Broker(address)
+    body = b'\2' + struct.pack('>qhb', producer, epoch, commit) + b'\2' + compact(topic) + b'\2' + struct.pack('>i', 0) + b'\0'
+    body += struct.pack('>i', coordinator) + (struct.pack('>b', transaction_version) if version >= 2 else b'') + b'\0'
+    r = flexible(broker, 27, body, version)
+    broker.close()
+    r.take('BqB')
+    compact_text(r)
+    r.take('B')
+    return r.take('ih')[1]
+
+
 def produce(address, name, topic, partition, records, version=12):
     """The error of a transactional batch."""
     broker = groups.Broker(address)

@@ -6,6 +6,8 @@
 #include "agent/txn.h"
 #include "base/error.h"
 
+#define BY_EPOCH 2 /* the version of transactions whose ends have a newer epoch (KIP-1228) */
+
 struct write;
 
 struct part {
@@ -63,6 +65,10 @@ static void begin(struct part *part, const struct kafka_write_txn_markers_reques
     int status = leader_partition(node, topic, part->out->partition_index, -1, &p);
     if (status == 0 && (in->producer_id < 0 || in->producer_epoch < 0)) {
         status = TERN_EINVALIDREQUEST;
+    }
+    if (status == 0 && in->transaction_version >= BY_EPOCH &&
+        in->producer_epoch <= producers_epoch_of(p->replica.producers, in->producer_id)) {
+        status = TERN_EPRODUCERFENCED;
     }
     if (status == 0) {
         status = txn_end_here(node, p, &end, &part->ending);
