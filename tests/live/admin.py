@@ -104,16 +104,18 @@ def quotas(broker):
 
 
 def metadata_head(r):
-    """Of Metadata version 4, up to its topics: the controller, and how many topics follow."""
+    """Of Metadata version 4, up to its topics: (brokers, controller)"""
     r.take('i')
+    brokers = set()
     for _ in range(r.take('i')):
-        r.take('i'), r.text(), r.take('i'), r.text()
+        brokers.add(r.take('i'))
+        r.text(), r.take('i'), r.text()
     r.text()
-    return r.take('ii')
+    return brokers, r.take('ii')[0]
 
 
-def ask_controller(broker):
-    return metadata_head(broker.ask(3, 4, array([]) + b'\0'))[0]
+def ask_brokers(broker):
+    return metadata_head(broker.ask(3, 4, array([]) + b'\0'))
 
 
 def ask_metadata(broker, topic):

@@ -6,6 +6,7 @@
 #include "agent/api.h"
 #include "base/error.h"
 
+/* As Kafka, without those that are fenced: a client that knows a dead node may wait for it. */
 static void fill_brokers(struct request *rq, struct kafka_metadata_response *response)
 {
     const struct control *control = rq->node->control;
@@ -13,7 +14,9 @@ static void fill_brokers(struct request *rq, struct kafka_metadata_response *res
     response->brokers = kafka_metadata_response_broker_new(&rq->arena, WIRE_NODES_MAX);
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         const struct control_node *node = &control->nodes[id];
-        if (node->id == 0 || node->kafka_port == 0 || control->regions[node->region].witness) {
+        bool there = node->id != 0 && node->kafka_port != 0 && !node->fenced && !node->removed &&
+                     !control->regions[node->region].witness;
+        if (!there) {
             continue;
         }
         struct kafka_metadata_response_broker *b = &response->brokers[response->brokers_count++];
