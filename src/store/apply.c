@@ -10,11 +10,11 @@
 #include "base/trace.h"
 #include "store/store_impl.h"
 
-#define APPLY_BYTES_MAX (8u << 20)
+#define APPLY_BYTES_MAX (16u << 20)
 /* Appends may wait a little, in memory, so that a partition's batches go out together: with many
  * partitions it is the number of system calls that costs. */
 #define APPLY_DELAY_MS 100
-#define APPLY_LAZY_MAX (4u << 20)
+#define APPLY_LAZY_MAX (16u << 20)
 
 /* Bytes for one place of one file. */
 static bool is_write(const struct entry *entry)
@@ -281,6 +281,8 @@ static size_t take_appends(struct store *store)
         add_entry(store, count++, entry);
         bytes += entry->bytes.len;
     }
+    /* What comes while these are written waits its own time. */
+    store->apply_due = store->apply_due && !queue_empty(&store->unapplied);
     return count;
 }
 

@@ -40,6 +40,40 @@ static void appends_complete_in_order_after_one_fsync(void **state)
     world_free(world);
 }
 
+static const struct disk_ops *mem_ops;
+static uint64_t segment_writes;
+
+static void counting_submit(struct disk *disk, struct disk_op *op)
+{
+    segment_writes += op->kind == DISK_WRITE && op->sync == NULL;
+    mem_ops->submit(disk, op);
+}
+
+static void a_steady_stream_of_batches_goes_to_its_segment_now_and_then(void **state)
+{
+    struct world *world = world_new();
+    struct store_counters counters;
+
+    (void)state;
+    mem_ops = world->disk->ops;
+    struct disk_ops ops = *mem_ops;
+    ops.submit = counting_submit;
+    world->disk->ops = &ops;
+    mem_disk_set_latency(world->disk, 900, 1500);
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    for (int i = 0; i < 1000; i++) {
+        append(log, 1, 200, NULL);
+        run_ms(world, 1);
+    }
+    store_counters(world->store, &counters);
+    assert_true(counters.fsyncs > 300);
+    /* Every tenth of a second, and for each snapshot of the small journal. */
+    assert_in_range(segment_writes, 8, 50);
+    read_all_check(world, log);
+    world->disk->ops = mem_ops;
+    world_free(world);
+}
+
 static void what_was_acknowledged_survives_a_power_failure(void **state)
 {
     (void)state;
@@ -794,6 +828,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_store_is_empty_and_opens_again),
         cmocka_unit_test(appends_complete_in_order_after_one_fsync),
+        cmocka_unit_test(a_steady_stream_of_batches_goes_to_its_segment_now_and_then),
         cmocka_unit_test(what_was_acknowledged_survives_a_power_failure),
         cmocka_unit_test(segments_roll_and_old_ones_are_read_from_files),
         cmocka_unit_test(the_journal_is_recycled_and_appends_never_stall_for_good),
