@@ -6,6 +6,9 @@
 
 #include "base/check.h"
 
+#define PAGE      4096u
+#define PAGES_MIN (64u << 10)
+
 void buf_fini(struct buf *buf)
 {
     free(buf->base);
@@ -26,6 +29,24 @@ uint8_t *buf_extend(struct buf *buf, size_t len)
     uint8_t *at = buf->base + buf->len;
     buf->len += len;
     return at;
+}
+
+void buf_pages(struct buf *buf, size_t cap)
+{
+    size_t room = PAGES_MIN;
+
+    buf_clear(buf);
+    if (cap <= buf->cap && (uintptr_t)buf->base % PAGE == 0) {
+        return;
+    }
+    CHECK(cap <= SIZE_MAX / 4);
+    while (room < cap) {
+        room *= 2;
+    }
+    free(buf->base);
+    buf->base = aligned_alloc(PAGE, room);
+    CHECK(buf->base != NULL);
+    buf->cap = room;
 }
 
 void buf_put(struct buf *buf, struct slice bytes)

@@ -14,6 +14,9 @@ struct buf {
 void buf_fini(struct buf *buf);
 /* Room for `len` more bytes, counted as written; returns where they start. */
 uint8_t *buf_extend(struct buf *buf, size_t len);
+/* Empties it; room for at least `cap` bytes that begin at a page of memory, so that a disk can take
+ * them from there. */
+void buf_pages(struct buf *buf, size_t cap);
 void buf_put(struct buf *buf, struct slice bytes);
 void buf_text(struct buf *buf, const char *text);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -10,58 +10,42 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #include <uv.h>
 
-#include "base/queue.h"
 #include "base/trace.h"
+#include "store/disk_bytes.h"
+#include "store/disk_workers.h"
 
 #define DISK_PATH_MAX 1024
 #define ZERO_BYTES    (256u << 10)
-#define IOV_COUNT     256
-#define POOL_THREADS  "8"
 #define READS_MAX     3
 #define SYNCS_MAX     1
 #define WRITES_MAX    4
 
-struct disk_file {
-    int fd;
-    bool is_dir;
-    char *path; /* to tell which one failed */
-};
-
-/* Reads and background syncs may not take all threads of the pool: an fsync that somebody waits
- * for must find one. The rest waits here. */
-struct lane {
-    struct link waiting; /* struct work */
-    unsigned running;
-    unsigned limit;
-};
-
 struct disk_real {
     struct disk disk;
-    uv_loop_t *loop;
+    struct disk_workers
+        *workers; /* a lane for each enum disk_op_kind: an fsync that somebody waits for
+                                     must not wait for reads or background syncs */
+    struct disk_stage *stage;
     int root;
     int lock;
-    unsigned under_way;
-    struct lane lanes[3]; /* by enum disk_op_kind */
     /* The synchronous call that the loop is in, for disk_real_calls. */
     _Atomic uint64_t call_number; /* odd: inside */
     const char *_Atomic call_what;
     const char *_Atomic call_path;
 };
 
-/* One op on the thread pool. */
+/* One op on the workers. */
 struct work {
-    uv_work_t uv;
-    struct link link;
+    struct disk_task task;
     struct disk_real *disk;
     struct disk_op *op;
     int64_t status;
-    const struct disk_file *at; /* the file of the last call, */
-    const char *call;           /* what that was, */
-    int number;                 /* and its errno if it failed */
+    struct disk_file *at; /* the file of the last call, */
+    const char *call;     /* what that was, */
+    int number;           /* and its errno if it failed */
 };
 
 static struct disk_real *real_of(const struct disk *disk)
@@ -71,25 +55,6 @@ static struct disk_real *real_of(const struct disk *disk)
         struct disk_real *out; /* disk is its first member */
     } at = {.in = disk};
     return at.out;
-}
-
-static int error_of(int number)
-{
-    switch (number) {
-    case ENOENT:
-        return TERN_ENOENT;
-    case EEXIST:
-        return TERN_EEXIST;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-        return TERN_ENOSPC;
-    case EMFILE:
-    case ENFILE:
-        return TERN_EBUSY;
-    default:
-        return TERN_EIO;
-    }
 }
 
 /* Loop thread only. */
@@ -103,7 +68,7 @@ static void tell(const char *what, const char *path, int number)
 static int failed(const char *what, const char *path)
 {
     int number = errno;
-    int error = error_of(number);
+    int error = disk_error_of(number);
 
     if (error == TERN_EIO) {
         tell(what, path, number);
@@ -117,153 +82,44 @@ static const char *at_root(const char *path)
     return path[0] == '\0' ? "." : path;
 }
 
-/* ---- bytes: also called on pool threads ------------------------------------------------------ */
+/* ---- ops ------------------------------------------------------------------------------------- */
 
-static int64_t read_all(int fd, uint64_t pos, uint8_t *into, size_t len)
+/* On a worker. */
+static void work_run(struct disk_task *task)
 {
-    size_t got = 0;
-
-    while (got < len) {
-        ssize_t n = pread(fd, into + got, len - got, (off_t)(pos + got));
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return error_of(errno);
-        }
-        if (n == 0) {
-            break;
-        }
-        got += (size_t)n;
-    }
-    return (int64_t)got;
-}
-
-static int write_vector(int fd, uint64_t pos, struct iovec *iov, int count)
-{
-    while (count > 0) {
-        ssize_t n = pwritev(fd, iov, count, (off_t)pos);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            errno = n == 0 ? EIO : errno;
-            return error_of(errno);
-        }
-        pos += (uint64_t)n;
-        while (count > 0 && (size_t)n >= iov->iov_len) {
-            n -= (ssize_t)iov->iov_len;
-            iov++;
-            count--;
-        }
-        if (count > 0) {
-            iov->iov_base = (char *)iov->iov_base + n;
-            iov->iov_len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
-static void *writable(const uint8_t *bytes)
-{
-    union {
-        const uint8_t *in;
-        void *out; /* struct iovec serves reads too, so it lacks const */
-    } at = {.in = bytes};
-    return at.out;
-}
-
-/* Neighbouring extents of one file go out together. */
-static int write_extents(struct work *work)
-{
-    const struct disk_extent *extents = work->op->extents;
-    size_t count = work->op->extent_count;
-    struct iovec iov[IOV_COUNT];
-
-    for (size_t i = 0; i < count;) {
-        const struct disk_extent *first = &extents[i];
-        uint64_t next = first->pos;
-        int run = 0;
-        while (i < count && run < IOV_COUNT && extents[i].file == first->file &&
-               extents[i].pos == next) {
-            iov[run].iov_base = writable(extents[i].bytes.base);
-            iov[run].iov_len = extents[i].bytes.len;
-            next += extents[i].bytes.len;
-            run++;
-            i++;
-        }
-        work->at = first->file;
-        int status = next > first->pos ? write_vector(first->file->fd, first->pos, iov, run) : 0;
-        if (status != 0) {
-            return status;
-        }
-    }
-    return 0;
-}
-
-/* A failed sync is final, whatever the system calls it. Names are more than a directory's data. */
-static int sync_file(const struct disk_file *file)
-{
-    return (file->is_dir ? fsync(file->fd) : fdatasync(file->fd)) == 0 ? 0 : TERN_EIO;
-}
-
-static void work_sync(struct work *work, const struct disk_file *file)
-{
-    work->call = "sync";
-    work->at = file;
-    work->status = sync_file(file);
-}
-
-static void work_run(uv_work_t *uv)
-{
-    struct work *work = CONTAINER_OF(uv, struct work, uv);
+    struct work *work = CONTAINER_OF(task, struct work, task);
     const struct disk_op *op = work->op;
 
     switch (op->kind) {
     case DISK_READ:
         work->call = "read";
         work->at = op->file;
-        work->status = read_all(op->file->fd, op->pos, op->into, op->len);
+        work->status = disk_bytes_read(op->file, op->pos, op->into, op->len);
         break;
     case DISK_WRITE:
         work->call = "write";
-        work->status = write_extents(work);
+        work->status =
+            disk_bytes_write(work->disk->stage, op->extents, op->extent_count, &work->at);
         if (work->status == 0 && op->sync != NULL) {
-            work_sync(work, op->sync);
+            work->call = "sync";
+            work->at = op->sync;
+            work->status = disk_bytes_sync(op->sync);
         }
         break;
     case DISK_SYNC:
-        for (size_t i = 0; i < op->file_count && work->status == 0; i++) {
-            work_sync(work, op->files[i]);
-        }
+        work->call = "sync";
+        work->status = disk_bytes_sync_all(work->disk->root, op->files, op->file_count, &work->at);
         break;
     }
     work->number = errno;
 }
 
-static void work_done(uv_work_t *uv, int cancelled);
-
-static void lane_run(struct disk_real *real, struct lane *lane)
+static void work_done(struct disk_task *task)
 {
-    while (lane->running < lane->limit && !queue_empty(&lane->waiting)) {
-        struct work *work = CONTAINER_OF(queue_pop(&lane->waiting), struct work, link);
-        lane->running++;
-        int status = uv_queue_work(real->loop, &work->uv, work_run, work_done);
-        CHECK(status == 0);
-    }
-}
-
-static void work_done(uv_work_t *uv, int cancelled)
-{
-    struct work *work = CONTAINER_OF(uv, struct work, uv);
-    struct disk_real *real = work->disk;
+    struct work *work = CONTAINER_OF(task, struct work, task);
     struct disk_op *op = work->op;
-    struct lane *lane = &real->lanes[op->kind];
-    int64_t status = cancelled != 0 ? TERN_ECANCELED : work->status;
+    int64_t status = work->status;
 
-    real->under_way--;
-    lane->running--;
-    lane_run(real, lane);
     if (status == TERN_EIO) {
         tell(work->call, work->at->path, work->number);
     }
@@ -277,12 +133,11 @@ static void real_submit(struct disk *disk, struct disk_op *op)
     struct disk_real *real = real_of(disk);
     struct work *work = mem_new(sizeof *work);
 
+    work->task = (struct disk_task){.run = work_run, .done = work_done, .lane = op->kind};
     work->disk = real;
     work->op = op;
     op->impl = work;
-    real->under_way++;
-    queue_push(&real->lanes[op->kind].waiting, &work->link);
-    lane_run(real, &real->lanes[op->kind]);
+    disk_workers_submit(real->workers, &work->task);
 }
 
 /* ---- synchronous calls ----------------------------------------------------------------------- */
@@ -335,20 +190,14 @@ static int real_open(struct disk *disk, const char *path, bool create, struct di
     if (fd < 0) {
         return failed("open", path);
     }
-    struct disk_file *file = mem_new(sizeof *file);
-    file->fd = fd;
-    file->is_dir = is_dir;
-    file->path = mem_string(path);
-    *out_file = file;
+    *out_file = disk_file_new(fd, is_dir, path);
     return 0;
 }
 
 static void real_close(struct disk *disk, struct disk_file *file)
 {
     (void)disk;
-    (void)close(file->fd);
-    free(file->path);
-    free(file);
+    disk_file_free(file);
 }
 
 static int real_size(struct disk *disk, struct disk_file *file, uint64_t *out_size)
@@ -367,23 +216,24 @@ static int64_t real_read(struct disk *disk, struct disk_file *file, uint64_t pos
                          size_t len)
 {
     INSIDE(disk, "read", file->path);
-    int64_t got = read_all(file->fd, pos, into, len);
+    int64_t got = disk_bytes_read(file, pos, into, len);
     return got == TERN_EIO ? failed("read", file->path) : got;
 }
 
 static int real_write(struct disk *disk, struct disk_file *file, uint64_t pos, struct slice bytes)
 {
     INSIDE(disk, "write", file->path);
-    struct iovec iov = {writable(bytes.base), bytes.len};
+    const struct disk_extent extent = {file, pos, bytes};
+    struct disk_file *at = NULL;
 
-    int status = bytes.len > 0 ? write_vector(file->fd, pos, &iov, 1) : 0;
+    int status = disk_bytes_write(inside->stage, &extent, 1, &at);
     return status == TERN_EIO ? failed("write", file->path) : status;
 }
 
 static int real_sync(struct disk *disk, struct disk_file *file)
 {
     INSIDE(disk, "sync", file->path);
-    int status = sync_file(file);
+    int status = disk_bytes_sync(file);
     if (status != 0) {
         tell("sync", file->path, errno);
     }
@@ -450,7 +300,8 @@ static int real_remove(struct disk *disk, const char *path)
         return 0;
     }
     if (errno == EISDIR || errno == EPERM) {
-        return unlinkat(root, path, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : error_of(errno);
+        return unlinkat(root, path, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0
+                                                                          : disk_error_of(errno);
     }
     return failed("unlink", path);
 }
@@ -569,21 +420,10 @@ static void raise_file_limit(void)
     }
 }
 
-static void lanes_init(struct disk_real *real)
+int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
 {
     static const unsigned limits[] = {
         [DISK_READ] = READS_MAX, [DISK_WRITE] = WRITES_MAX, [DISK_SYNC] = SYNCS_MAX};
-
-    /* libuv reads this when the first work is queued; a value that the operator set is kept. */
-    (void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
-    for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
-        queue_init(&real->lanes[i].waiting);
-        real->lanes[i].limit = limits[i];
-    }
-}
-
-int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
-{
     int status = make_root(root);
 
     if (status != 0) {
@@ -607,10 +447,10 @@ int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
     }
     struct disk_real *real = mem_new(sizeof *real);
     real->disk.ops = &real_ops;
-    real->loop = loop;
+    real->workers = disk_workers_new(loop, limits, ARRAY_COUNT(limits));
+    real->stage = disk_stage_new();
     real->root = root_fd;
     real->lock = lock_fd;
-    lanes_init(real);
     raise_file_limit();
     *out = &real->disk;
     return 0;
@@ -618,14 +458,15 @@ int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
 
 unsigned disk_real_ops_under_way(const struct disk *disk)
 {
-    return real_of(disk)->under_way;
+    return disk_workers_under_way(real_of(disk)->workers);
 }
 
 void disk_real_close(struct disk *disk)
 {
     struct disk_real *real = real_of(disk);
 
-    CHECK(real->under_way == 0);
+    disk_workers_close(real->workers);
+    disk_stage_free(real->stage);
     (void)close(real->lock);
     (void)close(real->root);
     free(real);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The real disk: one directory of a file system, system calls, ops on libuv's thread pool. */
+/* The real disk: one directory of a file system, system calls, ops on threads of its own
+ * (disk_workers.h). */
 #pragma once
 
 #include "base/check.h"
@@ -20,5 +21,6 @@ struct disk_real_call {
     const char *path; /* in the root */
 };
 bool disk_real_calls(const struct disk *disk, struct disk_real_call *out);
-/* Gives the lock back. All files must be closed; store_close after this would be too late. */
+/* Gives the lock back; the loop must turn once more. All files must be closed; store_close after this
+ * would be too late. */
 void disk_real_close(struct disk *disk);

@@ -198,7 +198,7 @@ void journal_fini(struct store *store)
         store->disk->ops->close(store->disk, journal->grow_file);
     }
     free(journal->grow_extents);
-    free(journal->grow_zeros);
+    buf_fini(&journal->grow_zeros);
     buf_fini(&journal->buf);
     buf_fini(&journal->items);
 }
@@ -302,9 +302,8 @@ static void grow_done(struct disk_op *op, int64_t status)
 
     journal->growing = false;
     free(journal->grow_extents);
-    free(journal->grow_zeros);
+    buf_fini(&journal->grow_zeros);
     journal->grow_extents = NULL;
-    journal->grow_zeros = NULL;
     if (status == TERN_ENOSPC) {
         journal->grow_failed = true; /* the files that exist must do */
         store->disk->ops->close(store->disk, journal->grow_file);
@@ -351,13 +350,14 @@ static void grow(struct store *store)
         return;
     }
     size_t count = (size_t)((bytes + ZERO_PIECE - 1) / ZERO_PIECE);
-    journal->grow_zeros = mem_new(ZERO_PIECE);
+    buf_pages(&journal->grow_zeros, ZERO_PIECE);
+    memset(buf_extend(&journal->grow_zeros, ZERO_PIECE), 0, ZERO_PIECE);
     journal->grow_extents = mem_new(count * sizeof *journal->grow_extents);
     for (size_t i = 0; i < count; i++) {
         uint64_t pos = (uint64_t)i * ZERO_PIECE;
         uint64_t len = bytes - pos < ZERO_PIECE ? bytes - pos : ZERO_PIECE;
-        journal->grow_extents[i] = (struct disk_extent){journal->grow_file, pos,
-                                                        slice_of(journal->grow_zeros, (size_t)len)};
+        journal->grow_extents[i] = (struct disk_extent){
+            journal->grow_file, pos, slice_of(journal->grow_zeros.base, (size_t)len)};
     }
     journal->grow_op = (struct disk_op){.kind = DISK_WRITE,
                                         .extents = journal->grow_extents,
@@ -563,6 +563,7 @@ static void submit(struct store *store, size_t frame_bytes, uint32_t file_index,
     struct journal_group group = {.number = journal->at.group,
                                   .synced = journal->at.group - 1,
                                   .frame_bytes = (uint32_t)frame_bytes};
+    buf_pages(&journal->buf, journal_group_size(frame_bytes) + (new_file ? JOURNAL_BLOCK : 0));
     group_begin(&w, &journal->buf, journal->seed, (uint32_t)(journal->at.pos / JOURNAL_SECTOR),
                 stamp);
     if (new_file) {

@@ -203,7 +203,7 @@ struct journal {
     /* A further file being filled with zeros. */
     struct disk_op grow_op;
     struct disk_extent *grow_extents;
-    uint8_t *grow_zeros;
+    struct buf grow_zeros;
     struct disk_file *grow_file;
     bool growing;
     bool grow_failed;
@@ -223,7 +223,7 @@ enum checkpoint_step {
     CHECKPOINT_RENAME,   /* syncing its new name */
 };
 
-#define CHECKPOINT_SYNCS_MAX 32 /* files in one DISK_SYNC */
+#define CHECKPOINT_SYNCS_MAX 512 /* files in one DISK_SYNC: many together are cheap */
 
 struct checkpoint {
     enum checkpoint_step step;

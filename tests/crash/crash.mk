@@ -14,7 +14,7 @@ crash: $(CRASH_BIN) $(B)/tests/crash/flips/store_bitflips
 	$(Q)$(CRASH_BIN) tests/crash/points.txt $(CRASH_WORKLOADS)
 
 # Only what the store needs is built again for each fault.
-CRASH_SRC := $(filter-out src/store/disk_real.c src/store/raft_log%,$(wildcard src/base/*.c src/store/*.c)) \
+CRASH_SRC := $(filter-out src/store/disk_% src/store/raft_log%,$(wildcard src/base/*.c src/store/*.c)) \
              $(addprefix src/kafka/,rewrite.c compress.c batch.c) \
              $(addprefix tests/lib/,mem_disk.c fake_clock.c) $(wildcard tests/crash/*.c)
 CRASH_PLANTS := ack_unsynced checkpoint_unsynced checkpoint_unapplied names_unsynced names_trusted \

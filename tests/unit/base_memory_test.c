@@ -127,6 +127,24 @@ static void uvarints_go_there_and_back(void **state)
     buf_fini(&buf);
 }
 
+static void a_buffer_may_begin_at_a_page(void **state)
+{
+    static const size_t rooms[] = {1, 4096, 100000, 50, 3 << 20};
+    struct buf buf = {0};
+
+    (void)state;
+    buf_text(&buf, "not at a page");
+    for (size_t i = 0; i < ARRAY_COUNT(rooms); i++) {
+        buf_pages(&buf, rooms[i]);
+        assert_int_equal(buf.len, 0);
+        assert_int_equal((uintptr_t)buf.base % 4096, 0);
+        const uint8_t *base = buf.base;
+        memset(buf_extend(&buf, rooms[i]), 1, rooms[i]);
+        assert_ptr_equal(buf.base, base);
+    }
+    buf_fini(&buf);
+}
+
 static void a_buffer_grows_and_keeps_its_bytes(void **state)
 {
     struct buf buf = {0};
@@ -204,6 +222,7 @@ int main(void)
         cmocka_unit_test(bytes_have_the_order_that_their_name_says),
         cmocka_unit_test(a_failed_read_is_sticky_and_says_where),
         cmocka_unit_test(uvarints_go_there_and_back),
+        cmocka_unit_test(a_buffer_may_begin_at_a_page),
         cmocka_unit_test(a_buffer_grows_and_keeps_its_bytes),
         cmocka_unit_test(crc32c_is_castagnoli_and_can_be_continued),
         cmocka_unit_test(a_uuid_has_kafkas_text_form),

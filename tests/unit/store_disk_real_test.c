@@ -186,6 +186,108 @@ static void many_extents_land_where_they_belong(void **state)
     world_free(world);
 }
 
+/* Pieces of all sizes, at places and in memory that are on page bounds or not. */
+static void large_writes_land_where_they_belong_past_the_page_cache(void **state)
+{
+    enum { BYTES = 5 << 20, PIECE = 65536 + 13 };
+    static const size_t starts[] = {0, 1, 64, 4095, 4096, 70001, 1 << 20};
+    struct world *world = world_new();
+    struct disk *disk = world->disk;
+    struct disk_extent extents[BYTES / PIECE];
+    struct waiting waiting = {0};
+    uint8_t *bytes = aligned_alloc(4096, BYTES);
+    uint8_t *want = mem_new(2 * BYTES);
+    uint8_t *back = mem_new(2 * BYTES);
+    struct disk_file *file = NULL;
+    uint64_t size = 0;
+
+    (void)state;
+    for (size_t i = 0; i < BYTES; i++) {
+        bytes[i] = (uint8_t)(i * 31 + i / 4096);
+    }
+    assert_int_equal(disk->ops->open(disk, "x", true, &file), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(starts); i++) {
+        size_t at = starts[i];
+        for (size_t n = 0; n < ARRAY_COUNT(extents); n++) {
+            extents[n] = (struct disk_extent){file, at, slice_of(bytes + n * PIECE, PIECE - n)};
+            memcpy(want + at, bytes + n * PIECE, PIECE - n);
+            at += PIECE - n;
+        }
+        size = at > size ? at : size;
+        waiting = (struct waiting){.op = {.kind = DISK_WRITE,
+                                          .extents = extents,
+                                          .extent_count = ARRAY_COUNT(extents),
+                                          .sync = file,
+                                          .done = op_done}};
+        disk_submit(disk, &waiting.op);
+        wait_for(world, &waiting);
+        assert_int_equal(waiting.status, 0);
+        /* Bytes of the cache and those that went past it are one file. */
+        assert_int_equal(disk->ops->read(disk, file, 0, back, 2 * (size_t)BYTES), size);
+        assert_memory_equal(back, want, size);
+    }
+    /* As the journal does it: all on page bounds. */
+    extents[0] = (struct disk_extent){file, 8192, slice_of(bytes, 4096)};
+    extents[1] = (struct disk_extent){file, 12288, slice_of(bytes + 8192, 1 << 20)};
+    memcpy(want + 8192, bytes, 4096);
+    memcpy(want + 12288, bytes + 8192, 1 << 20);
+    waiting = (struct waiting){
+        .op = {.kind = DISK_WRITE, .extents = extents, .extent_count = 2, .done = op_done}};
+    disk_submit(disk, &waiting.op);
+    assert_int_equal(disk->ops->rename(disk, "x", "y"), 0);
+    wait_for(world, &waiting);
+    assert_int_equal(waiting.status, 0);
+    assert_int_equal(disk->ops->read(disk, file, 0, back, 2 * (size_t)BYTES), size);
+    assert_memory_equal(back, want, size);
+    disk->ops->close(disk, file);
+    free(bytes);
+    free(want);
+    free(back);
+    world_free(world);
+}
+
+static void many_files_are_synced_and_a_worker_does_one_thing_at_a_time(void **state)
+{
+    enum { FILES = 200 };
+    struct world *world = world_new();
+    struct disk *disk = world->disk;
+    struct disk_file *files[FILES];
+    struct disk_extent extents[FILES];
+    struct waiting waiting[FILES] = {0};
+    struct waiting sync = {0};
+    char name[16];
+
+    (void)state;
+    for (size_t i = 0; i < FILES; i++) {
+        (void)snprintf(name, sizeof name, "f%zu", i);
+        assert_int_equal(disk->ops->open(disk, name, true, &files[i]), 0);
+        extents[i] = (struct disk_extent){files[i], i, slice_text("hello")};
+        waiting[i].op = (struct disk_op){.kind = i % 3 == 2 ? DISK_READ : DISK_WRITE,
+                                         .file = files[i],
+                                         .into = (uint8_t *)name,
+                                         .len = 0,
+                                         .extents = &extents[i],
+                                         .extent_count = 1,
+                                         .done = op_done};
+        disk_submit(disk, &waiting[i].op);
+    }
+    assert_int_equal(disk_real_ops_under_way(disk), FILES);
+    for (size_t i = 0; i < FILES; i++) {
+        wait_for(world, &waiting[i]);
+        assert_int_equal(waiting[i].calls, 1);
+        assert_int_equal(waiting[i].status, 0);
+    }
+    sync.op =
+        (struct disk_op){.kind = DISK_SYNC, .files = files, .file_count = FILES, .done = op_done};
+    disk_submit(disk, &sync.op);
+    wait_for(world, &sync);
+    assert_int_equal(sync.status, 0);
+    for (size_t i = 0; i < FILES; i++) {
+        disk->ops->close(disk, files[i]);
+    }
+    world_free(world);
+}
+
 static void stop_disk(struct world *world)
 {
     while (disk_real_ops_under_way(world->disk) > 0) {
@@ -237,6 +339,8 @@ int main(void)
         cmocka_unit_test(a_second_process_is_refused),
         cmocka_unit_test(files_and_names_behave_as_the_seam_says),
         cmocka_unit_test(many_extents_land_where_they_belong),
+        cmocka_unit_test(large_writes_land_where_they_belong_past_the_page_cache),
+        cmocka_unit_test(many_files_are_synced_and_a_worker_does_one_thing_at_a_time),
         cmocka_unit_test(a_store_keeps_what_it_acknowledged),
     };
 
