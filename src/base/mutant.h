@@ -66,6 +66,7 @@
     X(producers_unsynced, "a producer snapshot counts before it is synced")                        \
     X(given_unwritten, "the producer snapshot of a restart stays in the journal only")             \
     X(torn_believed, "a group counts as whole when its first sector is")                           \
+    X(tail_unkept, "a write of whole blocks begins with zeros instead of what stood there")        \
     X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")                    \
     X(compact_unsynced, "a compacted file takes the place of segments before it is synced")        \
     X(compact_unnamed, "and before its name is durable")                                           \

@@ -101,6 +101,7 @@ static int prepare(struct entry *entry)
 
     if (status == 0 && entry->kind == ENTRY_REPAIR) {
         repair_keep(entry);
+        segment_tail_drop(segment);
         remove_index(segment);
         mark_new_name(entry->log);
     }
@@ -134,6 +135,7 @@ int apply_removals(struct store *store, struct entry *entry)
         status = segment_open(entry->segment, false);
         if (status == 0) {
             status = disk->ops->truncate(disk, entry->segment->file, entry->pos);
+            segment_tail_drop(entry->segment);
             remove_index(entry->segment);
             segment_mark_dirty(entry->segment);
         }
@@ -201,6 +203,73 @@ static void apply_failed(struct store *store, int status)
     }
 }
 
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+/* How many of the entries from `first` on lie end to end in one segment. */
+static size_t run_length(const struct store *store, size_t first)
+{
+    size_t at = first + 1;
+
+    while (at < store->apply_count) {
+        const struct entry *before = store->apply_entries[at - 1];
+        const struct entry *entry = store->apply_entries[at];
+        if (entry->segment != before->segment || entry->kind != before->kind ||
+            entry->pos != before->pos + before->bytes.len) {
+            break;
+        }
+        at++;
+    }
+    return at - first;
+}
+
+static uint64_t run_end(const struct store *store, size_t first, size_t length)
+{
+    const struct entry *last = store->apply_entries[first + length - 1];
+
+    return last->pos + last->bytes.len;
+}
+
+/* Extents of one run, of whole blocks where it is large; returns how many. */
+static size_t run_extents(struct store *store, size_t first, size_t length, struct disk_extent *out)
+{
+    const struct entry *entry = store->apply_entries[first];
+    uint64_t end = run_end(store, first, length);
+    size_t count = 0;
+    bool blocks = entry->kind == ENTRY_APPEND && end - entry->pos >= store->options.blocks_from &&
+                  segment_tail_front(entry->segment, entry->pos, &out[0]);
+
+    count += blocks && out[0].bytes.len > 0;
+    for (size_t i = 0; i < length; i++) {
+        entry = store->apply_entries[first + i];
+        out[count++] =
+            (struct disk_extent){entry->segment->file, entry->pos, chunk_slice(entry->bytes)};
+    }
+    if (blocks) {
+        out[count] = segment_tail_back(entry->segment, end);
+        count += out[count].bytes.len > 0;
+    }
+    return count;
+}
+
+/* The run has been written: keeps its last block, if there is any sense in that. */
+static void run_note(struct store *store, size_t first, size_t length)
+{
+    const struct entry *entry = store->apply_entries[first];
+    struct segment *segment = entry->segment;
+    uint64_t end = run_end(store, first, length);
+
+    if (entry->kind != ENTRY_APPEND ||
+        (segment->tail == NULL && end - entry->pos < store->options.blocks_from)) {
+        return;
+    }
+    for (size_t i = 0; i < length; i++) {
+        entry = store->apply_entries[first + i];
+        if (i + 1 == length || entry->pos + entry->bytes.len + JOURNAL_BLOCK > end) {
+            segment_tail_note(segment, entry->pos, chunk_slice(entry->bytes));
+        }
+    }
+}
+
 static void applied(struct disk_op *op, int64_t status)
 {
     struct store *store = CONTAINER_OF(op, struct store, apply_op);
@@ -222,6 +291,11 @@ static void applied(struct disk_op *op, int64_t status)
         apply_failed(store, (int)status);
         return;
     }
+    for (size_t at = 0; at < store->apply_count;) {
+        size_t length = run_length(store, at);
+        run_note(store, at, length);
+        at += length;
+    }
     while ((link = queue_pop(&store->applying)) != NULL) {
         struct entry *entry = CONTAINER_OF(link, struct entry, link);
         segment_mark_dirty(entry->segment);
@@ -239,7 +313,7 @@ static void add_entry(struct store *store, size_t index, struct entry *entry)
         store->apply_entries =
             mem_grow(store->apply_entries, store->apply_cap, sizeof(struct entry *));
         store->apply_extents =
-            mem_grow(store->apply_extents, store->apply_cap, sizeof *store->apply_extents);
+            mem_grow(store->apply_extents, 3 * store->apply_cap, sizeof *store->apply_extents);
     }
     store->apply_entries[index] = entry;
 }
@@ -286,13 +360,15 @@ static size_t take_appends(struct store *store)
     return count;
 }
 
-static void submit(struct store *store, size_t count)
+static void submit(struct store *store)
 {
-    qsort(store->apply_entries, count, sizeof(struct entry *), by_segment_and_pos);
-    for (size_t i = 0; i < count; i++) {
-        const struct entry *entry = store->apply_entries[i];
-        store->apply_extents[i] =
-            (struct disk_extent){entry->segment->file, entry->pos, chunk_slice(entry->bytes)};
+    size_t count = 0;
+
+    qsort(store->apply_entries, store->apply_count, sizeof(struct entry *), by_segment_and_pos);
+    for (size_t at = 0; at < store->apply_count;) {
+        size_t length = run_length(store, at);
+        count += run_extents(store, at, length, &store->apply_extents[count]);
+        at += length;
     }
     store->apply_op = (struct disk_op){.kind = DISK_WRITE,
                                        .extents = store->apply_extents,
@@ -316,11 +392,10 @@ void apply_kick(struct store *store)
     while (!queue_empty(&store->unapplied) && !store->apply_full) {
         struct entry *entry = CONTAINER_OF(store->unapplied.next, struct entry, link);
         if (is_write(entry)) {
-            size_t count = take_appends(store);
-            if (count == 0) {
-                return;
+            store->apply_count = take_appends(store);
+            if (store->apply_count > 0) {
+                submit(store);
             }
-            submit(store, count);
             return;
         }
         int status = apply_barrier(store, entry);

@@ -86,6 +86,7 @@ static void segment_close(struct segment *segment)
     if (segment->file != NULL) {
         store->disk->ops->close(store->disk, segment->file);
         segment->file = NULL;
+        segment_tail_drop(segment);
         link_remove(&segment->lru);
         store->open_count--;
     }

@@ -18,6 +18,7 @@ struct store_options store_defaults(void)
         .segment_bytes = 64u << 20,
         .reserve_bytes = 256u << 20,
         .cache_bytes = 16u << 20,
+        .blocks_from = 16u << 10,
         .idle_marker_ms = 100,
         .checkpoint_ms = 10000,
         .scrub_bytes_per_s = 4u << 20,

@@ -26,13 +26,14 @@ struct store_log;
 enum store_fate { STORE_FATE_UNKNOWN, STORE_FATE_COMMITTED, STORE_FATE_ABORTED };
 
 struct store_options {
-    uint64_t journal_file_bytes;  /* each preallocated and recycled; default 32 MiB */
-    uint32_t journal_files_max;   /* at least 2; when all are in use appends wait; default 8 */
-    uint64_t segment_bytes;       /* a segment is rolled at this size; default 64 MiB */
-    uint64_t reserve_bytes;       /* below this much free space appends are refused */
-    uint64_t cache_bytes;         /* recent batches kept in memory for readers; default 16 MiB */
-    uint32_t idle_marker_ms;      /* how soon an idle journal records its last sync; default 100 */
-    uint32_t checkpoint_ms;       /* at most so long between checkpoints; default 10000 */
+    uint64_t journal_file_bytes; /* each preallocated and recycled; default 32 MiB */
+    uint32_t journal_files_max;  /* at least 2; when all are in use appends wait; default 8 */
+    uint64_t segment_bytes;      /* a segment is rolled at this size; default 64 MiB */
+    uint64_t reserve_bytes;      /* below this much free space appends are refused */
+    uint64_t cache_bytes;        /* recent batches kept in memory for readers; default 16 MiB */
+    uint32_t blocks_from;    /* a segment write of so many bytes is made of whole blocks; 16 KiB */
+    uint32_t idle_marker_ms; /* how soon an idle journal records its last sync; default 100 */
+    uint32_t checkpoint_ms;  /* at most so long between checkpoints; default 10000 */
     uint64_t scrub_bytes_per_s;   /* how fast stored segments are read through; default 4 MiB */
     uint64_t scrub_pass_ms;       /* at most one pass in so long; default a day; 0: never */
     uint64_t compact_every_ms;    /* how often logs to be compacted are looked for; 0: never */

@@ -64,6 +64,7 @@ struct segment {
     struct disk_file *file; /* NULL: not open */
     struct link lru;        /* in store->open_segments while open */
     struct link dirty;      /* in store->dirty_segments while written and not synced */
+    struct tail *tail;      /* of the last block that was written; NULL: not kept */
     uint32_t pins;          /* ops under way */
     bool header_seen;       /* the file's header has been checked */
     bool index_tried;       /* its index file need not be looked for (again) */
@@ -272,8 +273,9 @@ struct store {
     struct link canceled_reads; /* struct read_job: their op is still under way */
     bool topics_dir_dirty;
     struct disk_op apply_op;
-    struct disk_extent *apply_extents;
-    struct entry **apply_entries;
+    struct disk_extent *apply_extents; /* three for each entry: itself, what is before and behind */
+    struct entry **apply_entries;      /* of the write under way, by segment and place */
+    size_t apply_count;
     size_t apply_cap;
     bool apply_busy;
     bool apply_due;            /* the timer says so */
@@ -461,6 +463,17 @@ void segment_index_save(struct segment *segment);
 /* Gives its memory back; it is loaded again when somebody needs it. Only what was loaded or could
  * have been: not of the active segment, not after a cut. */
 void segment_index_drop(struct segment *segment);
+
+/* ---- segment_tail.c -------------------------------------------------------------------------- */
+/* What has to be written before the bytes at `pos`, so that the write begins with a block (perhaps
+ * nothing). Valid until the segment's tail changes. False: it is not known. */
+bool segment_tail_front(struct segment *segment, uint64_t pos, struct disk_extent *out);
+/* What has to be written behind bytes that end there; nothing of the file may lie behind them. */
+struct disk_extent segment_tail_back(const struct segment *segment, uint64_t end);
+/* These bytes have been written. */
+void segment_tail_note(struct segment *segment, uint64_t pos, struct slice bytes);
+/* The file has been changed otherwise, or is closed. */
+void segment_tail_drop(struct segment *segment);
 
 /* ---- journal.c ------------------------------------------------------------------------------- */
 int journal_create(struct store *store) TERN_MUST_USE;

@@ -105,6 +105,8 @@ static struct store_options options_of(struct run *run)
     options.segment_bytes = 12000;
     options.reserve_bytes = 0;
     options.cache_bytes = 0; /* written to segments at once; what is compared comes from there */
+    options.blocks_from =
+        run->seed % 3 == 0 ? 16384 : 600; /* some of a workload's writes, or none */
     options.idle_marker_ms = 20;
     options.checkpoint_ms = 50;
     options.compact_every_ms = 20;

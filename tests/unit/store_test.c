@@ -74,6 +74,67 @@ static void a_steady_stream_of_batches_goes_to_its_segment_now_and_then(void **s
     world_free(world);
 }
 
+static void expect_whole_blocks(struct disk *disk, struct disk_op *op)
+{
+    uint64_t at = 0;
+
+    for (size_t i = 0; i < op->extent_count && op->sync == NULL; i++) {
+        const struct disk_extent *extent = &op->extents[i];
+        if (i == 0 || extent->file != op->extents[i - 1].file || extent->pos != at) {
+            assert_int_equal(at % 4096, 0);
+            assert_int_equal(extent->pos % 4096, 0);
+        }
+        at = extent->pos + extent->bytes.len;
+    }
+    segment_writes += op->kind == DISK_WRITE && op->sync == NULL;
+    assert_int_equal(at % 4096, 0);
+    mem_ops->submit(disk, op);
+}
+
+/* Over rolls, cuts and restarts, with what was read back each time. */
+static void large_writes_to_segments_are_made_of_whole_blocks(void **state)
+{
+    struct world *world = world_new();
+
+    (void)state;
+    world->options.cache_bytes = 0;
+    world->options.segment_bytes = 1 << 20;
+    world->options.blocks_from = 100;
+    assert_int_equal(world_restart(world, false), 0);
+    mem_ops = world->disk->ops;
+    struct disk_ops ops = *mem_ops;
+    ops.submit = expect_whole_blocks;
+    segment_writes = 0;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    world->disk->ops = &ops;
+    for (int i = 0; i < 800; i++) {
+        append(log, 1, 100 + (size_t)i * 37 % 9000, NULL);
+        if (i % 3 == 0) {
+            run_ms(world, 3);
+        }
+    }
+    run_ms(world, 50);
+    assert_true(segment_writes > 100);
+    world->disk->ops = mem_ops; /* behind a cut the last block is not known at once */
+    read_all_check(world, log);
+    for (int round = 0; round < 20; round++) {
+        int64_t leo = store_state(log)->leo;
+        store_truncate(log, leo - 1 - round % 4, true, NULL);
+        run_ms(world, 20);
+        for (int i = 0; i < 5; i++) {
+            append(log, 1, 90 + (size_t)(round * 5 + i) * 211 % 6000, NULL);
+            run_ms(world, 3);
+        }
+        read_all_check(world, log);
+        if (round % 7 == 3) {
+            assert_int_equal(world_restart(world, round % 2 == 0), 0);
+            log = store_find(world->store, topic, 0);
+            read_all_check(world, log);
+        }
+    }
+    world_free(world);
+}
+
 static void what_was_acknowledged_survives_a_power_failure(void **state)
 {
     (void)state;
@@ -829,6 +890,7 @@ int main(void)
         cmocka_unit_test(a_new_store_is_empty_and_opens_again),
         cmocka_unit_test(appends_complete_in_order_after_one_fsync),
         cmocka_unit_test(a_steady_stream_of_batches_goes_to_its_segment_now_and_then),
+        cmocka_unit_test(large_writes_to_segments_are_made_of_whole_blocks),
         cmocka_unit_test(what_was_acknowledged_survives_a_power_failure),
         cmocka_unit_test(segments_roll_and_old_ones_are_read_from_files),
         cmocka_unit_test(the_journal_is_recycled_and_appends_never_stall_for_good),
