@@ -90,6 +90,14 @@ static void group_header(uint8_t out[JOURNAL_GROUP_HEADER], const struct journal
     put_le32(out + 28, 0);
 }
 
+/* The next sector has all its bytes. */
+static void stamp_next(struct group_writer *w)
+{
+    sector_stamp(w->out->base + (size_t)w->stamped * JOURNAL_SECTOR, w->seed,
+                 w->first_sector + w->stamped, &w->stamp);
+    w->stamped++;
+}
+
 void group_open(struct group_writer *w, const struct journal_group *group)
 {
     size_t size = journal_group_size(group->frame_bytes);
@@ -98,6 +106,9 @@ void group_open(struct group_writer *w, const struct journal_group *group)
     w->group_at = w->out->len;
     uint8_t *at = buf_extend(w->out, size);
     group_header(at, group, (uint32_t)(size / JOURNAL_SECTOR));
+    for (w->stamped = 0; w->stamped < w->group_at / JOURNAL_SECTOR;) {
+        stamp_next(w);
+    }
     w->at = w->group_at + JOURNAL_GROUP_HEADER;
     w->left = JOURNAL_PAYLOAD - JOURNAL_GROUP_HEADER;
 }
@@ -106,6 +117,7 @@ void group_put(struct group_writer *w, struct slice bytes)
 {
     while (bytes.len > 0) {
         if (w->left == 0) {
+            stamp_next(w); /* while its bytes are near */
             w->at += JOURNAL_STAMP;
             w->left = JOURNAL_PAYLOAD;
         }
@@ -172,10 +184,8 @@ void group_end(struct group_writer *w)
     /* The rest up to the block's end is written too: a partial page would have to be read. */
     size_t end = w->keep_at != 0 ? w->keep_at : w->out->len;
     memset(w->out->base + w->at, 0, end - w->at);
-    uint32_t count = (uint32_t)(w->out->len / JOURNAL_SECTOR);
-    for (uint32_t i = 0; i < count; i++) {
-        sector_stamp(w->out->base + (size_t)i * JOURNAL_SECTOR, w->seed, w->first_sector + i,
-                     &w->stamp);
+    while (w->stamped < w->out->len / JOURNAL_SECTOR) {
+        stamp_next(w);
     }
 }
 

@@ -64,10 +64,11 @@ struct group_writer {
     uint32_t seed;
     uint32_t first_sector; /* place in the file of out's first byte */
     struct journal_stamp stamp;
-    size_t group_at; /* where the group begins in out */
-    size_t at;       /* next payload byte */
-    size_t left;     /* in this sector's payload */
-    size_t keep_at;  /* the directory's first sector; 0: there is none */
+    size_t group_at;  /* where the group begins in out */
+    size_t at;        /* next payload byte */
+    size_t left;      /* in this sector's payload */
+    size_t keep_at;   /* the directory's first sector; 0: there is none */
+    uint32_t stamped; /* sectors of out that are finished */
 };
 
 void group_begin(struct group_writer *w, struct buf *out, uint32_t seed, uint32_t first_sector,
