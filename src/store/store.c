@@ -623,7 +623,9 @@ static struct chunk restart_body(int64_t offset, struct slice producers)
     if (producers.len > 0) {
         memcpy(blob->bytes + 8, producers.base, producers.len);
     }
-    return chunk_of(blob, blob->bytes, 8 + producers.len);
+    struct chunk body = chunk_of(blob, blob->bytes, blob->len);
+    blob_unref(blob);
+    return body;
 }
 
 void log_restart_now(struct store_log *log, int64_t offset, struct chunk body,
