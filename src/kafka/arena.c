@@ -21,7 +21,7 @@ struct arena_block {
 #endif
 static _Thread_local struct {
     struct arena_block *blocks;
-    unsigned count;
+    int count;
 } spare;
 
 void arena_init(struct arena *arena)
