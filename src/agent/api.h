@@ -132,6 +132,8 @@ void api_alter_replica_log_dirs(struct request *rq);
 /* The HW or role of a partition moved: answer what can be answered. */
 void produce_progress(struct partition *p);
 void produce_role_changed(struct partition *p);
+/* With every tick: who waits to hear whether its batch is out of order. */
+void produce_tick(struct node *node);
 /* A follower's ack of this epoch: its log begins at `offset`, durably. */
 void log_start_told(struct partition *p, uint32_t from, int32_t epoch, int64_t offset);
 

@@ -316,6 +316,7 @@ struct node {
     struct link tokens;          /* writes that wait for their fsync */
     struct link abandoned_reads; /* struct ship_read whose partition is gone */
     struct link requests;        /* all struct request under way */
+    struct link doubts;          /* batches that are out of order, if this node still leads */
     struct link conns;
     struct replica_out out; /* scratch of the innermost event */
     struct buf scratch;

@@ -360,6 +360,7 @@ static void tick(struct timer *timer)
     start_tick(node);
     partitions_erase(node, ERASED_PER_TICK);
     liveness_tick(node, now_us);
+    produce_tick(node);
     reach(node);
     if (node->phase == NODE_READY && now_us - node->replica_tick_us >= REPLICA_RETRY_MS * 1000U) {
         node->replica_tick_us = now_us;
@@ -449,6 +450,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->flush.fire = flush;
     queue_init(&node->dirty);
     queue_init(&node->ticking);
+    queue_init(&node->doubts);
     queue_init(&node->tokens);
     queue_init(&node->doomed);
     queue_init(&node->abandoned_reads);

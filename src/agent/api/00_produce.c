@@ -17,6 +17,7 @@
  * batch.size, and requests to max.request.size (1 MiB), before they compress. */
 #define INFLATED_MAX ((size_t)16 << 20)
 
+#define SURE_MS    1000  /* so long a leader looks for a sign that it still leads */
 #define REFUSED_MS 10000 /* so long after a refusal a gap is taken for its consequence */
 
 struct produce;
@@ -24,7 +25,8 @@ struct produce;
 /* One partition's batch of a request. */
 struct produce_part {
     struct produce *produce;
-    struct link in_partition; /* in partition.appends or .verifying while it waits */
+    struct link
+        in_partition; /* in partition.appends or .verifying, or in node.doubts, while it waits */
     struct partition *partition;
     int32_t epoch;    /* in which it was appended */
     int64_t end;      /* answer when the HW has reached this */
@@ -37,6 +39,7 @@ struct produce_part {
     /* The first batch of a transaction here waits for its coordinator's word; later ones of the same
      * producer wait behind it, or they would overtake it. */
     bool verifying;
+    bool doubted;             /* out of order here, if we still lead */
     struct txn_verify verify; /* of the first one */
     struct uuid topic_id;
     int64_t producer_id;
@@ -359,6 +362,7 @@ static int append_batch(struct produce_part *part, struct partition *p, struct b
 /* ---- batches that have to wait for a coordinator ---------------------------------------------- */
 
 static int judge(struct partition *p, int status);
+static bool doubt(struct produce_part *part, struct partition *p, int status);
 
 /* What becomes of the coordinator's word: what only asks for patience is told as what producers try
  * again. */
@@ -396,8 +400,9 @@ static int settle_verified(struct produce_part *part, int status, int32_t coordi
         CHECK(status == 0); /* it was checked when it came */
         status = store_writable(node->store) ? append_batch(part, p, &info) : TERN_ENOSPC;
     }
-    if (status != 0) {
-        fail(part, judge(p, status));
+    int told = judge(p, status);
+    if (told != 0 && !doubt(part, p, told)) {
+        fail(part, told);
     }
     return status;
 }
@@ -413,7 +418,7 @@ static int conclude(struct produce_part *part, int status, int32_t coordinator_e
     }
     status = settle_verified(part, status, coordinator_epoch);
     pr->waiting--;
-    if (link_in_list(&part->in_partition)) {
+    if (link_in_list(&part->in_partition) && !part->doubted) {
         produce_progress(part->partition);
     }
     pr->taking = taking;
@@ -625,6 +630,63 @@ static int judge(struct partition *p, int status)
     return status;
 }
 
+/* Out of order may also be what a deposed leader sees that has not heard of it: what came before is in the
+ * log of the next one. Told so, an idempotent producer begins a new epoch, and writes again what is
+ * committed there. So the answer waits until a commit quorum has answered to a heartbeat of after the
+ * request. */
+static bool doubt(struct produce_part *part, struct partition *p, int status)
+{
+    struct request *rq = part->produce->rq;
+
+    if (status != TERN_EOUTOFORDER || p == NULL || partition_leads_since(p, rq->begun_us)) {
+        return false;
+    }
+    part->doubted = true;
+    part->topic_id = p->key.topic_id;
+    part->epoch = p->replica.spec.epoch;
+    queue_push(&rq->node->doubts, &part->in_partition);
+    part->produce->waiting++;
+    return true;
+}
+
+/* 0: not known yet. */
+static int sure_of(const struct produce_part *part, const struct partition *p)
+{
+    const struct request *rq = part->produce->rq;
+
+    if (p == NULL || !is_role_of(p, part)) {
+        return TERN_ENOTLEADER;
+    }
+    if (partition_leads_since(p, rq->begun_us)) {
+        return TERN_EOUTOFORDER;
+    }
+    bool overdue = clock_now_us(rq->node->o.clock) - rq->begun_us >= SURE_MS * 1000;
+    return overdue ? TERN_ENOTLEADER : 0;
+}
+
+static void settle_doubt(struct produce_part *part, int status)
+{
+    part->doubted = false;
+    part->topic = control_topic_by_id(part->produce->rq->node->control, part->topic_id);
+    fail(part, status);
+    part->topic = NULL;
+    link_remove(&part->in_partition);
+    part->produce->waiting--;
+}
+
+void produce_tick(struct node *node)
+{
+    QUEUE_EACH (each, &node->doubts) {
+        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
+        struct produce *pr = part->produce;
+        int status = sure_of(part, partition_find(node, part->topic_id, part->out->index));
+        if (status != 0) {
+            settle_doubt(part, status);
+            maybe_finish(pr);
+        }
+    }
+}
+
 /* Those behind it wait for the same word, which nobody waits for any more. */
 static void time_out_verify(struct produce_part *part)
 {
@@ -648,6 +710,8 @@ static void timed_out(struct timer *timer)
     for (uint32_t i = 0; i < pr->count; i++) {
         if (pr->parts[i].verifying) {
             time_out_verify(&pr->parts[i]);
+        } else if (pr->parts[i].doubted) {
+            settle_doubt(&pr->parts[i], TERN_ETIMEDOUT);
         } else if (link_in_list(&pr->parts[i].in_partition)) {
             /* Held by its regions, but beyond the RPO bound or without a lease: throttled. */
             bool throttled = pr->parts[i].end <= pr->parts[i].partition->replica.leader_hw;
@@ -710,6 +774,13 @@ static void prepare(struct produce *pr)
     }
 }
 
+static struct partition *part_partition(const struct produce_part *part)
+{
+    return part->topic == NULL
+               ? NULL
+               : partition_find(part->produce->rq->node, part->topic->id, part->out->index);
+}
+
 static void take_apart(struct produce *pr)
 {
     const struct kafka_produce_request *m = pr->rq->message;
@@ -723,10 +794,9 @@ static void take_apart(struct produce *pr)
                 status = append(part, m->topics[t].partitions[i].records.bytes);
             }
             if (status != 0 && part->topic != NULL) {
-                status =
-                    judge(partition_find(pr->rq->node, part->topic->id, part->out->index), status);
+                status = judge(part_partition(part), status);
             }
-            if (status != 0) {
+            if (status != 0 && !doubt(part, part_partition(part), status)) {
                 fail(part, status);
             }
             part->topic = NULL; /* the control state may change while it waits */
@@ -744,6 +814,7 @@ void api_produce(struct request *rq)
     pr->rq = rq;
     pr->bytes = rq->frame->len;
     pr->taking = true;
+    rq->begun_us = clock_now_us(node->o.clock);
     rq->state = pr;
     rq->cancel = canceled;
     rq->release = release;
@@ -767,7 +838,8 @@ void api_produce(struct request *rq)
     if (pr->waiting > 0) {
         pr->taking = true;
         for (uint32_t i = 0; i < pr->count; i++) {
-            if (!pr->parts[i].verifying && link_in_list(&pr->parts[i].in_partition)) {
+            if (!pr->parts[i].verifying && !pr->parts[i].doubted &&
+                link_in_list(&pr->parts[i].in_partition)) {
                 produce_progress(pr->parts[i].partition);
             }
         }
