@@ -54,6 +54,7 @@ static void cut(struct partition *p, struct write_token *token)
     } else {
         /* The table is, until a batch follows, that of the log start. */
         struct buf producers = {0};
+        CHECK(p->replica.producers_at == token->value); /* INVARIANTS 37 */
         producers_pack_before(p->replica.producers, token->value, ship_producers_max(p),
                               &producers);
         store_restart(p->log, token->value, token->committed, buf_slice(&producers), &token->req);
