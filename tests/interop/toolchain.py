@@ -38,6 +38,8 @@ def once(name, sources, words, make):
         return folder
     os.makedirs(folder, exist_ok=True)
     print(f'     making {name}', flush=True)
+    if os.path.exists(stamp):
+        os.unlink(stamp)  # it may be interrupted
     make(folder)
     with open(stamp, 'w') as f:
         f.write(mark)

@@ -292,7 +292,7 @@ def a_node_that_starts_denies_no_topic():
 
 
 @test
-def there_is_a_controller_in_every_answer_and_no_dead_broker_for_long():
+def there_is_a_controller_in_every_answer():
     with Cluster() as c:
         everybody, controller = admin.ask_brokers(Broker(c.kafka('eu-west')))
         region = REGIONS[controller - 1]
@@ -304,9 +304,6 @@ def there_is_a_controller_in_every_answer_and_no_dead_broker_for_long():
         while time.monotonic() < until:
             told |= {admin.ask_brokers(b)[1] for b in others}
         expect(f'controllers told while {region} is dead: {told}', told <= everybody and bool(told & left), True)
-        c.wait('the dead broker is not listed', lambda: all(admin.ask_brokers(b)[0] == left for b in others))
-        c.regions('start', region)
-        c.wait('it is listed again', lambda: all(admin.ask_brokers(b)[0] == everybody for b in others))
 
 
 @test
