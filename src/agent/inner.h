@@ -164,7 +164,8 @@ void partition_poke(struct partition *p);
 void partition_mended(struct partition *p);
 /* Reports (reports.c) go to the controller with the next tick. */
 void partition_report(struct partition *p, enum decide_report_kind kind, node_set nodes);
-void partition_report_amnesia(struct partition *p, uint32_t of);
+/* surely: it is its own disk that has lost something; else that is only told to people. */
+void partition_report_amnesia(struct partition *p, uint32_t of, bool surely);
 /* voters: also of those that count already it is told who has caught up. */
 /* Coordinators: in which regions the members of their groups are. */
 void partition_report_members(struct partition *p);

@@ -705,7 +705,7 @@ static void run_one(struct partition *p, const struct replica_effect *effect,
         partition_report(p, REPORT_LEARNER_READY, NODE_BIT(effect->node));
         break;
     case EFFECT_AMNESIA:
-        partition_report_amnesia(p, effect->node);
+        partition_report_amnesia(p, effect->node, effect->flag);
         break;
     }
 }

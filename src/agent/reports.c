@@ -7,7 +7,7 @@
 #include "agent/nearest.h"
 #include "base/trace.h"
 
-void partition_report_amnesia(struct partition *p, uint32_t of)
+void partition_report_amnesia(struct partition *p, uint32_t of, bool surely)
 {
     const struct replica_peer *peer = replica_peer_of(&p->replica, of);
     const struct replica_member *member = spec_member(&p->replica.spec, of);
@@ -20,10 +20,13 @@ void partition_report_amnesia(struct partition *p, uint32_t of)
                               .nodes = NODE_BIT(of),
                               .incarnation = peer != NULL ? peer->incarnation : pinned};
 
-    trace_error("event=amnesia node=%u incarnation=%u partition=%d epoch=%d %s=%lld", of,
-                r.incarnation, p->key.partition, r.epoch, peer != NULL ? "acknowledged" : "shown",
+    trace_error("event=%s node=%u incarnation=%u partition=%d epoch=%d %s=%lld",
+                surely ? "amnesia" : "shown_is_missing", of, r.incarnation, p->key.partition,
+                r.epoch, peer != NULL ? "acknowledged" : "shown",
                 (long long)(peer != NULL ? peer->acked : p->replica.hw));
-    report_add(p->node, &r);
+    if (surely) {
+        report_add(p->node, &r);
+    }
 }
 
 void partition_report(struct partition *p, enum decide_report_kind kind, node_set nodes)

@@ -142,6 +142,7 @@ void lead_answer(struct replica *r, uint32_t from, const struct replica_answer *
         struct replica_effect *effect = effect_add(out, EFFECT_AMNESIA);
         effect->node = from;
         effect->epoch = r->spec.epoch;
+        effect->flag = true;
         return; /* nothing more goes to it: it must come back as another incarnation */
     }
     if (answer->synced == r->spec.epoch) {

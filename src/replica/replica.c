@@ -184,8 +184,15 @@ static bool may_lose(const struct replica *r)
     return r->spec.lossy || r->spec.lossy_epoch > r->hw_epoch;
 }
 
+/* Nothing was committed without it: its own disk has lost what was shown. Where others would do, it may never
+ * have held that, and have read, or followed, one that has lost it. */
+static bool must_have_held(const struct replica *r, uint32_t other)
+{
+    return !rule_can_commit(&r->spec.recover, &r->spec, ~((uint64_t)1 << other));
+}
+
 /* A cut to `offset` for the log of `other` (M shown-cut): is it refused? Until the control log has told of
- * this epoch it waits; then either what was shown may be given up, or that log has forgotten it. */
+ * this epoch it waits; then either what was shown may be given up, or somebody has forgotten it. */
 bool replica_refuse_cut(struct replica *r, uint64_t now_ms, int64_t offset, uint32_t other,
                         struct replica_out *out)
 {
@@ -198,11 +205,14 @@ bool replica_refuse_cut(struct replica *r, uint64_t now_ms, int64_t offset, uint
     if (may_lose(r)) {
         return false;
     }
-    if (r->amnesia_ms == 0 || now_ms - r->amnesia_ms >= REPLICA_RETRY_MS) {
+    bool surely = must_have_held(r, other);
+    uint64_t every_ms = surely ? REPLICA_RETRY_MS : 100 * REPLICA_RETRY_MS; /* for people only */
+    if (r->amnesia_ms == 0 || now_ms - r->amnesia_ms >= every_ms) {
         r->amnesia_ms = now_ms > 0 ? now_ms : 1;
         struct replica_effect *effect = effect_add(out, EFFECT_AMNESIA);
         effect->node = other;
         effect->epoch = r->spec.epoch;
+        effect->flag = surely;
     }
     return true;
 }

@@ -102,7 +102,8 @@ enum replica_effect_kind {
     EFFECT_REBUILD,   /* rebuild the producer state: feed batches from a snapshot on */
     EFFECT_CAUGHT_UP, /* node, epoch: a learner or forgotten voter is close behind */
     EFFECT_AMNESIA,   /* node, epoch: its log holds less than it has acknowledged in this epoch, or
-                         it leads with a log that lacks what was shown as committed */
+                         it leads with a log that lacks what was shown as committed; flag: it is its own
+                         disk that has lost it */
 };
 
 struct replica_effect {

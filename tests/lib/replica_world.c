@@ -477,7 +477,8 @@ static void perform_one(struct world *w, struct world_node *n, const struct repl
         rworld_node_start_snapshot(w, n);
         break;
     case EFFECT_AMNESIA: /* the messages of this world come in any order: nothing is proved */
-        w->amnesia_of = effect->node;
+        w->amnesia_of = effect->flag ? effect->node : w->amnesia_of;
+        w->missing_at = effect->node;
         break;
     case EFFECT_CAUGHT_UP:
         if (effect->epoch == w->control.epoch) {

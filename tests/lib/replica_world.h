@@ -237,6 +237,7 @@ struct world {
     struct prng prng;
     bool story;          /* print every step */
     uint32_t amnesia_of; /* who was said last to have forgotten; 0: nobody yet */
+    uint32_t missing_at; /* whose log was said last to lack what was shown */
     char broken[320];
     uint64_t now_ms;
     uint32_t node_count;

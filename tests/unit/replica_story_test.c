@@ -907,6 +907,39 @@ static void a_candidate_does_not_take_a_log_that_lacks_what_it_has_shown(void **
     rworld_fini(&w);
 }
 
+/* Of 2 of 3 one has lost what it committed with the third; the second, which leads now, never had it, and has
+ * forgotten nothing. */
+static void a_leader_that_never_held_what_was_shown_is_not_accused(void **state)
+{
+    (void)state;
+    begin_with(3, rworld_rule(N1 | N2 | N3, 2, -1), 1);
+    cut_off(2);
+    append(1);
+    rworld_settle(&w);
+    pass_time(200);
+    good();
+    int64_t shown = w.nodes[3].hw_shown;
+    assert_int_equal(shown, log_end(1));
+    assert_true(log_end(2) < shown);
+    cut_off(3);
+    rworld_crash(&w, 1, 0);
+    while (disk_end(1) > log_end(2)) {
+        lose_a_record(1);
+    }
+    rworld_start(&w, 1);
+    rworld_register(&w, 1, 1);
+    (void)rworld_assign(&w, 2, rworld_rule(N1 | N2 | N3, 2, -1), false);
+    rworld_link_up(&w, 1, 2);
+    pass_time(1000);
+    assert_int_equal(w.nodes[2].replica.role, REPLICA_SERVING);
+    join(3);
+    pass_time(1000);
+    assert_int_equal(w.missing_at, 2); /* people are told */
+    assert_int_equal(w.amnesia_of, 0);
+    assert_int_equal(log_end(3), shown);
+    rworld_fini(&w);
+}
+
 static void a_lossy_epoch_is_invisible_until_it_is_activated(void **state)
 {
     (void)state;
@@ -1207,6 +1240,7 @@ int main(void)
             a_learner_that_is_level_before_the_high_watermark_is_known_is_told_of_then),
         cmocka_unit_test(a_home_that_has_forgotten_takes_nobody_with_it),
         cmocka_unit_test(a_candidate_does_not_take_a_log_that_lacks_what_it_has_shown),
+        cmocka_unit_test(a_leader_that_never_held_what_was_shown_is_not_accused),
         cmocka_unit_test(a_lossy_epoch_is_invisible_until_it_is_activated),
         cmocka_unit_test(a_rebuild_of_producers_that_a_cut_interrupts_begins_again),
         cmocka_unit_test(
