@@ -89,6 +89,7 @@
     X(lossy_unledgered, "a lossy epoch leaves no entry in the ledger")                             \
     X(forgotten_same, "a disk that has forgotten keeps its incarnation")                           \
     X(registered_late, "an outdated registration makes a new incarnation")                         \
+    X(served_early, "a node that starts answers clients before it knows the cluster")              \
     X(guard_off, "libraft runs without its guard")                                                 \
     X(guard_unverified, "G1: a follower answers for entries that the leader has not verified")     \
     X(guard_transferee, "G7: whom a leader hands over to gets a second vote of a term")
