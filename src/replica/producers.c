@@ -606,9 +606,19 @@ static uint32_t forget_for_room(const struct producers *p, int64_t offset, size_
     return skipped;
 }
 
+static void pack_none(int64_t forgotten_max, struct buf *out)
+{
+    buf_le32(out, PRODUCERS_FORMAT);
+    buf_le64(out, (uint64_t)forgotten_max);
+    buf_le32(out, 0);
+    buf_le32(out, 0);
+    buf_le32(out, 0);
+}
+
 void producers_pack_before(const struct producers *p, int64_t offset, size_t bytes_max,
                            struct buf *out)
 {
+    size_t begin = out->len;
     uint32_t spans = 0;
     size_t bytes = PACKED_HEADS;
     int64_t forgotten_max;
@@ -641,6 +651,13 @@ void producers_pack_before(const struct producers *p, int64_t offset, size_t byt
         }
     }
     buf_le32(out, 0); /* what is aborted below `offset` nobody reads any more */
+    if (out->len - begin > bytes_max) { /* too many open transactions */
+        out->len = begin;
+        for (struct producer *each = p->table; each != NULL; each = each->hh.next) {
+            forgotten_max = each->id > forgotten_max ? each->id : forgotten_max;
+        }
+        pack_none(forgotten_max, out);
+    }
 }
 
 static bool unpack_one(struct producers *p, struct reader *r, uint32_t format)

@@ -93,8 +93,8 @@ int64_t producers_forgotten_max(const struct producers *p);
 
 void producers_pack(const struct producers *p, struct buf *out);
 /* The table as it was at `offset`, a log start, for a log that begins anew there: what is at or above it
- * that log will note itself. At most about bytes_max (transactions that are open go in any case): who has
- * been silent longest is left out, as if forgotten. */
+ * that log will note itself. At most bytes_max (24 at least): who has been silent longest is left out, as if
+ * forgotten; all are, if those whose transactions are open are too many. */
 void producers_pack_before(const struct producers *p, int64_t offset, size_t bytes_max,
                            struct buf *out);
 /* EMALFORMED, EFORMAT: then the table is empty. */

@@ -13,6 +13,8 @@
 
 static struct producers *p;
 
+static void write_txn(int64_t id, int16_t epoch, int32_t seq, int64_t base);
+
 static int setup(void **state)
 {
     (void)state;
@@ -299,6 +301,15 @@ static void where_there_is_no_room_the_longest_silent_are_left_out(void **state)
     assert_true(producers_knows(p, 99));
     assert_false(producers_knows(p, 0));
     assert_int_equal(producers_forgotten_max(p), 99 - (int64_t)producers_count(p));
+    for (int64_t id = 200; id < 300; id++) {
+        write_txn(id, 0, 0, id);
+    }
+    buf_clear(&before);
+    producers_pack_before(p, 400, 1000, &before); /* open transactions are not forgotten one by one */
+    assert_in_range(before.len, 1, 1000);
+    assert_int_equal(producers_unpack(p, buf_slice(&before)), 0);
+    assert_int_equal(producers_count(p), 0);
+    assert_int_equal(producers_forgotten_max(p), 299);
     buf_fini(&before);
 }
 
