@@ -132,7 +132,7 @@ void partition_repeat_reports(struct partition *p, bool voters)
         bool voter = (r->spec.config.voters & NODE_BIT(peer->node)) != 0;
         bool asked = (p->caught_up & NODE_BIT(peer->node)) != 0 ||
                      (voter && voters && peer->state == PEER_STREAMING);
-        if (asked && peer->acked >= r->leader_hw) {
+        if (asked && replica_hw_known(r) && peer->acked >= r->leader_hw) {
             ready |= NODE_BIT(peer->node);
         }
         if (voter && r->leader_hw < r->leo && peer->held <= r->leader_hw) {

@@ -88,6 +88,7 @@
     X(late_activated, "an activation of an epoch that is not the newest counts")                   \
     X(lossy_unledgered, "a lossy epoch leaves no entry in the ledger")                             \
     X(forgotten_same, "a disk that has forgotten keeps its incarnation")                           \
+    X(removed_trusting, "a node is removed although only one that has forgotten could stand in")   \
     X(registered_late, "an outdated registration makes a new incarnation")                         \
     X(served_early, "a node that starts answers clients before it knows the cluster")              \
     X(guard_off, "libraft runs without its guard")                                                 \

@@ -466,6 +466,7 @@ static void fill_assignment(const struct command_assignment *a, Tern__Control__A
     m->topic_id = proto_uuid(&a->topic_id);
     m->partition = a->partition;
     m->if_epoch = a->if_epoch;
+    m->level = a->level;
     m->leader = a->leader;
     if (a->has_config) {
         control_config_fill(&a->config, config);

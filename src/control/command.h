@@ -46,6 +46,7 @@ struct command_assignment {
     struct uuid topic_id;
     int32_t partition;
     int32_t if_epoch; /* compare-and-set: only while this is the newest epoch */
+    node_set level;   /* who has caught up in that epoch, by its leader's word */
     uint32_t leader;  /* 0: let control choose */
     bool has_config;  /* else the config stays (or goes back to the last activated one) */
     struct control_config config;

@@ -163,6 +163,7 @@ static bool take_assignment(const Tern__Control__Assignment *m, struct command_a
 {
     a->partition = m->partition;
     a->if_epoch = m->if_epoch;
+    a->level = m->level;
     a->leader = m->leader;
     a->has_config = m->config != NULL;
     a->back_to_active = m->back_to_active;

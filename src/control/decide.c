@@ -267,6 +267,17 @@ static void count_leads(struct round *r)
     }
 }
 
+node_set decide_unproven(const struct control_partition *p)
+{
+    node_set set = 0;
+
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        bool unproven = p->replicas[i].since > 0 && p->replicas[i].since <= p->epoch;
+        set |= unproven ? NODE_BIT(p->replicas[i].node) : 0;
+    }
+    return set;
+}
+
 bool decide_assign(struct round *r, const struct subject *s, uint32_t leader,
                    const struct control_config *config, bool lossy)
 {
@@ -281,6 +292,7 @@ bool decide_assign(struct round *r, const struct subject *s, uint32_t leader,
     a->if_epoch = s->p->epoch;
     a->leader = leader;
     a->lossy = lossy;
+    a->level = s->watch != NULL ? s->watch->ready & decide_unproven(s->p) : 0;
     if (config != NULL) {
         a->has_config = true;
         a->config = *config;

@@ -97,6 +97,9 @@ bool decide_take_token(struct round *r);
 
 /* decide_repair.c: 2, 3, 5. True: this partition is dealt with in this round. */
 bool decide_repair(struct round *r, struct subject *s);
+/* Replicas of disks that had forgotten, or are new, and may have caught up in this epoch: until that is
+ * known nothing may depend on them alone (control/nodes.c: may_go). */
+node_set decide_unproven(const struct control_partition *p);
 /* decide_shape.c: 4, 6, 7 and the ledger that goes with them. */
 bool decide_degrade(struct round *r, struct subject *s);
 bool decide_shape(struct round *r, struct subject *s);

@@ -408,7 +408,7 @@ static bool grow_or_shrink(struct round *r, struct subject *s)
 }
 
 /* Replicas of an incarnation that the epoch was not assigned with: a learner is pinned anew at
- * once, a voter when it has caught up. */
+ * once, a voter when it has caught up. And a voter that was pinned before it had caught up is proven. */
 static bool count_again(struct round *r, struct subject *s)
 {
     const struct control_partition *p = s->p;
@@ -422,6 +422,7 @@ static bool count_again(struct round *r, struct subject *s)
     }
     stale &= r->usable;
     stale &= p->config.learners | ready_nodes(r, s);
+    stale |= decide_unproven(p) & p->config.voters & ready_nodes(r, s);
     if (stale == 0) {
         return false;
     }

@@ -75,6 +75,18 @@ static void forget_on(struct control_partition *p)
     }
 }
 
+/* Those that follow the newest epoch have a `synced` at or above their `since`, and keep it: they count from
+ * now on without a question. */
+static void note_level(struct control_partition *p, node_set level)
+{
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        struct control_replica *replica = &p->replicas[i];
+        if ((level & NODE_BIT(replica->node)) != 0 && replica->since <= p->epoch) {
+            replica->since = 0;
+        }
+    }
+}
+
 void apply_epoch(struct apply *a, struct control_topic *topic, int32_t partition, uint32_t leader,
                  struct control_config config, bool lossy)
 {
@@ -332,6 +344,7 @@ static int assign_one(struct apply *a, const struct command_assignment *item)
         return apply_refuse(a, TERN_EREFUSED, "%s-%d: node %u may not lead it now", topic->name,
                             item->partition, leader);
     }
+    note_level(p, item->level);
     apply_epoch(a, topic, item->partition, leader, config, item->lossy);
     return 0;
 }

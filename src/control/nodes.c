@@ -307,6 +307,17 @@ void apply_forgot(struct apply *a, uint32_t id, uint32_t incarnation)
     apply_move_leaders(a, id, false);
 }
 
+/* Who is known to hold what its `synced` says; who has forgotten and only may have caught up is not. */
+static node_set proven(const struct control_partition *p, node_set nodes)
+{
+    for (uint32_t i = 0; i < p->replica_count; i++) {
+        if (p->replicas[i].since != 0 && !MUTANT(removed_trusting)) {
+            nodes &= ~NODE_BIT(p->replicas[i].node);
+        }
+    }
+    return control_recoverable(p, nodes);
+}
+
 /* Nothing may depend on it alone: its disk is given up. */
 static bool may_go(struct apply *a, uint32_t id)
 {
@@ -316,7 +327,7 @@ static bool may_go(struct apply *a, uint32_t id)
         for (uint32_t i = 0; i < t->partition_count; i++) {
             const struct control_partition *p = &t->partitions[i];
             if ((control_members(&p->recover) & NODE_BIT(id)) != 0 &&
-                !control_recovers(a->control, p, others)) {
+                !control_can_recover(a->control, &p->recover, proven(p, others))) {
                 (void)apply_refuse(a, TERN_EREFUSED,
                                    "%s-%u cannot be recovered without it: bring a node that has it "
                                    "back, or give up what is lost by tern topic recover",

@@ -185,7 +185,8 @@ static int64_t held_by_rule(const struct replica *r)
     return rule_held(&r->spec.config, &r->spec, held);
 }
 
-/* A replica that counts only in the next epoch, and could now. */
+/* A replica that counts only in the next epoch, and could now; or of which it is not known yet that its disk
+ * has caught up with what it had forgotten. */
 static void tell_caught_up(const struct replica *r, struct replica_peer *peer,
                            struct replica_out *out)
 {
@@ -196,7 +197,7 @@ static void tell_caught_up(const struct replica *r, struct replica_peer *peer,
         return;
     }
     bool is_learner = ((r->spec.config.learners >> peer->node) & 1) != 0;
-    if (is_learner || member->since > r->spec.epoch || peer->incarnation != member->incarnation) {
+    if (is_learner || member->since > 0 || peer->incarnation != member->incarnation) {
         peer->caught_up_told = true;
         struct replica_effect *effect = effect_add(out, EFFECT_CAUGHT_UP);
         effect->node = peer->node;

@@ -719,8 +719,43 @@ static void a_wiped_replica_counts_again_when_it_has_caught_up(void **state)
     assert_true(p->activated);
     assert_int_equal(control_replica_of(p, 3)->incarnation, 2);
     assert_int_equal(control_replica_of(p, 3)->since, 2);
+    /* By then it has not said yet that it follows in an epoch that it counts in. */
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(3), 0);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(p->epoch, 3);
+    assert_int_equal(control_replica_of(p, 3)->since, 0);
     report(s, REPORT_LEARNER_READY, t, NODE_BIT(3), 0);
     assert_string_equal(round_of(s), "");
+}
+
+/* A failover has given it an epoch in which it counts, and in which nobody has served: only the node that is
+ * to be removed holds what was committed with the one that has forgotten. */
+static void a_node_is_not_removed_while_one_that_has_forgotten_would_stand_in(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+    const struct control_partition *p = &t->partitions[0];
+
+    assert_int_equal(control_fixture_wipe(&s->f, 3, "eu-north"), 0);
+    assert_int_equal(control_fixture_start(&s->f, 1, "eu-west", 2), 0);
+    assert_int_equal(p->epoch, 2);
+    assert_int_equal(control_replica_of(p, 3)->since, 2);
+    silence(s, 1, D + 1);
+    assert_string_equal(round_of(s), "fence");
+    assert_int_equal(p->leader, 2);
+    command_remove_node(&s->f.command, control_fixture_key(&s->f), 1, "operator alice");
+    assert_int_equal(control_fixture_apply(&s->f), TERN_EREFUSED);
+    assert_false(s->f.control->nodes[1].removed);
+    /* Its leader has heard that it follows. */
+    report(s, REPORT_LEARNER_READY, t, NODE_BIT(3), 0);
+    pass(s, D);
+    assert_string_equal(round_of(s), "assign");
+    assert_int_equal(control_replica_of(p, 3)->since, 0);
+    command_remove_node(&s->f.command, control_fixture_key(&s->f), 1, "operator alice");
+    assert_int_equal(control_fixture_apply(&s->f), 0);
+    /* What is said of an older epoch proves nothing. */
+    assert_int_equal(control_fixture_wipe(&s->f, 3, "eu-north"), 0);
+    assert_int_equal(control_replica_of(p, 3)->since, p->epoch + 1);
 }
 
 static void a_region_that_joins_later_gets_replicas(void **state)
@@ -1307,6 +1342,7 @@ int main(void)
         SCENE(the_next_region_takes_over_where_the_first_does_not),
         SCENE(a_given_up_home_grows_again_and_gets_its_topic_back),
         SCENE(a_wiped_replica_counts_again_when_it_has_caught_up),
+        SCENE(a_node_is_not_removed_while_one_that_has_forgotten_would_stand_in),
         SCENE(a_region_that_joins_later_gets_replicas),
         SCENE(replicas_follow_a_changed_policy),
         SCENE(more_copies_are_made_by_learners),
