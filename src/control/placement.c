@@ -129,8 +129,8 @@ int control_place_as(const struct control *control, const struct policy *policy,
         placed |= here;
         if (node_set_count(here) != wanted) {
             (void)snprintf(why, 256,
-                           "policy %s places %u replicas of a partition in region %s, not %u",
-                           policy->name, wanted, names[i], node_set_count(here));
+                           "policy %s places %u replicas of a partition in region %.*s, not %u",
+                           policy->name, wanted, WIRE_NAME_MAX - 1, names[i], node_set_count(here));
             return TERN_EINVALIDASSIGNMENT;
         }
     }

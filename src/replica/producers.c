@@ -650,7 +650,7 @@ void producers_pack_before(const struct producers *p, int64_t offset, size_t byt
             pack_span(&p->spans[i], -1, out);
         }
     }
-    buf_le32(out, 0); /* what is aborted below `offset` nobody reads any more */
+    buf_le32(out, 0);                   /* what is aborted below `offset` nobody reads any more */
     if (out->len - begin > bytes_max) { /* too many open transactions */
         out->len = begin;
         for (struct producer *each = p->table; each != NULL; each = each->hh.next) {

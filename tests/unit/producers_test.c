@@ -305,7 +305,8 @@ static void where_there_is_no_room_the_longest_silent_are_left_out(void **state)
         write_txn(id, 0, 0, id);
     }
     buf_clear(&before);
-    producers_pack_before(p, 400, 1000, &before); /* open transactions are not forgotten one by one */
+    producers_pack_before(p, 400, 1000,
+                          &before); /* open transactions are not forgotten one by one */
     assert_in_range(before.len, 1, 1000);
     assert_int_equal(producers_unpack(p, buf_slice(&before)), 0);
     assert_int_equal(producers_count(p), 0);
