@@ -177,7 +177,8 @@ bool partition_may_move(const struct partition *p);
 bool partition_leads_since(const struct partition *p, uint64_t since_us);
 /* It is assigned to lead and can't, for t: the controller must hear that (rule 12). */
 void partition_watch_role(struct partition *p, uint64_t now_ms);
-void partition_tick(struct partition *p, uint64_t now_ms);
+/* patience_ms: t of rule 12. */
+void partition_tick(struct partition *p, uint64_t now_us, uint64_t patience_ms);
 
 /* ---- how far compaction may look (cleaning.c) ------------------------------------------------- */
 
@@ -438,7 +439,7 @@ void ship_acked(struct partition *p, uint32_t from);
 /* The catch-up channel to a node is lost, and what was in it: those streams begin anew. */
 void ship_catch_up_down(struct node *node, uint32_t to);
 void ship_tick(struct node *node);
-void ship_partition_tick(struct partition *p);
+void ship_partition_tick(struct partition *p, uint64_t now_us);
 
 /* ---- repair.c: damaged records are filled by other replicas ------------------------------------ */
 

@@ -364,8 +364,9 @@ static void tick(struct timer *timer)
     reach(node);
     if (node->phase == NODE_READY && now_us - node->replica_tick_us >= REPLICA_RETRY_MS * 1000U) {
         node->replica_tick_us = now_us;
+        uint64_t patience_ms = 2 * (uint64_t)peer_suspicion_ms(node, NULL);
         QUEUE_EACH (each, &node->ticking) {
-            partition_tick(CONTAINER_OF(each, struct partition, ticking), now_us / 1000);
+            partition_tick(CONTAINER_OF(each, struct partition, ticking), now_us, patience_ms);
         }
         repeat_reports(node, now_us);
         retain(node, now_us);

@@ -727,13 +727,12 @@ void partition_run(struct partition *p, const struct replica_out *out,
     }
 }
 
-void partition_tick(struct partition *p, uint64_t now_ms)
+void partition_tick(struct partition *p, uint64_t now_us, uint64_t patience_ms)
 {
     struct replica_out out = {0};
-    uint64_t patience = 2 * (uint64_t)peer_suspicion_ms(p->node, NULL);
 
-    ship_partition_tick(p);
-    replica_tick(&p->replica, now_ms, patience, &out);
+    ship_partition_tick(p, now_us);
+    replica_tick(&p->replica, now_us / 1000, patience_ms, &out);
     partition_run(p, &out, NULL, NULL);
     replica_out_fini(&out);
 }

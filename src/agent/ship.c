@@ -415,10 +415,8 @@ void ship_acked(struct partition *p, uint32_t from)
     }
 }
 
-void ship_partition_tick(struct partition *p)
+void ship_partition_tick(struct partition *p, uint64_t now_us)
 {
-    uint64_t now_us = clock_now_us(p->node->o.clock);
-
     QUEUE_EACH (each, &p->reads) {
         const struct ship_read *r = CONTAINER_OF(each, struct ship_read, link);
         if (r->draining_us != 0 && now_us - r->draining_us >= CATCH_UP_DRAIN_MS * 1000) {
@@ -719,7 +717,8 @@ static void flush_partitions(struct node *node)
     for (struct link *link = queue_pop(&node->dirty); link != NULL;
          link = queue_pop(&node->dirty)) {
         struct partition *p = CONTAINER_OF(link, struct partition, dirty);
-        for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
+        for (node_set left = p->fence_to | p->push_to | p->mark_to; left != 0; left &= left - 1) {
+            uint32_t to = (uint32_t)__builtin_ctzll(left);
             if ((p->fence_to & NODE_BIT(to)) != 0) {
                 gather_fence(&fences, p, to);
             }
