@@ -302,8 +302,14 @@ home: eu-west
 
     def make(self, name, partitions, leader=None, mode='sync'):
         policy = 'bench-async' if mode == 'async' else 'bench-lead' if leader else 'bench-spread'
-        until(f'topic {name}', 60, lambda: self.tern('topic', 'create', name, '--partitions', str(partitions), '--policy', policy).returncode == 0)
         self.topics[name] = partitions
+
+        def made():
+            done = self.tern('topic', 'create', name, '--partitions', str(partitions), '--policy', policy, '--timeout', '30s', good=(0, 13))
+            if done.returncode == 13 and 'exists already' not in done.stderr + done.stdout:  # it does if an answer was late
+                raise Failed((done.stderr or done.stdout).strip()[-300:])
+            return True
+        until(f'topic {name}', 90, made)
 
         def led():
             found = next((t for t in self.ask('topic', 'list')['topics'] if t['name'] == name), None)
@@ -312,8 +318,8 @@ home: eu-west
         until(f'{name} is led', 90, led)
 
     def remove(self, name):
-        self.tern('topic', 'delete', name, '--yes')
-        del self.topics[name]
+        until(f'{name} is gone', 60, lambda: self.tern('topic', 'delete', name, '--yes', '--timeout', '30s', good=(0, 13)))
+        time.sleep(self.topics.pop(name) / 90)  # a node removes the files of five partitions each 50 ms
 
     def whole(self, name):
         """Does every replica have all that its leader has?"""
@@ -405,8 +411,8 @@ class Kafka(System):
     def make(self, name, partitions, leader=None, mode='sync'):
         first = [leader or 1 + p % 3 for p in range(partitions)]
         nodes = [[(f - 1 + k) % 3 + 1 for k in range(3)] for f in first]
-        until(f'topic {name}', 60, lambda: kafka_wire.create_topic(self.addresses()[0], name, nodes) or True)
         self.topics[name] = partitions
+        until(f'topic {name}', 60, lambda: kafka_wire.create_topic(self.addresses()[0], name, nodes) or True)
         with open(os.path.join(self.dir, 'topics'), 'w') as f:
             f.write('\n'.join(self.topics))
 
@@ -523,8 +529,8 @@ class Nats(System):
         until(f'JetStream answers ({self.tail(1)})', 90, works)
 
     def make(self, name, partitions, leader=None, mode='sync'):
-        self.load_run('setup', name=name, streams=partitions, leader=f'n{leader}' if leader else '', timeout=300)
         self.topics[name] = partitions
+        self.load_run('setup', name=name, streams=partitions, leader=f'n{leader}' if leader else '', timeout=300)
 
     def remove(self, name):
         self.load_run('delete', name=name, streams=self.topics[name])
