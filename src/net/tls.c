@@ -252,6 +252,8 @@ static int shake(struct tls *tls)
         return error;
     }
     tls->open = true;
+    /* Strangers must not hold memory; whoever has shown who it is keeps its two buffers. */
+    (void)SSL_clear_mode(tls->ssl, SSL_MODE_RELEASE_BUFFERS);
     return 0;
 }
 
