@@ -345,6 +345,9 @@ static size_t take_appends(struct store *store)
             break;
         }
         int status = prepare(entry);
+        if (status == TERN_EBUSY && count > 0) {
+            break; /* no more files can be open: first those that are */
+        }
         if (status != 0) {
             apply_failed(store, status);
             break;

@@ -349,20 +349,29 @@ static void checkpoint_write(struct store *store)
     disk_submit(disk, &checkpoint->op);
 }
 
+/* No more files can be open: first those are synced that are. */
+static bool too_many(const struct checkpoint *checkpoint, int status)
+{
+    return status == TERN_EBUSY && checkpoint->file_count > 0;
+}
+
 static int take_segments(struct store *store)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
 
     while (!queue_empty(&checkpoint->dirty) && checkpoint->file_count < CHECKPOINT_SYNCS_MAX) {
         struct segment *segment = CONTAINER_OF(checkpoint->dirty.next, struct segment, dirty);
+        int status = MUTANT(checkpoint_unsynced) ? 0 : segment_open(segment, false);
+        if (too_many(checkpoint, status)) {
+            return 0;
+        }
+        if (status != 0) {
+            return status;
+        }
         /* Out of the list first: what is written while the sync runs makes it dirty again. */
         link_remove(&segment->dirty);
         if (MUTANT(checkpoint_unsynced)) {
             continue;
-        }
-        int status = segment_open(segment, false);
-        if (status != 0) {
-            return status;
         }
         segment_pin(segment);
         checkpoint->pinned[checkpoint->file_count] = segment;
@@ -384,9 +393,13 @@ static int take_dirs(struct store *store)
     checkpoint->topics_dir = false;
     while (status == 0 && !queue_empty(&checkpoint->dirs) &&
            checkpoint->file_count < CHECKPOINT_SYNCS_MAX) {
-        struct link *link = queue_pop(&checkpoint->dirs);
+        struct link *link = checkpoint->dirs.next;
         log_dir(CONTAINER_OF(link, struct store_log, dirty_dir), dir);
         status = MUTANT(names_unsynced) ? 0 : open_dir(store, dir);
+        if (too_many(checkpoint, status)) {
+            return 0;
+        }
+        link_remove(link);
     }
     return status;
 }

@@ -21,8 +21,6 @@
 /* A piece that is not on page bounds has its ends written through the cache, by calls of their own:
  * that pays from here on. */
 #define DIRECT_MIN (16u << 10)
-/* From so many on files are synced together. */
-#define TOGETHER_MIN 64
 
 #define DIRECT_UNTRIED (-1)
 #define DIRECT_NONE    (-2)
@@ -116,7 +114,7 @@ int disk_bytes_sync(const struct disk_file *file)
 
 /* Since Linux 5.8 syncfs tells of a write that failed earlier; what a server of the FUSE protocol
  * makes of it nobody knows. */
-static bool syncs_together(int root, struct disk_file *const *files, size_t count)
+static bool known_to_sync_together(int root, struct disk_file *const *files, size_t count)
 {
     struct utsname name;
     struct statfs fs;
@@ -125,7 +123,7 @@ static bool syncs_together(int root, struct disk_file *const *files, size_t coun
     unsigned major = 0;
     unsigned minor = 0;
 
-    if (count < TOGETHER_MIN || uname(&name) != 0 ||
+    if (uname(&name) != 0 ||
         sscanf(name.release, "%u.%u", &major, &minor) != 2 || /* NOLINT: it is checked */
         major < 5 || (major == 5 && minor < 8) || fstatfs(root, &fs) != 0 ||
         fstat(root, &of_root) != 0) {
@@ -142,12 +140,12 @@ static bool syncs_together(int root, struct disk_file *const *files, size_t coun
     return true;
 }
 
-int disk_bytes_sync_all(int root, struct disk_file *const *files, size_t count,
+int disk_bytes_sync_all(int root, size_t together, struct disk_file *const *files, size_t count,
                         struct disk_file **out_at)
 {
     size_t first = 0;
 
-    if (syncs_together(root, files, count)) {
+    if (count >= together && known_to_sync_together(root, files, count)) {
         *out_at = files[0];
         if (syncfs(root) != 0) {
             return TERN_EIO;

@@ -33,9 +33,10 @@ int64_t disk_bytes_read(const struct disk_file *file, uint64_t pos, uint8_t *int
  * the page cache: there is no page to be found and filled for them, and none is taken from others. */
 int disk_bytes_write(struct disk_stage *stage, const struct disk_extent *extents, size_t count,
                      struct disk_file **out_at);
-/* Syncs all of them. Many of one file system are synced together (syncfs), where that is known to
- * reach the device and to tell of every failed write since `root` was opened, a directory of it. */
-int disk_bytes_sync_all(int root, struct disk_file *const *files, size_t count,
+/* Syncs all of them. From `together` files on by one syncfs, if `root` is a directory of the file system
+ * they are all in, and that is of a kind that is known to reach the device, and to tell of every
+ * write that failed since `root` was opened. */
+int disk_bytes_sync_all(int root, size_t together, struct disk_file *const *files, size_t count,
                         struct disk_file **out_at);
 /* fdatasync; of a directory fsync, since names are more than data. A failure is final, whatever the
  * system calls it: EIO. */

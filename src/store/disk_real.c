@@ -20,32 +20,47 @@
 #define DISK_PATH_MAX 1024
 #define ZERO_BYTES    (256u << 10)
 #define READS_MAX     3
-#define SYNCS_MAX     1
+#define SYNCS_MAX     4
 #define WRITES_MAX    4
+#define SYNC_SHARE    8 /* files that are worth a worker */
+/* syncfs also waits for what other programs have written to the same file system. */
+#define TOGETHER_OWN    64
+#define TOGETHER_SHARED 256
 
 struct disk_real {
     struct disk disk;
-    struct disk_workers
-        *workers; /* a lane for each enum disk_op_kind: an fsync that somebody waits for
-                                     must not wait for reads or background syncs */
+    /* A lane for each enum disk_op_kind: an fsync that somebody waits for must not wait for reads or
+     * background syncs. */
+    struct disk_workers *workers;
     struct disk_stage *stage;
     int root;
     int lock;
+    size_t together; /* from so many files on syncfs is worth it */
     /* The synchronous call that the loop is in, for disk_real_calls. */
     _Atomic uint64_t call_number; /* odd: inside */
     const char *_Atomic call_what;
     const char *_Atomic call_path;
 };
 
-/* One op on the workers. */
-struct work {
+/* What one worker does of an op. */
+struct part {
     struct disk_task task;
-    struct disk_real *disk;
-    struct disk_op *op;
+    struct work *work;
+    size_t first; /* of the op's files, */
+    size_t count; /* so many */
     int64_t status;
     struct disk_file *at; /* the file of the last call, */
     const char *call;     /* what that was, */
     int number;           /* and its errno if it failed */
+};
+
+/* An op on the workers. */
+struct work {
+    struct disk_real *disk;
+    struct disk_op *op;
+    unsigned left; /* parts under way; loop only */
+    unsigned part_count;
+    struct part parts[SYNCS_MAX];
 };
 
 static struct disk_real *real_of(const struct disk *disk)
@@ -85,59 +100,87 @@ static const char *at_root(const char *path)
 /* ---- ops ------------------------------------------------------------------------------------- */
 
 /* On a worker. */
-static void work_run(struct disk_task *task)
+static void part_run(struct disk_task *task)
 {
-    struct work *work = CONTAINER_OF(task, struct work, task);
-    const struct disk_op *op = work->op;
+    struct part *part = CONTAINER_OF(task, struct part, task);
+    const struct disk_real *real = part->work->disk;
+    const struct disk_op *op = part->work->op;
 
     switch (op->kind) {
     case DISK_READ:
-        work->call = "read";
-        work->at = op->file;
-        work->status = disk_bytes_read(op->file, op->pos, op->into, op->len);
+        part->call = "read";
+        part->at = op->file;
+        part->status = disk_bytes_read(op->file, op->pos, op->into, op->len);
         break;
     case DISK_WRITE:
-        work->call = "write";
-        work->status =
-            disk_bytes_write(work->disk->stage, op->extents, op->extent_count, &work->at);
-        if (work->status == 0 && op->sync != NULL) {
-            work->call = "sync";
-            work->at = op->sync;
-            work->status = disk_bytes_sync(op->sync);
+        part->call = "write";
+        part->status = disk_bytes_write(real->stage, op->extents, op->extent_count, &part->at);
+        if (part->status == 0 && op->sync != NULL) {
+            part->call = "sync";
+            part->at = op->sync;
+            part->status = disk_bytes_sync(op->sync);
         }
         break;
     case DISK_SYNC:
-        work->call = "sync";
-        work->status = disk_bytes_sync_all(work->disk->root, op->files, op->file_count, &work->at);
+        part->call = "sync";
+        part->status = disk_bytes_sync_all(real->root, real->together, op->files + part->first,
+                                           part->count, &part->at);
         break;
     }
-    work->number = errno;
+    part->number = errno;
 }
 
-static void work_done(struct disk_task *task)
+static void part_done(struct disk_task *task)
 {
-    struct work *work = CONTAINER_OF(task, struct work, task);
+    struct work *work = CONTAINER_OF(task, struct part, task)->work;
     struct disk_op *op = work->op;
-    int64_t status = work->status;
+    int64_t status = 0;
 
-    if (status == TERN_EIO) {
-        tell(work->call, work->at->path, work->number);
+    if (--work->left > 0) {
+        return;
+    }
+    for (unsigned i = 0; i < work->part_count && status >= 0; i++) {
+        const struct part *part = &work->parts[i];
+        status = part->status;
+        if (status == TERN_EIO) {
+            tell(part->call, part->at->path, part->number);
+        }
     }
     free(work);
     op->impl = NULL;
     op->done(op, status);
 }
 
+/* Files that are not synced together are synced side by side: the device joins their flushes. */
+static unsigned parts_of(const struct disk_real *real, const struct disk_op *op)
+{
+    bool alone = op->kind != DISK_SYNC || op->file_count >= real->together;
+    size_t shares = alone ? 1 : op->file_count / SYNC_SHARE;
+
+    return shares < 1 ? 1 : shares < SYNCS_MAX ? (unsigned)shares : SYNCS_MAX;
+}
+
 static void real_submit(struct disk *disk, struct disk_op *op)
 {
     struct disk_real *real = real_of(disk);
     struct work *work = mem_new(sizeof *work);
+    size_t first = 0;
 
-    work->task = (struct disk_task){.run = work_run, .done = work_done, .lane = op->kind};
     work->disk = real;
     work->op = op;
+    work->part_count = parts_of(real, op);
+    work->left = work->part_count;
     op->impl = work;
-    disk_workers_submit(real->workers, &work->task);
+    for (unsigned i = 0; i < work->part_count; i++) {
+        struct part *part = &work->parts[i];
+        size_t behind = op->file_count * (i + 1) / work->part_count;
+        *part = (struct part){.task = {.run = part_run, .done = part_done, .lane = op->kind},
+                              .work = work,
+                              .first = first,
+                              .count = behind - first};
+        first = behind;
+        disk_workers_submit(real->workers, &part->task);
+    }
 }
 
 /* ---- synchronous calls ----------------------------------------------------------------------- */
@@ -420,6 +463,16 @@ static void raise_file_limit(void)
     }
 }
 
+/* Nobody else's files are in its file system. */
+static bool is_mount_point(int root)
+{
+    struct stat here;
+    struct stat above;
+
+    return fstat(root, &here) == 0 && fstatat(root, "..", &above, 0) == 0 &&
+           here.st_dev != above.st_dev;
+}
+
 int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
 {
     static const unsigned limits[] = {
@@ -451,6 +504,7 @@ int disk_real_open(uv_loop_t *loop, const char *root, struct disk **out)
     real->stage = disk_stage_new();
     real->root = root_fd;
     real->lock = lock_fd;
+    real->together = is_mount_point(root_fd) ? TOGETHER_OWN : TOGETHER_SHARED;
     raise_file_limit();
     *out = &real->disk;
     return 0;

@@ -224,7 +224,7 @@ enum checkpoint_step {
     CHECKPOINT_RENAME,   /* syncing its new name */
 };
 
-#define CHECKPOINT_SYNCS_MAX 512 /* files in one DISK_SYNC: many together are cheap */
+#define CHECKPOINT_SYNCS_MAX 1024 /* files in one DISK_SYNC: many together are cheap */
 
 struct checkpoint {
     enum checkpoint_step step;

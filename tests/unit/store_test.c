@@ -135,6 +135,64 @@ static void large_writes_to_segments_are_made_of_whole_blocks(void **state)
     world_free(world);
 }
 
+static struct disk_file *open_segments[40];
+
+/* Of segments no more can be open. */
+static int few_open(struct disk *disk, const char *path, bool create, struct disk_file **out_file)
+{
+    size_t at = 0;
+
+    if (strstr(path, ".log") == NULL) {
+        return mem_ops->open(disk, path, create, out_file);
+    }
+    while (at < ARRAY_COUNT(open_segments) && open_segments[at] != NULL) {
+        at++;
+    }
+    if (at == ARRAY_COUNT(open_segments)) {
+        return TERN_EBUSY;
+    }
+    int status = mem_ops->open(disk, path, create, out_file);
+    open_segments[at] = status == 0 ? *out_file : NULL;
+    return status;
+}
+
+static void few_close(struct disk *disk, struct disk_file *file)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(open_segments); i++) {
+        open_segments[i] = open_segments[i] == file ? NULL : open_segments[i];
+    }
+    mem_ops->close(disk, file);
+}
+
+static void more_segments_than_can_be_open_are_written_and_synced_in_pieces(void **state)
+{
+    struct world *world = world_new();
+    struct waiter done = waiter_of(NULL);
+
+    (void)state;
+    mem_ops = world->disk->ops;
+    struct disk_ops ops = *mem_ops;
+    ops.open = few_open;
+    ops.close = few_close;
+    world->disk->ops = &ops;
+    for (int i = 0; i < 200; i++) {
+        append(store_create(world->store, topic, i, NULL), 1, 300, NULL);
+    }
+    store_flush(world->store, &done.req);
+    for (int i = 0; i < 1000 && done.calls == 0; i++) {
+        run_ms(world, 1);
+    }
+    assert_int_equal(done.calls, 1);
+    assert_int_equal(done.status, 0);
+    assert_int_equal(world->fatal, 0);
+    world->disk->ops = mem_ops;
+    assert_int_equal(world_restart(world, true), 0);
+    for (int i = 0; i < 200; i++) {
+        read_all_check(world, store_find(world->store, topic, i));
+    }
+    world_free(world);
+}
+
 static void what_was_acknowledged_survives_a_power_failure(void **state)
 {
     (void)state;
@@ -891,6 +949,7 @@ int main(void)
         cmocka_unit_test(appends_complete_in_order_after_one_fsync),
         cmocka_unit_test(a_steady_stream_of_batches_goes_to_its_segment_now_and_then),
         cmocka_unit_test(large_writes_to_segments_are_made_of_whole_blocks),
+        cmocka_unit_test(more_segments_than_can_be_open_are_written_and_synced_in_pieces),
         cmocka_unit_test(what_was_acknowledged_survives_a_power_failure),
         cmocka_unit_test(segments_roll_and_old_ones_are_read_from_files),
         cmocka_unit_test(the_journal_is_recycled_and_appends_never_stall_for_good),
