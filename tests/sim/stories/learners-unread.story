@@ -8,7 +8,7 @@ at 9 start 1
 when 9 node=1 event=phase phase=ready: +0 delay 1 3 100
 when 9 node=1 event=phase phase=ready: +0 delay 3 1 100
 when 9 node=1 event=phase phase=ready: +2 control 1
-when 9 node=1 event=phase phase=ready: +2.2 cut 2 3
+when 9 node=1 event=phase phase=ready: +2.4 cut 2 3
 when 9 node=1 event=phase phase=ready: +5 power 3
 at 27 start 3
 at 27 heal
