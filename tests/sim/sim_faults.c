@@ -420,6 +420,8 @@ static void cut_one(void *ctx, const char *path, uint64_t size)
     }
 }
 
+#define RAFT_LOG_FRONT (UINT64_C(4) << 10)
+
 static void cut_file(struct sim_faults *faults, uint32_t id)
 {
     struct sim_node *node = &faults->sim->nodes[id];
@@ -436,7 +438,9 @@ static void cut_file(struct sim_faults *faults, uint32_t id)
     rot.wanted = prng_below(chance(faults), rot.files);
     rot.files = 0;
     mem_disk_each(node->disk, cut_one, &rot);
-    uint64_t size = prng_below(chance(faults), rot.len);
+    /* Of the quorum's log the front alone is written in so short a run, and zeros behind that are nobody's. */
+    bool mostly_zeros = strncmp(rot.path, "raft/", 5) == 0 && rot.len > RAFT_LOG_FRONT;
+    uint64_t size = prng_below(chance(faults), mostly_zeros ? RAFT_LOG_FRONT : rot.len);
     sim_tell(faults->sim, "node %u: %s is cut from %llu to %llu bytes", id, rot.path,
              (unsigned long long)rot.len, (unsigned long long)size);
     faults->forgot = mem_disk_cut(node->disk, rot.path, size);
