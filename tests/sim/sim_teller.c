@@ -474,6 +474,9 @@ static void answered(struct sim_call *call, int status, const void *response)
         return;
     }
     if (status != 0) {
+        /* An end that is given up may come later. It names producer and epoch alone, and would end the
+         * next transaction (KIP-890): so that one has another epoch, which version 2 sees to itself. */
+        t->doubts = t->doubts || (t->step == STEP_END && !t->modern);
         (void)handled(t, KAFKA_ERROR_REQUEST_TIMED_OUT);
         return;
     }

@@ -61,7 +61,7 @@ struct teller {
     uint32_t deal; /* the one that is open; 0: none */
     uint32_t part; /* next to be written */
     bool commits;
-    bool doubts; /* a batch may be there: its number must not be used again in this epoch */
+    bool doubts; /* something may still come, or be there: this epoch must not be used again */
     uint32_t tries;
     uint64_t newest_then; /* epochs told for this id when the question was asked first */
     int16_t error;
