@@ -17,6 +17,7 @@
  * batch.size, and requests to max.request.size (1 MiB), before they compress. */
 #define INFLATED_MAX ((size_t)16 << 20)
 
+#define ASKS_MAX   5     /* of a coordinator for one batch */
 #define SURE_MS    1000  /* so long a leader looks for a sign that it still leads */
 #define REFUSED_MS 10000 /* so long after a refusal a gap is taken for its consequence */
 
@@ -40,6 +41,7 @@ struct produce_part {
      * producer wait behind it, or they would overtake it. */
     bool verifying;
     bool doubted;             /* out of order here, if we still lead */
+    uint8_t asked;            /* how often the coordinator was */
     struct txn_verify verify; /* of the first one */
     struct uuid topic_id;
     int64_t producer_id;
@@ -383,6 +385,23 @@ static int told_of(const struct produce_part *part, int status)
     }
 }
 
+/* Asks the coordinator for the part's batch. False: `verified` follows; else the word is known. */
+static bool ask(struct produce_part *part, const struct control_topic *topic, int *out_status,
+                int32_t *out_epoch)
+{
+    struct node *node = part->produce->rq->node;
+    const struct kafka_produce_request *m = part->produce->rq->message;
+    bool add = part->produce->rq->version >= 12 && txn_version_2(node);
+    struct batch_info info;
+
+    int status = batch_peek(part->records, &info);
+    CHECK(status == 0); /* it was checked when it came */
+    struct txn_who who = {m->transactional_id, info.producer_id, info.producer_epoch};
+    struct txn_place place = {slice_text(topic->name), part->out->index};
+    part->asked++;
+    return txn_verify_begin(node, &part->verify, &who, &place, add, out_status, out_epoch);
+}
+
 /* What became of it. */
 static int settle_verified(struct produce_part *part, int status, int32_t coordinator_epoch)
 {
@@ -451,6 +470,34 @@ static void conclude_behind(struct node *node, struct uuid topic_id, int32_t ind
     }
 }
 
+/* Has a marker come since the coordinator was asked? Then its word may be about the transaction before. */
+static bool is_overtaken(const struct produce_part *part, const struct partition *p, int status)
+{
+    return status == 0 && p != NULL && !p->deleting &&
+           txn_marker_at(p, part->producer_id) != part->marker_at;
+}
+
+/* Asks once more, for all of the producer that wait there. True: they wait on. Else *status and
+ * *coordinator_epoch are what is known now. Between two transactions that follow each other at once this is
+ * the usual course (transaction.version 2), and some clients wait for seconds before they send again. */
+static bool ask_again(struct produce_part *part, int *status, int32_t *coordinator_epoch)
+{
+    struct node *node = part->produce->rq->node;
+    struct partition *p = partition_find(node, part->topic_id, part->out->index);
+    const struct control_topic *topic = control_topic_by_id(node->control, part->topic_id);
+
+    if (!is_overtaken(part, p, *status) || topic == NULL || part->asked >= ASKS_MAX) {
+        return false;
+    }
+    QUEUE_EACH (each, &p->verifying) {
+        struct produce_part *one = CONTAINER_OF(each, struct produce_part, in_partition);
+        if (one->producer_id == part->producer_id) {
+            one->marker_at = txn_marker_at(p, part->producer_id);
+        }
+    }
+    return !ask(part, topic, status, coordinator_epoch);
+}
+
 static void verified(struct txn_verify *verify, int status, int32_t coordinator_epoch)
 {
     struct produce_part *part = CONTAINER_OF(verify, struct produce_part, verify);
@@ -459,6 +506,9 @@ static void verified(struct txn_verify *verify, int status, int32_t coordinator_
     int64_t producer_id = part->producer_id;
     int32_t index = part->out->index;
 
+    if (ask_again(part, &status, &coordinator_epoch)) {
+        return;
+    }
     status = conclude(part, status, coordinator_epoch);
     conclude_behind(node, topic_id, index, producer_id, status, coordinator_epoch);
 }
@@ -474,19 +524,14 @@ static void wait_at(struct produce_part *part, struct partition *p, int64_t prod
     part->produce->waiting++;
 }
 
-static void begin_verify(struct produce_part *part, struct partition *p,
-                         const struct batch_info *info)
+static void begin_verify(struct produce_part *part, struct partition *p, int64_t producer_id)
 {
-    const struct kafka_produce_request *m = part->produce->rq->message;
-    struct txn_who who = {m->transactional_id, info->producer_id, info->producer_epoch};
-    struct txn_place place = {slice_text(part->topic->name), part->out->index};
-    bool add = part->produce->rq->version >= 12 && txn_version_2(p->node);
     int32_t coordinator_epoch = -1;
     int status = 0;
 
     part->verify.done = verified;
-    wait_at(part, p, info->producer_id);
-    if (txn_verify_begin(p->node, &part->verify, &who, &place, add, &status, &coordinator_epoch)) {
+    wait_at(part, p, producer_id);
+    if (ask(part, part->topic, &status, &coordinator_epoch)) {
         link_remove(&part->in_partition);
         part->produce->waiting--;
         (void)settle_verified(part, status, coordinator_epoch);
@@ -603,7 +648,7 @@ static int append(struct produce_part *part, struct slice records)
     }
     if (p->replica.producers_at == p->replica.leo &&
         producers_begins(p->replica.producers, &info) && !MUTANT(unverified)) {
-        begin_verify(part, p, &info);
+        begin_verify(part, p, info.producer_id);
         return 0;
     }
     return append_batch(part, p, &info);
