@@ -93,3 +93,24 @@ static inline void disk_submit(struct disk *disk, struct disk_op *op)
 {
     disk->ops->submit(disk, op);
 }
+
+/* A whole small file, synchronously: written and synced as `new_path`, then renamed to `path`. The name is
+ * durable when the caller has synced the directory. */
+static inline int disk_replace_file(struct disk *disk, const char *new_path, const char *path,
+                                    struct slice bytes)
+{
+    struct disk_file *file = NULL;
+    int status = disk->ops->open(disk, new_path, true, &file);
+
+    if (status == 0) {
+        status = disk->ops->truncate(disk, file, 0);
+        if (status == 0) {
+            status = disk->ops->write(disk, file, 0, bytes);
+        }
+        if (status == 0) {
+            status = disk->ops->sync(disk, file);
+        }
+        disk->ops->close(disk, file);
+    }
+    return status == 0 ? disk->ops->rename(disk, new_path, path) : status;
+}

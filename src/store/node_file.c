@@ -195,26 +195,12 @@ int node_file_load(struct disk *disk, struct node_file *out, char why[256])
 
 int node_file_save(struct disk *disk, const struct node_file *file)
 {
-    struct disk_file *out = NULL;
     struct buf bytes = {0};
 
     CHECK(file->founder_count <= NODE_FOUNDERS_MAX);
     CHECK(file->start_pending >= file->start_final);
     encode(file, &bytes);
-    int status = disk->ops->open(disk, NODE_NEW, true, &out);
-    if (status == 0) {
-        status = disk->ops->truncate(disk, out, 0);
-        if (status == 0) {
-            status = disk->ops->write(disk, out, 0, buf_slice(&bytes));
-        }
-        if (status == 0) {
-            status = disk->ops->sync(disk, out);
-        }
-        disk->ops->close(disk, out);
-    }
+    int status = disk_replace_file(disk, NODE_NEW, NODE_PATH, buf_slice(&bytes));
     buf_fini(&bytes);
-    if (status == 0) {
-        status = disk->ops->rename(disk, NODE_NEW, NODE_PATH);
-    }
     return status == 0 ? disk->ops->sync_dir(disk, "") : status;
 }

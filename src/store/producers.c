@@ -133,7 +133,6 @@ static void encode(const struct store_log *log, uint32_t format, int64_t offset,
 static int write_given(struct store_log *log, int64_t offset, struct slice given)
 {
     struct disk *disk = log->store->disk;
-    struct disk_file *file = NULL;
     struct buf bytes = {0};
     char path[STORE_PATH_MAX + 40];
     char new_path[STORE_PATH_MAX + 48];
@@ -142,23 +141,8 @@ static int write_given(struct store_log *log, int64_t offset, struct slice given
     encode(log, PRODUCERS_FORMAT_GIVEN, offset, given, &bytes);
     path_of(log, offset, path);
     (void)snprintf(new_path, sizeof new_path, "%s.new", path);
-    if (status == 0) {
-        status = disk->ops->open(disk, new_path, true, &file);
-    }
-    if (status == 0) {
-        status = disk->ops->truncate(disk, file, 0);
-    }
-    if (status == 0) {
-        status = disk->ops->write(disk, file, 0, buf_slice(&bytes));
-    }
-    if (status == 0) {
-        status = disk->ops->sync(disk, file);
-    }
-    if (file != NULL) {
-        disk->ops->close(disk, file);
-    }
+    status = status == 0 ? disk_replace_file(disk, new_path, path, buf_slice(&bytes)) : status;
     buf_fini(&bytes);
-    status = status == 0 ? disk->ops->rename(disk, new_path, path) : status;
     return status == 0 ? disk->ops->sync_dir(disk, "topics") : status;
 }
 

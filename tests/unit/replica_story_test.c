@@ -427,9 +427,9 @@ static void produce_idempotently(uint32_t node)
     rworld_perform(&w, &w.nodes[node], &out, &batch, 1);
 }
 
-static void who_begins_anew_is_told_what_producers_had_sent_before(void **state)
+/* Node 3 has nothing, and what an idempotent producer has sent is deleted. */
+static void begin_with_a_deleted_batch(void)
 {
-    (void)state;
     begin();
     cut_off(3);
     produce_idempotently(1);
@@ -437,6 +437,12 @@ static void who_begins_anew_is_told_what_producers_had_sent_before(void **state)
     rworld_settle(&w);
     rworld_raise_log_start(&w, 1, w.committed.end);
     rworld_settle(&w);
+}
+
+static void who_begins_anew_is_told_what_producers_had_sent_before(void **state)
+{
+    (void)state;
+    begin_with_a_deleted_batch();
     join(3);
     rworld_settle(&w);
     pass_time(200);
@@ -455,13 +461,7 @@ static void who_begins_anew_is_told_what_producers_had_sent_before(void **state)
 static void a_leader_that_begins_anew_asks_its_source_for_producers_first(void **state)
 {
     (void)state;
-    begin();
-    cut_off(3);
-    produce_idempotently(1);
-    append(1);
-    rworld_settle(&w);
-    rworld_raise_log_start(&w, 1, w.committed.end);
-    rworld_settle(&w);
+    begin_with_a_deleted_batch();
     append(1);
     rworld_settle(&w);
     rworld_link_up(&w, 3, 2); /* 2 has followed the log start */

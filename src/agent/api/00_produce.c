@@ -470,23 +470,18 @@ static void conclude_behind(struct node *node, struct uuid topic_id, int32_t ind
     }
 }
 
-/* Has a marker come since the coordinator was asked? Then its word may be about the transaction before. */
-static bool is_overtaken(const struct produce_part *part, const struct partition *p, int status)
-{
-    return status == 0 && p != NULL && !p->deleting &&
-           txn_marker_at(p, part->producer_id) != part->marker_at;
-}
-
-/* Asks once more, for all of the producer that wait there. True: they wait on. Else *status and
- * *coordinator_epoch are what is known now. Between two transactions that follow each other at once this is
- * the usual course (transaction.version 2), and some clients wait for seconds before they send again. */
+/* A good word that a marker has overtaken is asked for once more, for all of the producer that wait there.
+ * True: they wait on. Else *status and *coordinator_epoch are what is known now. Between two transactions
+ * that follow each other at once this is the usual course (transaction.version 2), and some clients wait
+ * for seconds before they send again. */
 static bool ask_again(struct produce_part *part, int *status, int32_t *coordinator_epoch)
 {
     struct node *node = part->produce->rq->node;
     struct partition *p = partition_find(node, part->topic_id, part->out->index);
     const struct control_topic *topic = control_topic_by_id(node->control, part->topic_id);
 
-    if (!is_overtaken(part, p, *status) || topic == NULL || part->asked >= ASKS_MAX) {
+    if (*status != 0 || p == NULL || p->deleting || topic == NULL || part->asked >= ASKS_MAX ||
+        txn_verified(p, part->producer_id, part->marker_at, 0, *coordinator_epoch) == 0) {
         return false;
     }
     QUEUE_EACH (each, &p->verifying) {
