@@ -31,6 +31,7 @@ struct config {
     uint32_t suspicion_ms;
     uint32_t lease_ms;
     bool auto_create_topics;
+    bool kernel_congestion;
     uint32_t group_initial_delay_ms;
     uint64_t group_retention_ms; /* 0: 7 days */
     uint32_t group_session_ms;   /* 0: 45 s */

@@ -161,6 +161,7 @@ static int open_net(struct running *running, char why[256])
         .node_id = config->node_id,
         .region = config->region,
         .cluster_name = config->cluster,
+        .kernel_congestion = config->kernel_congestion,
     };
 
     name_certs(config, &certs);

@@ -62,6 +62,7 @@ void mesh_init(struct mesh *mesh)
             mesh->peers[id].channels[i].channel = (enum wire_channel)i;
         }
     }
+    mesh_congestion_watch(mesh);
 }
 
 int mesh_open(struct mesh *mesh, const char *address, char why[256])
@@ -73,6 +74,7 @@ int mesh_open(struct mesh *mesh, const char *address, char why[256])
 void mesh_close(struct mesh *mesh)
 {
     mesh->closing = true;
+    mesh_congestion_stop(mesh);
     listener_close(&mesh->listener);
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         for (unsigned i = 0; i < WIRE_CHANNELS; i++) {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "net/complaint.h"
+#include "net/congestion.h"
 #include "net/frame_in.h"
 #include "net/listener.h"
 #include "net/mesh_hello.h"
@@ -46,6 +47,8 @@ struct mesh_conn {
     struct identity peer;    /* what its certificate says, from HELLO on */
     struct wire_hello hello; /* what it says, once checked */
     uint64_t up_us;
+    struct congestion congestion;
+    enum congestion_kind runs_under; /* what the kernel was told last */
     struct frame_in in;
 };
 
@@ -87,6 +90,8 @@ struct mesh {
     struct wire_hello hello;
     bool hello_set;
     bool closing;
+    bool kernel_congestion; /* congestion control is the kernel's affair */
+    struct timer look;      /* at the losses of each connection */
     size_t queue_max[WIRE_CHANNELS];
     struct link conns;
     size_t strangers;
@@ -94,7 +99,7 @@ struct mesh {
     struct mesh_counters counters[WIRE_CHANNELS];
 };
 
-/* `mesh` is zeroed; hub, complaints, context and queue_max are set. */
+/* `mesh` is zeroed; hub, complaints, context, kernel_congestion and queue_max are set. */
 void mesh_init(struct mesh *mesh);
 /* Listens. address NULL: only dials. */
 int mesh_open(struct mesh *mesh, const char *address, char why[256]) TERN_MUST_USE;
@@ -109,8 +114,7 @@ bool mesh_is_up(struct mesh *mesh, uint32_t node_id, enum wire_channel channel);
 size_t mesh_queued_bytes(struct mesh *mesh, uint32_t node_id, enum wire_channel channel);
 void mesh_drop_peer(struct mesh *mesh, uint32_t node_id);
 
-/* ---- between mesh.c, mesh_conn.c and mesh_dial.c
- * ------------------------------------------------- */
+/* ---- between mesh.c, mesh_conn.c, mesh_dial.c and mesh_congestion.c --------------------------- */
 
 /* A connection for a stream that the caller accepts or dials next. */
 struct mesh_conn *mesh_conn_new(struct mesh *mesh, bool dialled, uint32_t expected,
@@ -129,3 +133,8 @@ void mesh_channel_down(struct mesh_channel *channel);
 void mesh_dial_soon(struct mesh_channel *channel, bool at_once);
 void mesh_dial_ended(struct mesh_channel *channel);
 void mesh_dial_stop(struct mesh_channel *channel);
+/* A connection comes up; then all are looked at each CONGESTION_LOOK_MS, from watch to stop. Neither does
+ * anything where congestion control is the kernel's affair. */
+void mesh_congestion_begin(struct mesh_conn *conn);
+void mesh_congestion_watch(struct mesh *mesh);
+void mesh_congestion_stop(struct mesh *mesh);

@@ -167,6 +167,7 @@ static void come_up(struct mesh_conn *conn)
     channel->refused_full = false;
     mesh_dial_stop(channel);
     stream_deadline(&conn->stream, 0, NULL);
+    mesh_congestion_begin(conn);
     mesh->counters[conn->channel].ups++;
     trace_info("event=peer_up node=%u region=%s channel=%s address=%s dialled=%d",
                conn->hello.node_id, conn->hello.region, wire_channel_name(conn->channel),

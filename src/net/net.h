@@ -28,6 +28,7 @@ struct net_options {
     size_t kafka_receive_bytes_max; /* requests under way, all clients: 256 MiB */
     size_t control_queue_max;       /* per peer: 16 MiB */
     size_t data_queue_max;          /* per peer: 32 MiB; as much for catch-up */
+    bool kernel_congestion;         /* the mesh leaves congestion control to the kernel */
 };
 
 /* Since net_open, except what is "now". */
