@@ -4,10 +4,9 @@
  * something is wrong. */
 #include <string.h>
 
-#include "agent/txn.h"
+#include "agent/api/produce.h"
 #include "base/error.h"
 #include "base/mutant.h"
-#include "base/trace.h"
 #include "kafka/rewrite.h"
 
 /* A client that was throttled is asked to wait as long again, but not longer than this. */
@@ -16,49 +15,6 @@
 /* compression.type: more than this is not decompressed of one batch. Kafka's producers fill batches to
  * batch.size, and requests to max.request.size (1 MiB), before they compress. */
 #define INFLATED_MAX ((size_t)16 << 20)
-
-#define ASKS_MAX   5     /* of a coordinator for one batch */
-#define SURE_MS    1000  /* so long a leader looks for a sign that it still leads */
-#define REFUSED_MS 10000 /* so long after a refusal a gap is taken for its consequence */
-
-struct produce;
-
-/* One partition's batch of a request. */
-struct produce_part {
-    struct produce *produce;
-    struct link
-        in_partition; /* in partition.appends or .verifying, or in node.doubts, while it waits */
-    struct partition *partition;
-    int32_t epoch;    /* in which it was appended */
-    int64_t end;      /* answer when the HW has reached this */
-    uint64_t held_us; /* since then only the RPO bound keeps the answer back; 0: it does not */
-    struct kafka_produce_response_partition *out;
-    const struct control_topic *topic; /* only while the request is being taken apart */
-    struct slice records;
-    struct blob *own; /* holds the records if they were compressed anew; else the frame does */
-    int64_t stamp_ms; /* the log's own time; -1: the producer's stays */
-    /* The first batch of a transaction here waits for its coordinator's word; later ones of the same
-     * producer wait behind it, or they would overtake it. */
-    bool verifying;
-    bool doubted;             /* out of order here, if we still lead */
-    uint8_t asked;            /* how often the coordinator was */
-    struct txn_verify verify; /* of the first one */
-    struct uuid topic_id;
-    int64_t producer_id;
-    int64_t marker_at;
-};
-
-struct produce {
-    struct request *rq;
-    struct kafka_produce_response response;
-    struct produce_part *parts;
-    uint32_t count;
-    uint32_t waiting;
-    size_t bytes;
-    size_t own_bytes; /* of batches that were compressed anew */
-    bool failed;
-    bool taking; /* still being taken apart: do not finish yet */
-};
 
 static void fill_endpoints(struct produce *pr)
 {
@@ -131,14 +87,14 @@ static void finish(struct produce *pr)
     }
 }
 
-static void maybe_finish(struct produce *pr)
+void produce_maybe_finish(struct produce *pr)
 {
     if (!pr->taking && pr->waiting == 0) {
         finish(pr);
     }
 }
 
-static void fail(struct produce_part *part, int error)
+void produce_fail(struct produce_part *part, int error)
 {
     part->out->error = error_kafka(error);
     part->out->base_offset = -1;
@@ -222,11 +178,11 @@ void produce_progress(struct partition *p)
         struct produce *pr = part->produce;
         pr->rq->leased = pr->rq->leased || leased;
         unwait(part);
-        maybe_finish(pr);
+        produce_maybe_finish(pr);
     }
 }
 
-static bool is_role_of(const struct partition *p, const struct produce_part *part)
+bool produce_in_role(const struct partition *p, const struct produce_part *part)
 {
     return !p->deleting && replica_serves(&p->replica) && part->epoch == p->replica.spec.epoch;
 }
@@ -239,19 +195,19 @@ void produce_role_changed(struct partition *p)
     QUEUE_EACH (each, &p->appends) {
         struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
         struct produce *pr = part->produce;
-        if (is_role_of(p, part)) {
+        if (produce_in_role(p, part)) {
             continue;
         }
         part->topic = topic;
-        fail(part, TERN_ENOTLEADER);
+        produce_fail(part, TERN_ENOTLEADER);
         p->refused_ms = node_now_ms(p->node);
         unwait(part);
-        maybe_finish(pr);
+        produce_maybe_finish(pr);
     }
     QUEUE_EACH (each, &p->verifying) {
         struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
         struct produce *pr = part->produce;
-        if (is_role_of(p, part)) {
+        if (produce_in_role(p, part)) {
             continue;
         }
         link_remove(&part->in_partition);
@@ -259,10 +215,10 @@ void produce_role_changed(struct partition *p)
             continue; /* it has asked, and will be answered */
         }
         part->topic = topic;
-        fail(part, TERN_ENOTLEADER);
+        produce_fail(part, TERN_ENOTLEADER);
         part->verifying = false;
         pr->waiting--;
-        maybe_finish(pr);
+        produce_maybe_finish(pr);
     }
 }
 
@@ -324,7 +280,7 @@ static bool timestamps_allowed(const struct topic_settings *s, const struct batc
     return ahead <= s->timestamp_after_max_ms && !late;
 }
 
-static int append_batch(struct produce_part *part, struct partition *p, struct batch_info *info)
+int produce_append(struct produce_part *part, struct partition *p, struct batch_info *info)
 {
     struct request *rq = part->produce->rq;
     struct node *node = rq->node;
@@ -360,194 +316,6 @@ static int append_batch(struct produce_part *part, struct partition *p, struct b
     replica_out_fini(&out);
     return status;
 }
-
-/* ---- batches that have to wait for a coordinator ---------------------------------------------- */
-
-static int judge(struct partition *p, int status);
-static bool doubt(struct produce_part *part, struct partition *p, int status);
-
-/* What becomes of the coordinator's word: what only asks for patience is told as what producers try
- * again. */
-static int told_of(const struct produce_part *part, int status)
-{
-    switch (status) {
-    case TERN_ECONCURRENTTXN:
-    case TERN_ELOADING:
-    case TERN_ENOTCOORDINATOR:
-    case TERN_ENOCOORDINATOR:
-        return TERN_ENOQUORUM;
-    case TERN_ETXNFENCED:
-        return TERN_EPRODUCERFENCED;
-    case TERN_ETXNSTATE:
-        return part->produce->rq->version >= 11 ? TERN_ETXNABORTABLE : status;
-    default:
-        return status;
-    }
-}
-
-/* Asks the coordinator for the part's batch. False: `verified` follows; else the word is known. */
-static bool ask(struct produce_part *part, const struct control_topic *topic, int *out_status,
-                int32_t *out_epoch)
-{
-    struct node *node = part->produce->rq->node;
-    const struct kafka_produce_request *m = part->produce->rq->message;
-    bool add = part->produce->rq->version >= 12 && txn_version_2(node);
-    struct batch_info info;
-
-    int status = batch_peek(part->records, &info);
-    CHECK(status == 0); /* it was checked when it came */
-    struct txn_who who = {m->transactional_id, info.producer_id, info.producer_epoch};
-    struct txn_place place = {slice_text(topic->name), part->out->index};
-    part->asked++;
-    return txn_verify_begin(node, &part->verify, &who, &place, add, out_status, out_epoch);
-}
-
-/* What became of it. */
-static int settle_verified(struct produce_part *part, int status, int32_t coordinator_epoch)
-{
-    struct node *node = part->produce->rq->node;
-    struct partition *p = partition_find(node, part->topic_id, part->out->index);
-    struct batch_info info;
-
-    part->verifying = false;
-    status = p == NULL || p->deleting
-                 ? TERN_ENOTLEADER
-                 : told_of(part, txn_verified(p, part->producer_id, part->marker_at, status,
-                                              coordinator_epoch));
-    if (status == 0) {
-        status = batch_peek(part->records, &info);
-        CHECK(status == 0); /* it was checked when it came */
-        status = store_writable(node->store) ? append_batch(part, p, &info) : TERN_ENOSPC;
-    }
-    int told = judge(p, status);
-    if (told != 0 && !doubt(part, p, told)) {
-        fail(part, told);
-    }
-    return status;
-}
-
-static int conclude(struct produce_part *part, int status, int32_t coordinator_epoch)
-{
-    struct produce *pr = part->produce;
-    bool taking = pr->taking;
-
-    pr->taking = true;
-    if (link_in_list(&part->in_partition)) {
-        link_remove(&part->in_partition);
-    }
-    status = settle_verified(part, status, coordinator_epoch);
-    pr->waiting--;
-    if (link_in_list(&part->in_partition) && !part->doubted) {
-        produce_progress(part->partition);
-    }
-    pr->taking = taking;
-    maybe_finish(pr);
-    return status;
-}
-
-/* The first that waits there, of this producer. */
-static struct produce_part *waits_at(struct partition *p, int64_t producer_id)
-{
-    QUEUE_EACH (each, &p->verifying) {
-        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
-        if (part->producer_id == producer_id) {
-            return part;
-        }
-    }
-    return NULL;
-}
-
-/* Those behind one that has been settled: none is appended behind one that was not. */
-static void conclude_behind(struct node *node, struct uuid topic_id, int32_t index,
-                            int64_t producer_id, int status, int32_t coordinator_epoch)
-{
-    struct partition *p;
-    struct produce_part *part;
-
-    while ((p = partition_find(node, topic_id, index)) != NULL &&
-           (part = waits_at(p, producer_id)) != NULL) {
-        status = conclude(part, status, coordinator_epoch);
-    }
-}
-
-/* A good word that a marker has overtaken is asked for once more, for all of the producer that wait there.
- * True: they wait on. Else *status and *coordinator_epoch are what is known now. Between two transactions
- * that follow each other at once this is the usual course (transaction.version 2), and some clients wait
- * for seconds before they send again. */
-static bool ask_again(struct produce_part *part, int *status, int32_t *coordinator_epoch)
-{
-    struct node *node = part->produce->rq->node;
-    struct partition *p = partition_find(node, part->topic_id, part->out->index);
-    const struct control_topic *topic = control_topic_by_id(node->control, part->topic_id);
-
-    if (*status != 0 || p == NULL || p->deleting || topic == NULL || part->asked >= ASKS_MAX ||
-        txn_verified(p, part->producer_id, part->marker_at, 0, *coordinator_epoch) == 0) {
-        return false;
-    }
-    QUEUE_EACH (each, &p->verifying) {
-        struct produce_part *one = CONTAINER_OF(each, struct produce_part, in_partition);
-        if (one->producer_id == part->producer_id) {
-            one->marker_at = txn_marker_at(p, part->producer_id);
-        }
-    }
-    return !ask(part, topic, status, coordinator_epoch);
-}
-
-static void verified(struct txn_verify *verify, int status, int32_t coordinator_epoch)
-{
-    struct produce_part *part = CONTAINER_OF(verify, struct produce_part, verify);
-    struct node *node = part->produce->rq->node;
-    struct uuid topic_id = part->topic_id;
-    int64_t producer_id = part->producer_id;
-    int32_t index = part->out->index;
-
-    if (ask_again(part, &status, &coordinator_epoch)) {
-        return;
-    }
-    status = conclude(part, status, coordinator_epoch);
-    conclude_behind(node, topic_id, index, producer_id, status, coordinator_epoch);
-}
-
-static void wait_at(struct produce_part *part, struct partition *p, int64_t producer_id)
-{
-    part->verifying = true;
-    part->topic_id = part->topic->id;
-    part->producer_id = producer_id;
-    part->marker_at = txn_marker_at(p, producer_id);
-    part->epoch = p->replica.spec.epoch;
-    queue_push(&p->verifying, &part->in_partition);
-    part->produce->waiting++;
-}
-
-static void begin_verify(struct produce_part *part, struct partition *p, int64_t producer_id)
-{
-    int32_t coordinator_epoch = -1;
-    int status = 0;
-
-    part->verify.done = verified;
-    wait_at(part, p, producer_id);
-    if (ask(part, part->topic, &status, &coordinator_epoch)) {
-        link_remove(&part->in_partition);
-        part->produce->waiting--;
-        (void)settle_verified(part, status, coordinator_epoch);
-    }
-}
-
-static void unverify(struct produce_part *part)
-{
-    if (part->verifying) {
-        part->verifying = false;
-        part->produce->waiting--;
-        if (link_in_list(&part->in_partition)) {
-            link_remove(&part->in_partition);
-        }
-        if (link_in_list(&part->verify.link)) {
-            link_remove(&part->verify.link);
-        }
-    }
-}
-
-/* ------------------------------------------------------------------------------------------------ */
 
 static void look_for_key(void *ctx, const struct rewrite_record *record)
 {
@@ -637,108 +405,16 @@ static int append(struct produce_part *part, struct slice records)
             return status;
         }
     }
-    if ((info.attributes & BATCH_TRANSACTIONAL) != 0 && waits_at(p, info.producer_id) != NULL) {
-        wait_at(part, p, info.producer_id);
+    if ((info.attributes & BATCH_TRANSACTIONAL) != 0 && produce_verify_waits(p, info.producer_id)) {
+        produce_verify_behind(part, p, info.producer_id);
         return 0;
     }
     if (p->replica.producers_at == p->replica.leo &&
         producers_begins(p->replica.producers, &info) && !MUTANT(unverified)) {
-        begin_verify(part, p, info.producer_id);
+        produce_verify_begin(part, p, info.producer_id);
         return 0;
     }
-    return append_batch(part, p, &info);
-}
-
-/* A producer with several batches under way sends again what was refused, but those behind it are here by
- * then. Told that they are out of order, librdkafka (before 2.11; its issue 4953) begins a new producer
- * epoch, and writes again under that what may be committed. So they are refused the same way, and come
- * again in order. Or it is we who miss the batches in between. */
-static int judge(struct partition *p, int status)
-{
-    if (status == 0 || p == NULL) {
-        return status;
-    }
-    struct node *node = p->node;
-    uint64_t now_ms = node_now_ms(node);
-    if (status == TERN_EOUTOFORDER) {
-        bool lately = p->refused_ms != 0 && now_ms - p->refused_ms < REFUSED_MS;
-        return lately || liveness_behind(node) ? TERN_ENOTLEADER : status;
-    }
-    if (status == TERN_ENOTLEADER || status == TERN_ENOQUORUM || status == TERN_ENOSPC) {
-        p->refused_ms = now_ms;
-    }
-    return status;
-}
-
-/* Out of order may also be what a deposed leader sees that has not heard of it: what came before is in the
- * log of the next one. Told so, an idempotent producer begins a new epoch, and writes again what is
- * committed there. So the answer waits until a commit quorum has answered to a heartbeat of after the
- * request. */
-static bool doubt(struct produce_part *part, struct partition *p, int status)
-{
-    struct request *rq = part->produce->rq;
-
-    if (status != TERN_EOUTOFORDER || p == NULL || partition_leads_since(p, rq->begun_us)) {
-        return false;
-    }
-    part->doubted = true;
-    part->topic_id = p->key.topic_id;
-    part->epoch = p->replica.spec.epoch;
-    queue_push(&rq->node->doubts, &part->in_partition);
-    part->produce->waiting++;
-    return true;
-}
-
-/* 0: not known yet. */
-static int sure_of(const struct produce_part *part, const struct partition *p)
-{
-    const struct request *rq = part->produce->rq;
-
-    if (p == NULL || !is_role_of(p, part)) {
-        return TERN_ENOTLEADER;
-    }
-    if (partition_leads_since(p, rq->begun_us)) {
-        return TERN_EOUTOFORDER;
-    }
-    bool overdue = clock_now_us(rq->node->o.clock) - rq->begun_us >= SURE_MS * 1000;
-    return overdue ? TERN_ENOTLEADER : 0;
-}
-
-static void settle_doubt(struct produce_part *part, int status)
-{
-    part->doubted = false;
-    part->topic = control_topic_by_id(part->produce->rq->node->control, part->topic_id);
-    fail(part, status);
-    part->topic = NULL;
-    link_remove(&part->in_partition);
-    part->produce->waiting--;
-}
-
-void produce_tick(struct node *node)
-{
-    QUEUE_EACH (each, &node->doubts) {
-        struct produce_part *part = CONTAINER_OF(each, struct produce_part, in_partition);
-        struct produce *pr = part->produce;
-        int status = sure_of(part, partition_find(node, part->topic_id, part->out->index));
-        if (status != 0) {
-            settle_doubt(part, status);
-            maybe_finish(pr);
-        }
-    }
-}
-
-/* Those behind it wait for the same word, which nobody waits for any more. */
-static void time_out_verify(struct produce_part *part)
-{
-    struct node *node = part->produce->rq->node;
-    bool asked = link_in_list(&part->verify.link);
-
-    fail(part, TERN_ETIMEDOUT);
-    unverify(part);
-    if (asked) {
-        conclude_behind(node, part->topic_id, part->out->index, part->producer_id,
-                        TERN_ENOCOORDINATOR, -1);
-    }
+    return produce_append(part, p, &info);
 }
 
 static void timed_out(struct timer *timer)
@@ -749,18 +425,18 @@ static void timed_out(struct timer *timer)
     pr->taking = true;
     for (uint32_t i = 0; i < pr->count; i++) {
         if (pr->parts[i].verifying) {
-            time_out_verify(&pr->parts[i]);
+            produce_verify_time_out(&pr->parts[i]);
         } else if (pr->parts[i].doubted) {
-            settle_doubt(&pr->parts[i], TERN_ETIMEDOUT);
+            produce_doubt_settle(&pr->parts[i], TERN_ETIMEDOUT);
         } else if (link_in_list(&pr->parts[i].in_partition)) {
             /* Held by its regions, but beyond the RPO bound or without a lease: throttled. */
             bool throttled = pr->parts[i].end <= pr->parts[i].partition->replica.leader_hw;
-            fail(&pr->parts[i], throttled ? TERN_ENOQUORUM : TERN_ETIMEDOUT);
+            produce_fail(&pr->parts[i], throttled ? TERN_ENOQUORUM : TERN_ETIMEDOUT);
             unwait(&pr->parts[i]);
         }
     }
     pr->taking = false;
-    maybe_finish(pr);
+    produce_maybe_finish(pr);
 }
 
 static void canceled(struct request *rq)
@@ -768,7 +444,7 @@ static void canceled(struct request *rq)
     struct produce *pr = rq->state;
 
     for (uint32_t i = 0; i < pr->count; i++) {
-        unverify(&pr->parts[i]);
+        produce_verify_drop(&pr->parts[i]);
         if (link_in_list(&pr->parts[i].in_partition)) {
             link_remove(&pr->parts[i].in_partition);
         }
@@ -834,10 +510,10 @@ static void take_apart(struct produce *pr)
                 status = append(part, m->topics[t].partitions[i].records.bytes);
             }
             if (status != 0 && part->topic != NULL) {
-                status = judge(part_partition(part), status);
+                status = produce_judge(part_partition(part), status);
             }
-            if (status != 0 && !doubt(part, part_partition(part), status)) {
-                fail(part, status);
+            if (status != 0 && !produce_doubt(part, part_partition(part), status)) {
+                produce_fail(part, status);
             }
             part->topic = NULL; /* the control state may change while it waits */
         }
@@ -885,5 +561,5 @@ void api_produce(struct request *rq)
         }
         pr->taking = false;
     }
-    maybe_finish(pr);
+    produce_maybe_finish(pr);
 }
