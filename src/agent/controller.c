@@ -9,8 +9,7 @@
 #include "base/trace.h"
 #include "mesh.pb-c.h"
 
-#define ROUND_MAX 16  /* commands of one round of decisions */
-#define CALM_MS   500 /* so often all partitions are looked at while nothing happens */
+#define ROUND_MAX 16 /* commands of one round of decisions */
 
 struct controller;
 
@@ -33,11 +32,7 @@ struct controller {
     bool changing;
     uint64_t changed_ms;
     bool founding;
-    /* The last round, which found nothing to decide: what it rested on. */
-    bool calm;
-    uint64_t calm_ms;
-    uint64_t calm_index;
-    node_set calm_present;
+    struct decide_calm calm;
 };
 
 bool node_is_controller(const struct node *node)
@@ -251,42 +246,6 @@ const struct decide_pending *controller_pending(const struct node *node)
     return &node->controller->pending;
 }
 
-/* Nodes of the cluster that are there, registered, not full, and as far as the control log is. */
-static node_set present(const struct controller *c, const struct decide_view *view)
-{
-    const struct control *control = c->node->control;
-    node_set set = 0;
-
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        const struct decide_node *n = &view->nodes[id];
-        if (n->reachable && n->registered && !n->full &&
-            n->applied_index >= control->applied_index) {
-            set |= NODE_BIT(id);
-        }
-    }
-    return set;
-}
-
-static bool all_present(const struct controller *c, node_set set)
-{
-    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        const struct control_node *known = &c->node->control->nodes[id];
-        if (known->id != 0 && !known->removed && (set & NODE_BIT(id)) == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* With everybody there, no report and no new entry, a round can only find what time brings: what is
- * for the better. That is not urgent, and a round costs as much as there are partitions. */
-static bool may_wait(const struct controller *c, const struct decide_view *view, node_set set)
-{
-    return c->calm && view->report_count == 0 && !c->pending.unknown &&
-           c->calm_index == c->node->control->applied_index && c->calm_present == set &&
-           all_present(c, set) && view->now_ms - c->calm_ms < CALM_MS;
-}
-
 static void round_of_decisions(struct controller *c)
 {
     struct decide_view view;
@@ -294,8 +253,7 @@ static void round_of_decisions(struct controller *c)
     struct command_key key = {c->node->client, c->node->command_seq};
 
     view_of(c, &view);
-    node_set set = present(c, &view);
-    if (may_wait(c, &view, set)) {
+    if (decide_may_wait(&c->calm, c->node->control, &view, &c->pending)) {
         return;
     }
     memset(commands, 0, sizeof commands);
@@ -307,10 +265,7 @@ static void round_of_decisions(struct controller *c)
     }
     c->node->command_seq = key.seq;
     c->report_count = 0;
-    c->calm = count == 0;
-    c->calm_ms = view.now_ms;
-    c->calm_index = c->node->control->applied_index;
-    c->calm_present = set;
+    decide_calm_round(&c->calm, c->node->control, &view, count);
     decide_pending_round(&c->pending, &view, count);
     for (size_t i = 0; i < count; i++) {
         propose(c, i, buf_slice(&commands[i]));

@@ -120,3 +120,22 @@ struct decide_lease {
 };
 bool decide_may_lease(const struct control *control, const struct decide_pending *pending,
                       const struct decide_lease *asks);
+
+/* ---- rounds that may wait (decide_calm.c) ------------------------------------------------------ */
+
+#define DECIDE_CALM_MS 500 /* so often all partitions are looked at while nothing happens */
+
+/* What the last round rested on. All zeros: there was none. */
+struct decide_calm {
+    bool found_nothing;
+    uint64_t at_ms;
+    uint64_t index;   /* of the control log */
+    node_set present; /* there, registered, not full, as far as the log is */
+};
+/* With everybody there, no report and no new entry since a round that found nothing, another one can only
+ * find what time brings: what is for the better. That is not urgent. */
+bool decide_may_wait(const struct decide_calm *calm, const struct control *control,
+                     const struct decide_view *view, const struct decide_pending *pending);
+/* A round has made so many commands, by this view. */
+void decide_calm_round(struct decide_calm *calm, const struct control *control,
+                       const struct decide_view *view, size_t commands);
