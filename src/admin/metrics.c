@@ -104,6 +104,8 @@ static void store_metrics(struct buf *out, struct store *store)
            (double)c.fsyncs);
     metric(out, COUNTER, "tern_journal_fsync_seconds_total", "Time spent in them.",
            (double)c.fsync_us_sum / 1e6);
+    metric(out, COUNTER, "tern_journal_held_total", "Times that it waited for segment files.",
+           (double)c.held);
     metric(out, COUNTER, "tern_journal_frames_total", "Journal records written.", (double)c.frames);
     metric(out, COUNTER, "tern_journal_bytes_total", "Journal bytes written.", (double)c.bytes);
     metric(out, GAUGE, "tern_journal_used_bytes", "Journal bytes that no checkpoint has freed.",

@@ -54,7 +54,14 @@ static bool is_due(const struct store *store)
     uint64_t lazy =
         store->options.cache_bytes < APPLY_LAZY_MAX ? store->options.cache_bytes : APPLY_LAZY_MAX;
 
-    return store->apply_due || store->unapplied_others > 0 || store->unapplied_bytes > lazy;
+    return store->apply_due || store->unapplied_others > 0 || store->unapplied_bytes > lazy ||
+           apply_is_behind(store);
+}
+
+/* On a full disk it is the journal that keeps what waits, and what is not a record must go on. */
+bool apply_is_behind(const struct store *store)
+{
+    return store->unapplied_bytes > store->options.unapplied_bytes && !store->apply_full;
 }
 
 void apply_timer_fired(struct timer *timer)
@@ -289,6 +296,7 @@ static void applied(struct disk_op *op, int64_t status)
             put_back(store, entry);
         }
         apply_failed(store, (int)status);
+        journal_kick(store);
         return;
     }
     for (size_t at = 0; at < store->apply_count;) {
@@ -304,6 +312,7 @@ static void applied(struct disk_op *op, int64_t status)
     }
     cache_trim(store);
     apply_kick(store);
+    journal_kick(store); /* it may have waited for this */
 }
 
 static void add_entry(struct store *store, size_t index, struct entry *entry)
@@ -378,6 +387,7 @@ static void submit(struct store *store)
                                        .extent_count = count,
                                        .done = applied};
     store->apply_busy = true;
+    store->apply_us = clock_now_us(store->clock);
     disk_submit(store->disk, &store->apply_op);
 }
 

@@ -638,6 +638,21 @@ static bool take_group(struct store *store, size_t *out_bytes, uint32_t *out_fil
     return !queue_empty(&store->group);
 }
 
+/* Entries wait until segments have taken some of what lies before them: otherwise a device that is
+ * behind fills the memory with as much as the whole journal holds. */
+static bool is_held(struct store *store)
+{
+    struct journal *journal = &store->journal;
+
+    if (queue_empty(&store->pending) || !apply_is_behind(store)) {
+        journal->held_us = 0;
+    } else if (journal->held_us == 0) {
+        journal->held_us = clock_now_us(store->clock);
+        store->counters.held++;
+    }
+    return journal->held_us > 0;
+}
+
 void journal_kick(struct store *store)
 {
     struct journal *journal = &store->journal;
@@ -645,7 +660,7 @@ void journal_kick(struct store *store)
     uint32_t file = 0;
     bool new_file = false;
 
-    if (journal->busy || store->failed || store->opening) {
+    if (journal->busy || store->failed || store->opening || is_held(store)) {
         return;
     }
     while (!queue_empty(&store->pending)) {

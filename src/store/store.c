@@ -18,6 +18,7 @@ struct store_options store_defaults(void)
         .segment_bytes = 64u << 20,
         .reserve_bytes = 256u << 20,
         .cache_bytes = 16u << 20,
+        .unapplied_bytes = 32u << 20,
         .blocks_from = 16u << 10,
         .idle_marker_ms = 100,
         .checkpoint_ms = 10000,
@@ -405,8 +406,12 @@ bool store_writable(const struct store *store)
 uint64_t store_write_age_ms(const struct store *store)
 {
     const struct journal *journal = &store->journal;
+    uint64_t since_us = journal->busy ? journal->submitted_us : journal->held_us;
 
-    return journal->busy ? (clock_now_us(store->clock) - journal->submitted_us) / 1000 : 0;
+    if (!journal->busy && since_us > 0 && store->apply_us > since_us) {
+        since_us = store->apply_us; /* those before it have returned */
+    }
+    return since_us > 0 ? (clock_now_us(store->clock) - since_us) / 1000 : 0;
 }
 
 uint32_t store_damaged(const struct store *store)

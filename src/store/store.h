@@ -31,6 +31,10 @@ struct store_options {
     uint64_t segment_bytes;      /* a segment is rolled at this size; default 64 MiB */
     uint64_t reserve_bytes;      /* below this much free space appends are refused */
     uint64_t cache_bytes;        /* recent batches kept in memory for readers; default 16 MiB */
+    /* Bytes that are durable in the journal and wait in memory for their segment file; above it the
+     * journal takes no more until some are written, so that acks slow down to what the device
+     * bears. By at most one group more, and not on a full disk. Default 32 MiB. */
+    uint64_t unapplied_bytes;
     uint32_t blocks_from;    /* a segment write of so many bytes is made of whole blocks; 16 KiB */
     uint32_t idle_marker_ms; /* how soon an idle journal records its last sync; default 100 */
     uint32_t checkpoint_ms;  /* at most so long between checkpoints; default 10000 */
@@ -129,7 +133,8 @@ void store_configure(struct store_log *log, const struct log_settings *settings)
 const struct log_settings *store_settings(const struct store_log *log);
 /* False while the disk is below its reserve; appends are then refused by the caller. */
 bool store_writable(const struct store *store);
-/* For how long the journal write that is under way has been so; 0: none is. */
+/* For how long the journal write that is under way has been so, or the one to segments that the
+ * journal waits for; 0: none is. */
 uint64_t store_write_age_ms(const struct store *store);
 
 /* Damaged ranges in all logs. */
@@ -266,6 +271,7 @@ struct store_counters {
     uint64_t bytes;  /* journal bytes written */
     uint64_t checkpoints;
     uint64_t fsync_us_sum;
+    uint64_t held; /* times that the journal waited for segments */
     uint64_t quarantined_bytes;
     uint64_t journal_used_bytes;
     uint64_t damage_found;    /* ranges, since the start */

@@ -197,8 +197,9 @@ struct journal {
     struct disk_op op;
     struct disk_extent extent;
     bool busy;
-    bool marker_due; /* the last group is not an idle marker */
-    bool waiting;    /* no room: a checkpoint or a new file must come first */
+    bool marker_due;  /* the last group is not an idle marker */
+    bool waiting;     /* no room: a checkpoint or a new file must come first */
+    uint64_t held_us; /* since when entries wait because segments are behind; 0: they don't */
     uint64_t submitted_us;
     uint64_t since_marker; /* bytes called for, and lost to padding, since the last snapshot */
     /* A further file being filled with zeros. */
@@ -277,6 +278,7 @@ struct store {
     struct entry **apply_entries;      /* of the write under way, by segment and place */
     size_t apply_count;
     size_t apply_cap;
+    uint64_t apply_us; /* when the last write was submitted */
     bool apply_busy;
     bool apply_due;            /* the timer says so */
     uint64_t unapplied_bytes;  /* of appends in unapplied */
@@ -500,6 +502,8 @@ int journal_replay(struct store *store, const struct journal_place *place,
 /* A durable entry that concerns segment files. */
 void apply_push(struct store *store, struct entry *entry);
 void apply_kick(struct store *store);
+/* More waits for its segment file than may. */
+bool apply_is_behind(const struct store *store);
 void apply_timer_fired(struct timer *timer);
 /* Carries out the file part of a truncate, restart, log start or delete, synchronously. */
 int apply_removals(struct store *store, struct entry *entry) TERN_MUST_USE;
