@@ -31,8 +31,9 @@ static void take(struct slice *bytes, uint8_t *out, size_t len)
 static void make_room(struct frame_in *in, size_t wanted)
 {
     size_t many = FRAME_GROWTH * wanted;
-    size_t len =
-        in->believed ? in->need : smaller(in->need, many > FIRST_BYTES ? many : FIRST_BYTES);
+    size_t len = in->believed || in->need <= in->longest
+                     ? in->need
+                     : smaller(in->need, many > FIRST_BYTES ? many : FIRST_BYTES);
 
     if (in->blob == NULL) {
         in->blob = blob_new(len);
@@ -80,6 +81,7 @@ int frame_in_feed(struct frame_in *in, struct slice *bytes, uint32_t len_min, ui
         return 0;
     }
     CHECK(in->blob->len == in->need);
+    in->longest = in->need > in->longest ? in->need : in->longest;
     *out = in->blob;
     in->blob = NULL;
     in->prefix_have = 0;

@@ -2,7 +2,7 @@
 /* Cuts a byte stream into frames: u32 big-endian length, then that many bytes, into one blob.
  *
  * A claimed length is only a limit: memory is at most 4 KiB + FRAME_GROWTH x what has arrived, unless
- * its owner believes it. */
+ * its owner believes it, or a frame of that length has come whole before. */
 #pragma once
 
 #include "base/blob.h"
@@ -15,6 +15,7 @@ struct frame_in {
     struct blob *blob; /* NULL: the prefix is being read; its len is what is allocated */
     size_t have;
     uint32_t need;
+    uint32_t longest; /* that came whole */
     uint8_t prefix[FRAME_PREFIX];
     uint8_t prefix_have;
     bool believed; /* by its owner: the other side has shown who it is */

@@ -62,6 +62,35 @@ static void memory_follows_the_bytes_not_the_claim(void **state)
     frame_in_fini(&in);
 }
 
+static void a_length_that_came_whole_before_gets_its_memory_at_once(void **state)
+{
+    struct frame_in in = {0};
+    struct blob *frame = NULL;
+    struct buf bytes = {0};
+
+    (void)state;
+    buf_be32(&bytes, 900000);
+    memset(buf_extend(&bytes, 900000), 7, 900000);
+    struct slice part = slice_of(bytes.base, 5000);
+    assert_int_equal(frame_in_feed(&in, &part, 1, 1 << 20, &frame), 0);
+    assert_true(frame_in_memory(&in) <= FRAME_GROWTH * 5000);
+    part = slice_of(bytes.base + 5000, bytes.len - 5000);
+    assert_int_equal(frame_in_feed(&in, &part, 1, 1 << 20, &frame), 1);
+    blob_unref(frame);
+    part = slice_of(bytes.base, 5000);
+    assert_int_equal(frame_in_feed(&in, &part, 1, 1 << 20, &frame), 0);
+    assert_int_equal(frame_in_memory(&in), 900000);
+    part = slice_of(bytes.base + 5000, bytes.len - 5000);
+    assert_int_equal(frame_in_feed(&in, &part, 1, 1 << 20, &frame), 1);
+    blob_unref(frame);
+    put_be32(bytes.base, 900001); /* a byte more has still to be shown */
+    part = slice_of(bytes.base, 5000);
+    assert_int_equal(frame_in_feed(&in, &part, 1, 1 << 20, &frame), 0);
+    assert_true(frame_in_memory(&in) <= FRAME_GROWTH * 5000);
+    frame_in_fini(&in);
+    buf_fini(&bytes);
+}
+
 /* As a socket does it: into the frame where there is room, else into a buffer. */
 static void bytes_that_were_read_into_the_frame_are_not_copied(void **state)
 {
@@ -188,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_cut_by_chance_come_out_whole),
         cmocka_unit_test(memory_follows_the_bytes_not_the_claim),
+        cmocka_unit_test(a_length_that_came_whole_before_gets_its_memory_at_once),
         cmocka_unit_test(bytes_that_were_read_into_the_frame_are_not_copied),
         cmocka_unit_test(lengths_out_of_bounds_are_told_apart),
         cmocka_unit_test(the_same_complaint_is_said_once_a_minute_with_a_count),
