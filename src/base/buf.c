@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 
-#define PAGE      4096u
 #define PAGES_MIN (64u << 10)
 
 void buf_fini(struct buf *buf)
@@ -36,7 +35,7 @@ void buf_pages(struct buf *buf, size_t cap)
     size_t room = PAGES_MIN;
 
     buf_clear(buf);
-    if (cap <= buf->cap && (uintptr_t)buf->base % PAGE == 0) {
+    if (cap <= buf->cap && (uintptr_t)buf->base % MEM_PAGE == 0) {
         return;
     }
     CHECK(cap <= SIZE_MAX / 4);
@@ -44,8 +43,7 @@ void buf_pages(struct buf *buf, size_t cap)
         room *= 2;
     }
     free(buf->base);
-    buf->base = aligned_alloc(PAGE, room);
-    CHECK(buf->base != NULL);
+    buf->base = mem_pages(room);
     buf->cap = room;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/trace.h"
 
@@ -28,6 +30,18 @@ void *mem_grow(void *array, size_t count, size_t size)
 {
     void *memory = reallocarray(array, count > 0 ? count : 1, size);
     CHECK(memory != NULL);
+    return memory;
+}
+
+void *mem_pages(size_t size)
+{
+    bool huge = size >= MEM_HUGE;
+    void *memory = aligned_alloc(huge ? MEM_HUGE : MEM_PAGE, size);
+
+    CHECK(memory != NULL);
+    if (huge) {
+        (void)madvise(memory, size, MADV_HUGEPAGE); /* it is as good without, only slower */
+    }
     return memory;
 }
 

@@ -40,4 +40,10 @@ _Noreturn void check_failed(const char *expression, const char *file, int line, 
 void *mem_new(size_t size) __attribute__((malloc, alloc_size(1)));
 /* Grows an array to hold `count` items of `size` bytes; the added part is not zeroed. */
 void *mem_grow(void *array, size_t count, size_t size) TERN_MUST_USE;
+/* At a page bound, as disks want it; from MEM_HUGE on at that bound, in huge pages if the system gives
+ * them: a disk's request of so much is one run of memory then, not hundreds. `size` is a multiple of a
+ * page, and above MEM_HUGE of that. Not zeroed. */
+#define MEM_PAGE 4096u
+#define MEM_HUGE (2u << 20)
+void *mem_pages(size_t size) __attribute__((malloc, alloc_size(1)));
 char *mem_string(const char *text) __attribute__((malloc));

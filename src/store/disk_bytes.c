@@ -15,9 +15,9 @@
 
 #include "base/check.h"
 
-#define PIECES_MAX 1024       /* IOV_MAX */
-#define PAGE       4096u      /* every device's block divides it */
-#define STAGE      (1u << 20) /* one call: the device is busy long enough for its own sake */
+#define PIECES_MAX 1024     /* IOV_MAX */
+#define PAGE       MEM_PAGE /* every device's block divides it */
+#define STAGE      MEM_HUGE /* one call: the device is busy long enough for its own sake */
 /* A piece that is not on page bounds has its ends written through the cache, by calls of their own:
  * that pays from here on. */
 #define DIRECT_MIN (16u << 10)
@@ -359,8 +359,7 @@ static bool stage_take(struct disk_stage *stage)
         return false;
     }
     if (stage->bytes == NULL) {
-        stage->bytes = aligned_alloc(PAGE, STAGE);
-        CHECK(stage->bytes != NULL);
+        stage->bytes = mem_pages(STAGE);
     }
     return true;
 }
