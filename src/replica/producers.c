@@ -458,10 +458,11 @@ void producers_note(struct producers *p, const struct batch_info *batch)
             forget_oldest(p);
         }
         known = producer_new(batch->producer_id, batch->producer_epoch);
-    } else {
+        HASH_ADD(hh, p->table, id, sizeof known->id, known);
+    } else if (known->hh.next != NULL) {
         HASH_DEL(p->table, known); /* to the end of the order: heard of last */
+        HASH_ADD(hh, p->table, id, sizeof known->id, known);
     }
-    HASH_ADD(hh, p->table, id, sizeof known->id, known);
     known->age = 0;
     if (known->epoch != batch->producer_epoch) {
         known->epoch = batch->producer_epoch;
