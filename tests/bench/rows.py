@@ -301,7 +301,7 @@ ROWS = [
                                           ('kib_per_connection', 'memory of a connection, at most', 'KiB')], 'RSS 160 MiB', default=True),
     Row('tput-us-100', 'us', EVERYBODY, throughput, TPUT, 'at least 100 MB/s; at least 5 x Kafka', partitions=100, default=True),
     Row('tput-1', 'metro', EVERYBODY, throughput, TPUT, 'at least 300 MB/s; at least 2 x Kafka with flush, 1 x without', partitions=1, default=True),
-    Row('tput-100', 'metro', EVERYBODY, throughput, TPUT, 'the same; at most 3.5 s/GB; RSS 256 MiB', partitions=100, default=True),
+    Row('tput-100', 'metro', (*EVERYBODY, 'kafka-ssl'), throughput, TPUT, 'the same; at most 3.5 s/GB; RSS 256 MiB', partitions=100, default=True),
     Row('tput-1000', 'metro', KAFKAS, throughput, TPUT, 'within 20 % of one partition', partitions=1000, default=True),
     Row('cpu-paced', 'metro', WITH_SSL, paced, [('cpu_s_per_gb', 'processor of all nodes at 30 MB/s', 's/GB'), ('p99_ms', 'ack p99', 'ms')], 'a third of Kafka', default=True),
     Row('idle-10000', 'metro', KAFKAS, idle, [('rss_mib', 'RSS of a node with 10,000 idle partitions', 'MiB'), ('cpu_percent', 'processor of it', '% of a core')],
