@@ -18,7 +18,7 @@
 #define WIRE_NAME_MAX       64  /* region and cluster names, with the NUL */
 #define WIRE_HOST_MAX       64  /* with the NUL */
 #define WIRE_ADDRESS_MAX    128 /* "host:port", with the NUL */
-#define WIRE_FORMAT_VERSION 1   /* of hello and frames; another one is refused, both named */
+#define WIRE_FORMAT_VERSION 2   /* of hello and frames; another one is refused, both named */
 
 enum wire_channel { WIRE_CONTROL, WIRE_DATA, WIRE_CATCH_UP, WIRE_CHANNELS };
 

@@ -5,10 +5,10 @@
 
 #include "base/error.h"
 
-struct mesh_channel *mesh_channel_of(struct mesh *mesh, uint32_t node_id, enum wire_channel channel)
+struct mesh_channel *mesh_channel_of(struct mesh *mesh, uint32_t node_id, unsigned channel)
 {
     CHECK(node_id > 0 && node_id < WIRE_NODES_MAX);
-    CHECK(channel < WIRE_CHANNELS);
+    CHECK(channel < MESH_CHANNELS);
     return &mesh->peers[node_id].channels[channel];
 }
 
@@ -56,10 +56,10 @@ void mesh_init(struct mesh *mesh)
 {
     queue_init(&mesh->conns);
     for (uint32_t id = 0; id < WIRE_NODES_MAX; id++) {
-        for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
+        for (unsigned i = 0; i < MESH_CHANNELS; i++) {
             mesh->peers[id].channels[i].mesh = mesh;
             mesh->peers[id].channels[i].node_id = id;
-            mesh->peers[id].channels[i].channel = (enum wire_channel)i;
+            mesh->peers[id].channels[i].channel = i;
         }
     }
     mesh_congestion_watch(mesh);
@@ -77,7 +77,7 @@ void mesh_close(struct mesh *mesh)
     mesh_congestion_stop(mesh);
     listener_close(&mesh->listener);
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
-        for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
+        for (unsigned i = 0; i < MESH_CHANNELS; i++) {
             mesh_dial_stop(&mesh->peers[id].channels[i]);
         }
     }
@@ -96,7 +96,7 @@ void mesh_set_hello(struct mesh *mesh, const struct wire_hello *hello)
     mesh->hello = *hello;
     mesh->hello_set = true;
     for (uint32_t id = 1; first && id < WIRE_NODES_MAX; id++) {
-        for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
+        for (unsigned i = 0; i < MESH_CHANNELS; i++) {
             mesh_dial_soon(&mesh->peers[id].channels[i], true);
         }
     }
@@ -112,7 +112,7 @@ void mesh_set_peer(struct mesh *mesh, uint32_t node_id, const char *address)
         return;
     }
     (void)snprintf(peer->address, sizeof peer->address, "%s", address);
-    for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
+    for (unsigned i = 0; i < MESH_CHANNELS; i++) {
         mesh_dial_stop(&peer->channels[i]);
         mesh_dial_soon(&peer->channels[i], true);
     }
@@ -175,6 +175,7 @@ bool mesh_send(struct mesh *mesh, uint32_t node_id, enum wire_channel channel,
     for (size_t i = 0; i < frame->tail_count; i++) {
         stream_send(&conn->stream, chunk_ref(frame->tail[i]));
     }
+    mesh_twin_copy(conn, frame, len);
     mesh->counters[channel].frames_out++;
     mesh->counters[channel].bytes_out += FRAME_PREFIX + len;
     return true;

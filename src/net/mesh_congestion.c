@@ -41,13 +41,14 @@ static void look(struct mesh_conn *conn)
         return;
     }
     enum congestion_kind wanted = congestion_look(&conn->congestion, sent, resent);
-    if (wanted == conn->runs_under) {
+    mesh_twin_look(conn);
+    if (wanted == conn->runs_under || conn->mesh->kernel_congestion) {
         return;
     }
     run_under(conn, wanted);
     if (conn->runs_under == wanted) {
         trace_info("event=mesh_congestion node=%u channel=%s control=%s sent=%u resent=%u",
-                   conn->hello.node_id, wire_channel_name(conn->channel), congestion_name(wanted),
+                   conn->hello.node_id, mesh_channel_name(conn->channel), congestion_name(wanted),
                    sent, resent);
     }
 }
@@ -64,10 +65,8 @@ static void on_look(struct timer *timer)
 
 void mesh_congestion_watch(struct mesh *mesh)
 {
-    if (!mesh->kernel_congestion) {
-        mesh->look.fire = on_look;
-        timer_after_ms(mesh->hub->clock, &mesh->look, CONGESTION_LOOK_MS);
-    }
+    mesh->look.fire = on_look;
+    timer_after_ms(mesh->hub->clock, &mesh->look, CONGESTION_LOOK_MS);
 }
 
 void mesh_congestion_stop(struct mesh *mesh)

@@ -23,7 +23,7 @@ static struct mesh_channel *channel_of(struct mesh_conn *conn)
 }
 
 struct mesh_conn *mesh_conn_new(struct mesh *mesh, bool dialled, uint32_t expected,
-                                enum wire_channel channel)
+                                unsigned channel)
 {
     struct mesh_conn *conn = mem_new(sizeof *conn);
 
@@ -53,7 +53,7 @@ void mesh_complain(struct mesh_conn *conn, const char *event, const char *why)
 
 /* ---- frames of the mesh itself --------------------------------------------------------------- */
 
-static void send_own(struct mesh_conn *conn, uint16_t type, struct slice head)
+void mesh_send_own(struct mesh_conn *conn, uint16_t type, struct slice head)
 {
     struct buf frame = {0};
 
@@ -70,7 +70,7 @@ static void send_hello(struct mesh_conn *conn)
     struct buf hello = {0};
 
     mesh_hello_encode(&conn->mesh->hello, conn->channel, &hello);
-    send_own(conn, MESH_FRAME_HELLO, buf_slice(&hello));
+    mesh_send_own(conn, MESH_FRAME_HELLO, buf_slice(&hello));
     buf_fini(&hello);
 }
 
@@ -83,7 +83,7 @@ static void refuse(struct mesh_conn *conn, int error, const char *why)
         mesh_complain(conn, "mesh_refused", why);
     }
     conn->state = MESH_REFUSING;
-    send_own(conn, MESH_FRAME_REFUSE, slice_text(why));
+    mesh_send_own(conn, MESH_FRAME_REFUSE, slice_text(why));
     stream_finish(&conn->stream, error, "%s", why);
 }
 
@@ -170,9 +170,12 @@ static void come_up(struct mesh_conn *conn)
     mesh_congestion_begin(conn);
     mesh->counters[conn->channel].ups++;
     trace_info("event=peer_up node=%u region=%s channel=%s address=%s dialled=%d",
-               conn->hello.node_id, conn->hello.region, wire_channel_name(conn->channel),
+               conn->hello.node_id, conn->hello.region, mesh_channel_name(conn->channel),
                conn->stream.peer, conn->dialled ? 1 : 0);
-    mesh->handler->peer_up(mesh->handler_ctx, &conn->hello, conn->channel);
+    mesh_twin_begin(conn);
+    if (!mesh_is_twin(conn->channel)) {
+        mesh->handler->peer_up(mesh->handler_ctx, &conn->hello, (enum wire_channel)conn->channel);
+    }
 }
 
 void mesh_channel_down(struct mesh_channel *channel)
@@ -189,10 +192,11 @@ void mesh_channel_down(struct mesh_channel *channel)
     channel->up = NULL;
     channel->refused_full = false;
     trace_info("event=peer_down node=%u channel=%s why=\"%s\"", channel->node_id,
-               wire_channel_name(channel->channel),
+               mesh_channel_name(channel->channel),
                conn->stream.why[0] != '\0' ? conn->stream.why : "replaced");
-    if (mesh->handler != NULL) {
-        mesh->handler->peer_down(mesh->handler_ctx, channel->node_id, channel->channel);
+    if (mesh->handler != NULL && !mesh_is_twin(channel->channel)) {
+        mesh->handler->peer_down(mesh->handler_ctx, channel->node_id,
+                                 (enum wire_channel)channel->channel);
     }
 }
 
@@ -200,7 +204,7 @@ void mesh_channel_down(struct mesh_channel *channel)
 static bool accept_hello(struct mesh_conn *conn, struct slice bytes)
 {
     struct mesh *mesh = conn->mesh;
-    enum wire_channel channel;
+    unsigned channel;
     struct wire_hello hello;
     char why[MESH_REASON_MAX] = "";
     int error = mesh_hello_decode(bytes, &hello, &channel, why);
@@ -239,7 +243,7 @@ static void on_hello(struct mesh_conn *conn, struct slice head)
                     conn->channel == WIRE_DATA ? NOTSENT_LOWAT : CATCH_UP_LOWAT);
     }
     if (conn->dialled) {
-        send_own(conn, MESH_FRAME_READY, (struct slice){0});
+        mesh_send_own(conn, MESH_FRAME_READY, (struct slice){0});
         come_up(conn);
     } else if (is_duplicate(conn)) {
         refuse(conn, TERN_EREFUSED, "");
@@ -260,6 +264,32 @@ static void on_ready(struct mesh_conn *conn)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
+static void give(struct mesh_conn *conn, uint16_t type, struct slice head, struct chunk tail)
+{
+    conn->mesh->handler->peer_frame(conn->mesh->handler_ctx, conn->hello.node_id,
+                                    (enum wire_channel)conn->channel, type, head, tail);
+}
+
+/* The tail of a copy is the whole frame, from its type on. */
+static void on_copy(struct mesh_conn *twin, struct slice mark, struct chunk frame)
+{
+    uint16_t type = frame.len >= 6 ? get_be16(frame.base) : MESH_FRAME_OWN;
+    uint32_t head_len = frame.len >= 6 ? get_be32(frame.base + 2) : 0;
+
+    if (mark.len != MESH_COPY_HEAD || type >= MESH_FRAME_OWN || head_len > MESH_HEAD_MAX ||
+        head_len > frame.len - 6) {
+        broken(twin, TERN_EMALFORMED, "a copy is not a frame");
+        return;
+    }
+    twin->mesh->counters[twin->channel].frames_in++;
+    twin->mesh->counters[twin->channel].bytes_in += FRAME_PREFIX + 6 + mark.len + frame.len;
+    struct mesh_conn *conn = mesh_twin_original(twin, mark);
+    if (conn != NULL) {
+        give(conn, type, slice_of(frame.base + 6, head_len),
+             (struct chunk){frame.blob, frame.base + 6 + head_len, frame.len - 6 - head_len});
+    }
+}
+
 static void on_frame(struct mesh_conn *conn, struct blob *blob)
 {
     struct mesh *mesh = conn->mesh;
@@ -272,19 +302,24 @@ static void on_frame(struct mesh_conn *conn, struct blob *blob)
         return;
     }
     struct slice head = slice_of(blob->bytes + 6, head_len);
+    struct chunk tail = {blob, blob->bytes + 6 + head_len, body_len - head_len};
     if (type == MESH_FRAME_REFUSE) {
         on_refused(conn, head);
     } else if (conn->state == MESH_HELLO && type == MESH_FRAME_HELLO) {
         on_hello(conn, head);
     } else if (conn->state == MESH_READY && type == MESH_FRAME_READY) {
         on_ready(conn);
-    } else if (conn->state == MESH_UP && type < MESH_FRAME_OWN) {
-        const uint8_t *tail = blob->bytes + 6 + head_len;
+    } else if (conn->state == MESH_UP && type == MESH_FRAME_STAMP &&
+               mesh_twin_stamped(conn, head)) {
+        return;
+    } else if (conn->state == MESH_UP && type == MESH_FRAME_COPY && mesh_is_twin(conn->channel)) {
+        on_copy(conn, head, tail);
+    } else if (conn->state == MESH_UP && type < MESH_FRAME_OWN && !mesh_is_twin(conn->channel)) {
         mesh->counters[conn->channel].frames_in++;
         mesh->counters[conn->channel].bytes_in += FRAME_PREFIX + blob->len;
-        mesh->handler->peer_frame(
-            mesh->handler_ctx, conn->hello.node_id, conn->channel, type, head,
-            (struct chunk){blob, blob->bytes + (tail - blob->bytes), body_len - head_len});
+        if (mesh_twin_is_news(conn)) {
+            give(conn, type, head, tail);
+        }
     } else {
         broken(conn, TERN_EMALFORMED, "a frame of this type is not expected now");
     }
@@ -295,7 +330,8 @@ static uint32_t len_max(const struct mesh_conn *conn)
     if (conn->state != MESH_UP) {
         return 6 + MESH_HELLO_MAX;
     }
-    return conn->channel == WIRE_CONTROL ? MESH_CONTROL_FRAME_MAX : MESH_DATA_FRAME_MAX;
+    return conn->channel == WIRE_CONTROL || mesh_is_twin(conn->channel) ? MESH_CONTROL_FRAME_MAX
+                                                                        : MESH_DATA_FRAME_MAX;
 }
 
 static void on_bytes(struct stream *stream, struct slice bytes)
@@ -353,9 +389,11 @@ static void on_sent(struct stream *stream)
         return;
     }
     struct mesh_channel *channel = channel_of(conn);
-    if (channel->refused_full && stream->queued < mesh->queue_max[conn->channel] / 2) {
+    if (channel->refused_full &&
+        stream->queued < mesh->queue_max[conn->channel] / 2) { /* no twin */
         channel->refused_full = false;
-        mesh->handler->peer_drained(mesh->handler_ctx, conn->hello.node_id, conn->channel);
+        mesh->handler->peer_drained(mesh->handler_ctx, conn->hello.node_id,
+                                    (enum wire_channel)conn->channel);
     }
 }
 

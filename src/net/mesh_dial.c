@@ -18,7 +18,8 @@ static bool wanted(const struct mesh_channel *channel)
     const struct mesh *mesh = channel->mesh;
 
     return !mesh->closing && mesh->hello_set && mesh->peers[channel->node_id].address[0] != '\0' &&
-           channel->up == NULL && channel->dial == NULL && channel->lookup == NULL;
+           (!mesh_is_twin(channel->channel) || channel->needed) && channel->up == NULL &&
+           channel->dial == NULL && channel->lookup == NULL;
 }
 
 static void connect_to(struct mesh_channel *channel, const struct sockaddr *address)

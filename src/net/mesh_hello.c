@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/reader.h"
+#include "net/mesh.h"
 
 #define MAGIC 0x7465726eu /* "tern" */
 
@@ -14,7 +15,7 @@ static void put_name(struct buf *out, const char *name)
     buf_text(out, name);
 }
 
-void mesh_hello_encode(const struct wire_hello *hello, enum wire_channel channel, struct buf *out)
+void mesh_hello_encode(const struct wire_hello *hello, unsigned channel, struct buf *out)
 {
     buf_be32(out, MAGIC);
     buf_be32(out, hello->format_version);
@@ -45,7 +46,7 @@ static void take_name(struct reader *in, char out[WIRE_NAME_MAX])
     }
 }
 
-int mesh_hello_decode(struct slice bytes, struct wire_hello *out, enum wire_channel *out_channel,
+int mesh_hello_decode(struct slice bytes, struct wire_hello *out, unsigned *out_channel,
                       char why[MESH_REASON_MAX])
 {
     struct reader in = reader_of(bytes);
@@ -73,13 +74,13 @@ int mesh_hello_decode(struct slice bytes, struct wire_hello *out, enum wire_chan
     hello.start_number = reader_be64(&in);
     take_name(&in, hello.region);
     take_name(&in, hello.cluster_name);
-    if (in.failed || reader_left(&in) > 0 || channel >= WIRE_CHANNELS || hello.node_id == 0 ||
+    if (in.failed || reader_left(&in) > 0 || channel >= MESH_CHANNELS || hello.node_id == 0 ||
         hello.node_id >= WIRE_NODES_MAX) {
         (void)snprintf(why, MESH_REASON_MAX, "its mesh hello is malformed");
         return TERN_EMALFORMED;
     }
     *out = hello;
-    *out_channel = (enum wire_channel)channel;
+    *out_channel = channel;
     return 0;
 }
 

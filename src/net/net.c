@@ -244,6 +244,7 @@ int net_open(uv_loop_t *loop, struct clock *clock, const struct net_options *opt
     net->mesh.queue_max[WIRE_DATA] =
         options->data_queue_max > 0 ? options->data_queue_max : DATA_QUEUE_MAX;
     net->mesh.kernel_congestion = options->kernel_congestion;
+    net->mesh.always_twins = options->always_twins;
     net->mesh.queue_max[WIRE_CATCH_UP] = net->mesh.queue_max[WIRE_DATA];
     net->kafka.limits = (struct kafka_limits){options->kafka_frame_max, options->kafka_clients_max,
                                               options->kafka_receive_bytes_max};

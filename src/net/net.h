@@ -29,6 +29,7 @@ struct net_options {
     size_t control_queue_max;       /* per peer: 16 MiB */
     size_t data_queue_max;          /* per peer: 32 MiB; as much for catch-up */
     bool kernel_congestion;         /* the mesh leaves congestion control to the kernel */
+    bool always_twins;              /* frames are copied as if packets got lost: for tests */
 };
 
 /* Since net_open, except what is "now". */
