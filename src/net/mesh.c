@@ -12,8 +12,7 @@ struct mesh_channel *mesh_channel_of(struct mesh *mesh, uint32_t node_id, unsign
     return &mesh->peers[node_id].channels[channel];
 }
 
-/* The connection that carries frames now, or NULL. */
-static struct mesh_conn *alive(struct mesh *mesh, uint32_t node_id, enum wire_channel channel)
+struct mesh_conn *mesh_alive(struct mesh *mesh, uint32_t node_id, unsigned channel)
 {
     struct mesh_conn *up = mesh_channel_of(mesh, node_id, channel)->up;
 
@@ -123,12 +122,12 @@ void mesh_set_peer(struct mesh *mesh, uint32_t node_id, const char *address)
 
 bool mesh_is_up(struct mesh *mesh, uint32_t node_id, enum wire_channel channel)
 {
-    return alive(mesh, node_id, channel) != NULL;
+    return mesh_alive(mesh, node_id, channel) != NULL;
 }
 
 size_t mesh_queued_bytes(struct mesh *mesh, uint32_t node_id, enum wire_channel channel)
 {
-    const struct mesh_conn *conn = alive(mesh, node_id, channel);
+    const struct mesh_conn *conn = mesh_alive(mesh, node_id, channel);
 
     return conn != NULL ? conn->stream.queued : 0;
 }
@@ -146,7 +145,7 @@ void mesh_drop_peer(struct mesh *mesh, uint32_t node_id)
 bool mesh_send(struct mesh *mesh, uint32_t node_id, enum wire_channel channel,
                const struct wire_frame *frame)
 {
-    struct mesh_conn *conn = alive(mesh, node_id, channel);
+    struct mesh_conn *conn = mesh_alive(mesh, node_id, channel);
     uint32_t len_max = channel == WIRE_CONTROL ? MESH_CONTROL_FRAME_MAX : MESH_DATA_FRAME_MAX;
     size_t len = 2 + 4 + frame->head.len;
 

@@ -141,6 +141,8 @@ extern const struct stream_ops mesh_conn_ops;
 /* One log line at most per minute about this peer and reason. */
 void mesh_complain(struct mesh_conn *conn, const char *event, const char *why);
 struct mesh_channel *mesh_channel_of(struct mesh *mesh, uint32_t node_id, unsigned channel);
+/* The connection that carries the channel's frames now, or NULL. */
+struct mesh_conn *mesh_alive(struct mesh *mesh, uint32_t node_id, unsigned channel);
 /* A frame of the mesh itself. */
 void mesh_send_own(struct mesh_conn *conn, uint16_t type, struct slice head);
 /* Another connection came up first. The other side is told once it knows who speaks: a handshake

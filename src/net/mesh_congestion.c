@@ -26,7 +26,6 @@ static void run_under(struct mesh_conn *conn, enum congestion_kind kind)
 void mesh_congestion_begin(struct mesh_conn *conn)
 {
     if (!conn->mesh->kernel_congestion) {
-        conn->runs_under = CONGESTION_CUBIC;
         run_under(conn, CONGESTION_CUBIC);
     }
 }

@@ -6,9 +6,6 @@
  * Frames of a connection are numbered. The receiver gives the handler the next one, by whichever way it comes,
  * and drops what it has had; so the order stays that of one connection. The channel itself carries everything,
  * its twin what fits into a bound: beyond that the bandwidth is worth more than the time. */
-#include <stdio.h>
-
-#include "base/error.h"
 #include "net/mesh.h"
 
 #define FRAME_MAX  (64u << 10) /* longer frames are not copied */
@@ -74,10 +71,8 @@ void mesh_twin_copy(struct mesh_conn *conn, const struct wire_frame *frame, size
     if (conn->out.room < len || len > FRAME_MAX) {
         return;
     }
-    struct mesh_conn *twin =
-        mesh_channel_of(conn->mesh, conn->hello.node_id, MESH_TWIN(conn->channel))->up;
-    if (twin == NULL || twin->stream.closing || twin->stream.finishing ||
-        twin->stream.queued + len > QUEUE_MAX) {
+    struct mesh_conn *twin = mesh_alive(conn->mesh, conn->hello.node_id, MESH_TWIN(conn->channel));
+    if (twin == NULL || twin->stream.queued + len > QUEUE_MAX) {
         return;
     }
     conn->out.room -= len;
@@ -98,7 +93,7 @@ void mesh_twin_copy(struct mesh_conn *conn, const struct wire_frame *frame, size
         stream_send(&twin->stream, chunk_ref(frame->tail[i]));
     }
     conn->mesh->counters[twin->channel].frames_out++;
-    conn->mesh->counters[twin->channel].bytes_out += blob->len - 6 - frame->head.len + len;
+    conn->mesh->counters[twin->channel].bytes_out += FRAME_PREFIX + 6 + MESH_COPY_HEAD + len;
 }
 
 bool mesh_twin_stamped(struct mesh_conn *conn, struct slice head)
@@ -124,10 +119,9 @@ struct mesh_conn *mesh_twin_original(struct mesh_conn *twin, struct slice head)
 {
     CHECK(mesh_is_twin(twin->channel) && head.len == MESH_COPY_HEAD);
     struct mesh_conn *conn =
-        mesh_channel_of(twin->mesh, twin->hello.node_id, twin->channel - WIRE_CHANNELS)->up;
+        mesh_alive(twin->mesh, twin->hello.node_id, twin->channel - WIRE_CHANNELS);
 
-    if (conn == NULL || conn->stream.closing || conn->stream.finishing ||
-        conn->in_order.stamp == 0 || conn->in_order.stamp != get_be64(head.base) ||
+    if (conn == NULL || conn->in_order.stamp == 0 || conn->in_order.stamp != get_be64(head.base) ||
         conn->in_order.given != get_be64(head.base + 8)) {
         return NULL; /* of an earlier connection, or had, or behind one that is still to come */
     }

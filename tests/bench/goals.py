@@ -66,8 +66,8 @@ def _nodes():
     yield Goal('RSS of an idle node', 'idle', 'rss_mib', at_most=32, unit='MiB')
     yield Goal('RSS with 10,000 partitions', 'idle-10000', 'rss_mib', at_most=128, unit='MiB')
     yield Goal('RSS with 5,000 connections over three nodes', 'conns', 'rss_mib', at_most=160, unit='MiB')
-    for n in ('100', '1000'):
-        yield Goal(f'RSS under full load, {n} partitions', f'tput-{n}', 'rss_mib', at_most=256, unit='MiB')
+    for n in (100, 1000, 10000):
+        yield Goal(f'RSS under full load, {n:,} partitions', f'tput-{n}', 'rss_mib', at_most=256, unit='MiB')
     yield Goal('idle processor with 10,000 partitions', 'idle-10000', 'cpu_percent', at_most=1, unit='% of a core')
     yield Goal('async ship lag over the one-way delay, p50', 'ship-lag', 'p50_over_one_way_ms', at_most=5, unit='ms')
     yield Goal('async ship lag over it, p99', 'ship-lag', 'p99_over_one_way_ms', at_most=20, unit='ms')
