@@ -12,8 +12,8 @@
 
 #define APPLY_BYTES_MAX (16u << 20)
 /* Appends may wait a little, in memory, so that a partition's batches go out together: with many
- * partitions it is the number of system calls that costs. */
-#define APPLY_DELAY_MS 100
+ * partitions and small batches it is the number of writes that costs. The journal has them. */
+#define APPLY_DELAY_MS 500
 #define APPLY_LAZY_MAX (16u << 20)
 
 /* Bytes for one place of one file. */

@@ -132,7 +132,7 @@ static void a_batch_that_the_journal_has_lost_is_marked_and_filled(void **state)
             append(log, 1, 3000, NULL);
             store_promise(log, 4, NULL);
             store_synced(log, 3, NULL);
-            run_ms(world, power != 0 ? 50 : 200);
+            run_ms(world, power != 0 ? 50 : 700);
             assert_true(mem_disk_flip(world->disk, "journal/0", pos, (unsigned)pos));
             assert_int_equal(world_restart(world, power != 0), 0);
             assert_false(store_forgotten(world->store));
