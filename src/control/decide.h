@@ -123,12 +123,16 @@ bool decide_may_lease(const struct control *control, const struct decide_pending
 
 /* ---- rounds that may wait (decide_calm.c) ------------------------------------------------------ */
 
-#define DECIDE_CALM_MS 500 /* so often all partitions are looked at while nothing happens */
+/* So often all partitions are looked at while nothing happens: after a round that found nothing, and in
+ * the end, for each look costs something for every partition. */
+#define DECIDE_CALM_MS     500
+#define DECIDE_CALM_MAX_MS 2000
 
 /* What the last round rested on. All zeros: there was none. */
 struct decide_calm {
     bool found_nothing;
     uint64_t at_ms;
+    uint64_t wait_ms; /* until the next round, if nothing happens */
     uint64_t index;   /* of the control log */
     node_set present; /* there, registered, not full, as far as the log is */
 };

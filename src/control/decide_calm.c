@@ -35,12 +35,22 @@ bool decide_may_wait(const struct decide_calm *calm, const struct control *contr
 
     return calm->found_nothing && view->report_count == 0 && !pending->unknown &&
            calm->index == control->applied_index && calm->present == set &&
-           all_present(control, set) && view->now_ms - calm->at_ms < DECIDE_CALM_MS;
+           all_present(control, set) && view->now_ms - calm->at_ms < calm->wait_ms;
 }
 
 void decide_calm_round(struct decide_calm *calm, const struct control *control,
                        const struct decide_view *view, size_t commands)
 {
-    *calm = (struct decide_calm){commands == 0, view->now_ms, control->applied_index,
-                                 present(control, view)};
+    node_set set = present(control, view);
+    bool longer = calm->found_nothing && commands == 0 && view->report_count == 0 &&
+                  calm->index == control->applied_index && calm->present == set;
+    uint64_t wait_ms = longer ? 2 * calm->wait_ms : DECIDE_CALM_MS;
+
+    *calm = (struct decide_calm){
+        .found_nothing = commands == 0,
+        .at_ms = view->now_ms,
+        .wait_ms = wait_ms < DECIDE_CALM_MAX_MS ? wait_ms : DECIDE_CALM_MAX_MS,
+        .index = control->applied_index,
+        .present = set,
+    };
 }

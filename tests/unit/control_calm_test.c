@@ -42,7 +42,7 @@ static bool waits(const struct scene *s)
     return decide_may_wait(&s->calm, s->f.control, &s->view, &s->pending);
 }
 
-static void a_cluster_that_is_well_is_looked_through_twice_a_second(void **state)
+static void a_cluster_that_is_well_is_looked_through_half_a_second_later(void **state)
 {
     struct scene *s = *state;
 
@@ -51,6 +51,52 @@ static void a_cluster_that_is_well_is_looked_through_twice_a_second(void **state
     assert_true(waits(s));
     s->view.now_ms = 1000 + DECIDE_CALM_MS;
     assert_false(waits(s));
+}
+
+/* Rounds that find nothing, until the wait grows no more; how long it is then. */
+static uint64_t calm_down(struct scene *s)
+{
+    for (int i = 0; i < 10; i++) {
+        s->view.now_ms = s->calm.at_ms + s->calm.wait_ms;
+        assert_false(waits(s));
+        decide_calm_round(&s->calm, s->f.control, &s->view, 0);
+    }
+    return s->calm.wait_ms;
+}
+
+static void the_longer_nothing_is_found_the_rarer_it_is_looked_for_within_bounds(void **state)
+{
+    struct scene *s = *state;
+
+    s->view.now_ms = 1000 + DECIDE_CALM_MS;
+    decide_calm_round(&s->calm, s->f.control, &s->view, 0);
+    assert_int_equal(s->calm.wait_ms, 2 * DECIDE_CALM_MS);
+    assert_int_equal(calm_down(s), DECIDE_CALM_MAX_MS);
+}
+
+static void whatever_happens_makes_rounds_frequent_again(void **state)
+{
+    struct scene *s = *state;
+
+    (void)calm_down(s);
+    decide_calm_round(&s->calm, s->f.control, &s->view, 1);
+    decide_calm_round(&s->calm, s->f.control, &s->view, 0);
+    assert_int_equal(s->calm.wait_ms, DECIDE_CALM_MS);
+    (void)calm_down(s);
+    s->view.report_count = 1;
+    decide_calm_round(&s->calm, s->f.control, &s->view, 0);
+    assert_int_equal(s->calm.wait_ms, DECIDE_CALM_MS);
+    s->view.report_count = 0;
+    (void)calm_down(s);
+    s->view.nodes[2].reachable = false;
+    decide_calm_round(&s->calm, s->f.control, &s->view, 0);
+    assert_int_equal(s->calm.wait_ms, DECIDE_CALM_MS);
+    s->view.nodes[2].reachable = true;
+    decide_calm_round(&s->calm, s->f.control, &s->view, 0);
+    (void)calm_down(s);
+    assert_int_equal(control_fixture_start(&s->f, 3, "eu-north", 2), 0);
+    decide_calm_round(&s->calm, s->f.control, &s->view, 0);
+    assert_int_equal(s->calm.wait_ms, DECIDE_CALM_MS);
 }
 
 static void the_first_round_and_one_after_a_decision_are_at_once(void **state)
@@ -124,7 +170,9 @@ int main(void)
 {
 #define WITH_SCENE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_SCENE(a_cluster_that_is_well_is_looked_through_twice_a_second),
+        WITH_SCENE(a_cluster_that_is_well_is_looked_through_half_a_second_later),
+        WITH_SCENE(the_longer_nothing_is_found_the_rarer_it_is_looked_for_within_bounds),
+        WITH_SCENE(whatever_happens_makes_rounds_frequent_again),
         WITH_SCENE(the_first_round_and_one_after_a_decision_are_at_once),
         WITH_SCENE(a_node_that_goes_is_not_waited_with_nor_while_it_is_away),
         WITH_SCENE(a_full_a_late_and_an_unregistered_node_are_not_well),
