@@ -11,9 +11,8 @@
 #include "store/store_impl.h"
 
 #define APPLY_BYTES_MAX (16u << 20)
-/* Appends may wait a little, in memory, so that a partition's batches go out together: with many
- * partitions and small batches it is the number of writes that costs. The journal has them. */
-#define APPLY_DELAY_MS 500
+/* So many bytes may wait for apply_wait_ms: with many partitions and small batches it is the number of
+ * writes that costs. */
 #define APPLY_LAZY_MAX (16u << 20)
 
 /* Bytes for one place of one file. */
@@ -398,7 +397,7 @@ void apply_kick(struct store *store)
     }
     if (!queue_empty(&store->unapplied) && !is_due(store)) {
         if (!timer_armed(&store->apply_timer)) {
-            timer_after_ms(store->clock, &store->apply_timer, APPLY_DELAY_MS);
+            timer_after_ms(store->clock, &store->apply_timer, store->options.apply_wait_ms);
         }
         return;
     }

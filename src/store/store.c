@@ -19,6 +19,7 @@ struct store_options store_defaults(void)
         .reserve_bytes = 256u << 20,
         .cache_bytes = 16u << 20,
         .unapplied_bytes = 32u << 20,
+        .apply_wait_ms = 500,
         .blocks_from = 16u << 10,
         .idle_marker_ms = 100,
         .checkpoint_ms = 10000,

@@ -35,6 +35,9 @@ struct store_options {
      * journal takes no more until some are written, so that acks slow down to what the device
      * bears. By at most one group more, and not on a full disk. Default 32 MiB. */
     uint64_t unapplied_bytes;
+    /* Batches wait so long in memory for their segment file, if they are few, so that those of a
+     * partition go out together; default 500. */
+    uint32_t apply_wait_ms;
     uint32_t blocks_from;    /* a segment write of so many bytes is made of whole blocks; 16 KiB */
     uint32_t idle_marker_ms; /* how soon an idle journal records its last sync; default 100 */
     uint32_t checkpoint_ms;  /* at most so long between checkpoints; default 10000 */

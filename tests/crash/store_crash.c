@@ -108,6 +108,7 @@ static struct store_options options_of(struct run *run)
     options.blocks_from =
         run->seed % 3 == 0 ? 16384 : 600; /* some of a workload's writes, or none */
     options.idle_marker_ms = 20;
+    options.apply_wait_ms = 100; /* so that crashes meet segments */
     options.checkpoint_ms = 50;
     options.compact_every_ms = 20;
     options.compact_bytes_per_s = 0;

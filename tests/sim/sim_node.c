@@ -81,6 +81,7 @@ static void fill_options(struct sim_node *node, struct node_options *o)
     o->store.cache_bytes = (uint64_t)64 << 10;
     o->store.unapplied_bytes = (uint64_t)128 << 10;
     o->store.blocks_from = 1024;
+    o->store.apply_wait_ms = 100; /* so that faults meet segments */
     o->store.checkpoint_ms = 2000;
     o->store.reserve_bytes = (uint64_t)24 << 20;
     if (node->sim->shape->compacted) {

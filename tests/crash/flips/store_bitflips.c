@@ -64,6 +64,7 @@ static int box_open(struct box *box, uint64_t seed)
     options.cache_bytes = seed % 2 == 0 ? 0 : 20000;
     options.blocks_from = seed % 3 == 0 ? 16384 : 600;
     options.idle_marker_ms = 20;
+    options.apply_wait_ms = 100;
     options.checkpoint_ms = 400;
     options.scrub_pass_ms = 3600000;
     options.fatal = died;
