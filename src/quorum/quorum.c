@@ -208,6 +208,34 @@ static bool role_answer(struct quorum *quorum)
     return true;
 }
 
+/* A follower hears that an entry is committed with whatever is sent to it next, and if nothing else
+ * is under way that is a heartbeat, up to a sixth of the election time-out later. What it holds and
+ * has not heard of makes its heartbeat due at once. */
+static bool tell_commits(struct quorum *quorum)
+{
+    struct raft *raft = &quorum->raft;
+    bool any = false;
+
+    if (raft->state != RAFT_LEADER) {
+        return false;
+    }
+    for (unsigned i = 0; i < raft->configuration.n && i < WIRE_NODES_MAX; i++) {
+        struct raft_progress *progress = &raft->leader_state.progress[i];
+        uint64_t index =
+            progress->match_index < raft->commit_index ? progress->match_index : raft->commit_index;
+        if (raft->configuration.servers[i].id == raft->id || index <= quorum->told_commit[i]) {
+            continue;
+        }
+        quorum->told_commit[i] = index;
+        progress->last_send = 0;
+        any = true;
+    }
+    if (any) {
+        quorum_io_tick(&quorum->qio);
+    }
+    return any;
+}
+
 /* ---- entering and leaving the core ---------------------------------------------------------- */
 
 static void settle(struct quorum *quorum, bool answer)
@@ -219,6 +247,7 @@ static void settle(struct quorum *quorum, bool answer)
     while (any && !quorum->dead) {
         any = quorum_io_settle(&quorum->qio);
         any = role_step(quorum) || any;
+        any = tell_commits(quorum) || any;
         if (quorum->dead) {
             break;
         }

@@ -104,6 +104,7 @@ struct quorum {
     bool barrier_busy;
     uint64_t barrier_term;
     struct raft_barrier barrier;
+    uint64_t told_commit[WIRE_NODES_MAX]; /* what each server of the configuration heard at least */
 
     uint64_t applied_seen; /* fsm.apply was called up to here */
     bool restored;         /* fsm.restore was called; hashes do not know yet */

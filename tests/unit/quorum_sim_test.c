@@ -47,6 +47,29 @@ static void a_command_submitted_anywhere_reaches_the_controller(void **state)
     world_free(world);
 }
 
+static bool all_have_it(struct world *world)
+{
+    return world_has(world, 1, 77) && world_has(world, 2, 77) && world_has(world, 3, 77);
+}
+
+/* Ways of at most 5 ms: there and back with the entry, and there once more with its commit. */
+static void followers_hear_of_a_commit_without_waiting_for_a_heartbeat(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct world *world = world_new(seed, 3);
+        world->options.election_ms = 3000;
+        world->options.heartbeat_ms = 1000;
+        world->delay_max_us = 5000;
+        world_found(world, 3);
+        assert_true(world_run(world, 20000, has_controller));
+        (void)world_run(world, 50 * seed, NULL);
+        world_submit(world, world_controller(world), 77);
+        assert_true(world_run(world, 40, all_have_it));
+        world_free(world);
+    }
+}
+
 static void a_restarted_quorum_still_has_everything(void **state)
 {
     struct world *world = world_new(3, 3);
@@ -346,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_voters_elect_a_controller_and_apply_a_command),
         cmocka_unit_test(a_command_submitted_anywhere_reaches_the_controller),
+        cmocka_unit_test(followers_hear_of_a_commit_without_waiting_for_a_heartbeat),
         cmocka_unit_test(a_restarted_quorum_still_has_everything),
         cmocka_unit_test(no_bytes_of_the_heap_reach_the_log),
         cmocka_unit_test(random_faults_lose_nothing_that_was_acknowledged),
