@@ -228,6 +228,7 @@ static void view_of(struct controller *c, struct decide_view *view)
             continue;
         }
         n->silent_ms = peer_silent_us(node, id) / 1000;
+        n->gone = peer->gone;
         n->reachable =
             peer->heard_us != 0 ? peer_reachable(node, id) : n->silent_ms < view->suspicion_ms;
         if (peer->disk_hangs_ms > 0) {

@@ -217,6 +217,7 @@ struct peer {
     struct wire_hello hello; /* of the control channel */
     bool up[WIRE_CHANNELS];
     uint64_t heard_us;      /* 0: never */
+    bool gone;              /* since then nothing listens at its address */
     uint64_t heard_sent_us; /* newest sent_us of its heartbeats */
     uint64_t echoed_us;     /* our newest sent_us that it has answered to */
     uint32_t disk_hangs_ms; /* as it says */
@@ -243,6 +244,8 @@ struct peer {
 bool peer_linked(const struct node *node, uint32_t id); /* control and data are up */
 uint32_t peer_suspicion_ms(const struct node *node, const struct peer *peer);
 bool peer_reachable(const struct node *node, uint32_t id);
+/* Nothing listens at its address, and no channel to it is up. Until one is. */
+void peer_is_gone(struct node *node, uint32_t id);
 /* Since it was heard, as far as this node was there to hear it. */
 uint64_t peer_silent_us(const struct node *node, uint32_t id);
 /* At every tick and heartbeat. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is there: heartbeats on the control channel, round trips, and the suspicion time D that is
- * measured, not configured (docs/ARCHITECTURE.md). A closed connection is a hint, never proof. */
+ * measured, not configured (docs/ARCHITECTURE.md). A closed connection is a hint, never proof; if its
+ * machine says that nothing listens there any more, D is not waited for. */
 #include <string.h>
 
 #include "agent/inner.h"
@@ -110,8 +111,21 @@ bool peer_reachable(const struct node *node, uint32_t id)
     if (id == node->o.node_id) {
         return true;
     }
-    return peer->heard_us != 0 &&
+    return peer->heard_us != 0 && !peer->gone &&
            peer_silent_us(node, id) < (uint64_t)peer_suspicion_ms(node, peer) * 1000;
+}
+
+void peer_is_gone(struct node *node, uint32_t id)
+{
+    struct peer *peer = &node->peers[id];
+
+    /* Who was never heard may just not have been started yet: it has D to come. */
+    if (peer->gone || peer->heard_us == 0) {
+        return;
+    }
+    peer->gone = true;
+    trace_warn("event=peer_gone node=%u silent_ms=%llu what=\"nothing listens at its address\"", id,
+               (unsigned long long)(peer_silent_us(node, id) / 1000));
 }
 
 node_set liveness_reachable(const struct node *node)

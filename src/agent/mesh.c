@@ -508,6 +508,7 @@ static void peer_up(void *ctx, const struct wire_hello *hello, enum wire_channel
     peer->flows[channel] = (struct flow){0};
     peer->up[channel] = true;
     peer->heard_us = clock_now_us(node->o.clock);
+    peer->gone = false;
     if (channel == WIRE_CATCH_UP) {
         ship_retry(node, hello->node_id);
     } else if (peer_linked(node, hello->node_id)) {
@@ -536,6 +537,11 @@ static void peer_down(void *ctx, uint32_t node_id, enum wire_channel channel)
     }
 }
 
+static void peer_gone(void *ctx, uint32_t node_id)
+{
+    peer_is_gone(ctx, node_id);
+}
+
 static void peer_drained(void *ctx, uint32_t node_id, enum wire_channel channel)
 {
     struct node *node = ctx;
@@ -552,6 +558,7 @@ const struct wire_handler node_wire_handler = {
     .peer_up = peer_up,
     .peer_down = peer_down,
     .peer_frame = peer_frame,
+    .peer_gone = peer_gone,
     .peer_drained = peer_drained,
     .client_opened = conn_opened,
     .client_frame = conn_frame,

@@ -57,6 +57,9 @@ struct wire_handler {
     bool (*peer_check)(void *ctx, const struct wire_hello *hello, char why[128]);
     void (*peer_up)(void *ctx, const struct wire_hello *hello, enum wire_channel channel);
     void (*peer_down)(void *ctx, uint32_t node_id, enum wire_channel channel);
+    /* No channel to it is up, and its machine has answered that nothing listens there: its process
+     * has most likely ended. May come again and again; a channel that comes up takes it back. */
+    void (*peer_gone)(void *ctx, uint32_t node_id);
     /* `head` is borrowed; `tail` is a chunk of the received frame: take a reference to keep it. */
     void (*peer_frame)(void *ctx, uint32_t node_id, enum wire_channel channel, uint16_t type,
                        struct slice head, struct chunk tail);

@@ -221,7 +221,7 @@ static bool decide_one_node(const struct round *r, const struct control_node *no
     }
     if (!node->fenced && !seen->reachable) {
         /* Every node keeps its own observations: a new controller does not start the clock anew. */
-        if (seen->silent_ms <= view->suspicion_ms) {
+        if (!seen->gone && seen->silent_ms <= view->suspicion_ms) {
             return false;
         }
         key->seq++;

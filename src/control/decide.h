@@ -10,7 +10,8 @@
 
 /* What the controller knows about one node now. */
 struct decide_node {
-    bool reachable;         /* heard within its suspicion time */
+    bool reachable;         /* heard within its suspicion time, and not gone */
+    bool gone;              /* nothing listens at its address any more */
     uint64_t silent_ms;     /* since it was last heard */
     bool registered;        /* its present start is registered: it may lead */
     bool full;              /* told below its disk reserve */

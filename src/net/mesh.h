@@ -80,7 +80,9 @@ struct mesh_channel {
     struct timer redial;
     uint32_t backoff_ms;
     uint32_t attempts;
-    bool refused_full; /* a send was refused: peer_drained is owed */
+    uint32_t addresses; /* to which its name leads */
+    uint32_t nobody;    /* so many of them in turn said that nothing listens there */
+    bool refused_full;  /* a send was refused: peer_drained is owed */
 };
 
 struct mesh_peer {
@@ -153,6 +155,8 @@ void mesh_channel_down(struct mesh_channel *channel);
 /* Dials now or after the back-off, if the channel is wanted and not up. */
 void mesh_dial_soon(struct mesh_channel *channel, bool at_once);
 void mesh_dial_ended(struct mesh_channel *channel);
+/* So ended an attempt to dial it; the handler hears of a peer that is gone. */
+void mesh_dial_outcome(struct mesh_channel *channel, bool nobody);
 void mesh_dial_stop(struct mesh_channel *channel);
 /* A connection comes up; then all are looked at each CONGESTION_LOOK_MS, from watch to stop. Where
  * congestion control is the kernel's affair the losses still tell whether twins are of use. */

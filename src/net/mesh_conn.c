@@ -439,6 +439,7 @@ static void on_closed(struct stream *stream)
         }
         if (channel->dial == conn) {
             channel->dial = NULL;
+            mesh_dial_outcome(channel, stream->nobody);
         }
         mesh_dial_ended(channel);
     }

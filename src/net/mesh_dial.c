@@ -45,7 +45,7 @@ static void lookup_failed(struct mesh_channel *channel, const char *why)
 }
 
 /* A name may have several addresses: each attempt takes the next one. */
-static const struct addrinfo *choose(const struct addrinfo *found, uint32_t attempt)
+static const struct addrinfo *choose(struct mesh_channel *channel, const struct addrinfo *found)
 {
     uint32_t count = 0;
     const struct addrinfo *chosen = found;
@@ -54,7 +54,8 @@ static const struct addrinfo *choose(const struct addrinfo *found, uint32_t atte
         count++;
     }
     CHECK(count > 0);
-    for (uint32_t i = attempt % count; i > 0; i--) {
+    channel->addresses = count;
+    for (uint32_t i = channel->attempts++ % count; i > 0; i--) {
         chosen = chosen->ai_next;
     }
     return chosen;
@@ -68,7 +69,7 @@ static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *fou
     if (channel != NULL) {
         channel->lookup = NULL;
         if (status == 0) {
-            connect_to(channel, choose(found, channel->attempts++)->ai_addr);
+            connect_to(channel, choose(channel, found)->ai_addr);
         } else {
             lookup_failed(channel, uv_strerror(status));
         }
@@ -94,6 +95,7 @@ static void dial(struct mesh_channel *channel)
         return;
     }
     if (address_numeric(&address, &numeric)) {
+        channel->addresses = 1;
         connect_to(channel, (const struct sockaddr *)&numeric);
         return;
     }
@@ -144,6 +146,24 @@ void mesh_dial_ended(struct mesh_channel *channel)
 {
     if (!timer_armed(&channel->redial)) {
         mesh_dial_soon(channel, false);
+    }
+}
+
+void mesh_dial_outcome(struct mesh_channel *channel, bool nobody)
+{
+    struct mesh *mesh = channel->mesh;
+    bool any_up = false;
+
+    channel->nobody = nobody ? channel->nobody + 1 : 0;
+    if (mesh_is_twin(channel->channel) || channel->nobody < channel->addresses ||
+        mesh->handler == NULL || mesh->closing) {
+        return;
+    }
+    for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
+        any_up = any_up || mesh_alive(mesh, channel->node_id, i) != NULL;
+    }
+    if (!any_up) {
+        mesh->handler->peer_gone(mesh->handler_ctx, channel->node_id);
     }
 }
 

@@ -593,6 +593,7 @@ static void on_connect(uv_connect_t *request, int status)
         return;
     }
     if (status != 0) {
+        stream->nobody = status == UV_ECONNREFUSED;
         stream_close(stream, TERN_EIO, "%s", uv_strerror(status));
         return;
     }

@@ -95,6 +95,7 @@ struct stream {
     bool poked;
     bool heard;        /* the other side has sent something */
     bool peer_closed;  /* it was the other side that ended it */
+    bool nobody;       /* dialled, and nothing listens there */
     int error;         /* of why; a TERN_E or 0 */
     uint64_t bytes_in; /* plaintext */
     uint64_t bytes_out;

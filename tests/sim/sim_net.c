@@ -10,7 +10,7 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_tcp.h"
 
-enum { HELLO = 1, WELCOME, READY, FRAME, CLOSED };
+enum { HELLO = 1, WELCOME, READY, FRAME, CLOSED, NOBODY };
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 1000
@@ -18,6 +18,7 @@ enum { HELLO = 1, WELCOME, READY, FRAME, CLOSED };
 #define USER_TIMEOUT_S 15
 #define RTO_MS         200
 #define LATE_S         4 /* what an old connection delivers is at most so late */
+#define REFUSES_S      2 /* a middlebox that has forgotten connections refuses new ones for so long */
 
 struct hello_message {
     uint64_t serial;
@@ -265,12 +266,49 @@ static void say_closed(struct sim_end *end, uint64_t serial)
     sim_pipe_send(&end->out, CLOSED, 0, 0, blob_copy(slice_of(&serial, sizeof serial)));
 }
 
+/* Nothing listens there: the process is gone; or a middlebox says so, of one that is well. */
+static bool nobody(const struct sim_end *end)
+{
+    const struct sim_net *net = &end->channel->sim->net;
+    const struct sim_end *low = &end->channel->ends[0];
+
+    return !alive(end) || net->refuses_until_us[low->node][other_end(low)->node] > net->sim->now_us;
+}
+
+static void on_nobody(struct sim_end *end, uint64_t serial)
+{
+    struct sim_wire *wire = wire_of(end);
+    uint32_t peer = other_end(end)->node;
+    bool any_up = false;
+
+    if (end->serial != serial) {
+        return;
+    }
+    end_down(end);
+    for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
+        const struct sim_end *each =
+            end_of(&wire->sim->net, end->node, peer, (enum wire_channel)kind);
+        any_up = any_up || (each->up && !each->closing);
+    }
+    if (!any_up && alive(end)) {
+        wire->sim->net.gone_told += alive(other_end(end)) ? 1 : 0;
+        sim_tell(wire->sim, "node %u: nothing listens at node %u%s", end->node, peer,
+                 alive(other_end(end)) ? ", says a middlebox" : "");
+        sim_node_enter(&wire->sim->nodes[end->node]);
+        wire->handler->peer_gone(wire->ctx, peer);
+    }
+}
+
 static void on_hello(struct sim_end *end, const struct hello_message *m)
 {
     if (!alive(end) && wire_of(end)->sim->nodes[end->node].silent) {
         return;
     }
-    if (!alive(end) || !wire_of(end)->hello_set || !check(end, m)) {
+    if (nobody(end)) {
+        sim_pipe_send(&end->out, NOBODY, 0, 0, blob_copy(slice_of(&m->serial, sizeof m->serial)));
+        return;
+    }
+    if (!wire_of(end)->hello_set || !check(end, m)) {
         say_closed(end, m->serial);
         return;
     }
@@ -420,6 +458,10 @@ static void deliver(struct sim_pipe *pipe, struct sim_message *message)
             end_down(end);
         }
         break;
+    case NOBODY:
+        memcpy(&serial, message->blob->bytes, sizeof serial);
+        on_nobody(end, serial);
+        break;
     default:
         on_frame(end, message);
         break;
@@ -473,6 +515,10 @@ static void half_open(struct sim_net *net, struct sim_channel *channel)
 
 void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b)
 {
+    if (prng_chance(&net->sim->chance_wear, 1, 3)) {
+        net->refuses_until_us[a < b ? a : b][a < b ? b : a] =
+            net->sim->now_us + prng_below(&net->sim->chance_wear, REFUSES_S * SIM_S);
+    }
     for (int kind = 0; kind < WIRE_CHANNELS; kind++) {
         struct sim_channel *channel = channel_of(net, a, b, (enum wire_channel)kind);
         if (net->old_connections && prng_chance(&net->sim->chance_wear, 1, 2)) {

@@ -73,6 +73,7 @@ struct sim_net {
     struct sim_bad_way bad[SIM_PLACES][SIM_PLACES]; /* from, to */
     bool cut[SIM_PLACES][SIM_PLACES];               /* from, to */
     uint64_t delay_us[SIM_PLACES][SIM_PLACES];
+    uint64_t refuses_until_us[SIM_PLACES][SIM_PLACES]; /* a middlebox, lower id first */
     uint32_t jitter_percent;
     bool old_connections;
     size_t queue_max[WIRE_CHANNELS];
@@ -81,6 +82,7 @@ struct sim_net {
     struct link stalled;  /* pipes */
     struct link tcps;     /* struct wire_client: connections of clients */
     uint64_t late_frames; /* heard by old connections */
+    uint64_t gone_told;   /* of processes that were well */
 };
 
 void sim_net_init(struct sim_net *net, struct sim *sim);

@@ -167,6 +167,19 @@ static void a_silent_node_is_fenced_and_its_leaders_move(void **state)
     assert_string_equal(round_of(s), "");
 }
 
+static void a_node_whose_port_refuses_is_not_waited_for(void **state)
+{
+    struct scene *s = *state;
+    struct control_topic *t = payments(s);
+
+    silence(s, 1, 80);
+    s->view.nodes[1].gone = true;
+    assert_string_equal(round_of(s), "fence");
+    assert_int_equal(t->partitions[0].leader, 2);
+    comes_back(s, 1);
+    assert_string_equal(round_of(s), "unfence");
+}
+
 static void a_new_controller_keeps_what_it_observed_before(void **state)
 {
     struct scene *s = *state;
@@ -1316,6 +1329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENE(nothing_is_decided_when_all_is_well),
         SCENE(a_silent_node_is_fenced_and_its_leaders_move),
+        SCENE(a_node_whose_port_refuses_is_not_waited_for),
         SCENE(a_new_controller_keeps_what_it_observed_before),
         SCENE(a_node_is_unfenced_only_when_its_start_is_registered),
         SCENE(a_full_node_leads_nothing),

@@ -54,6 +54,12 @@ static void frame(void *ctx, uint32_t node_id, enum wire_channel channel, uint16
     ((struct node *)ctx)->frames++;
 }
 
+static void gone(void *ctx, uint32_t node_id)
+{
+    (void)ctx;
+    (void)node_id;
+}
+
 static void client_nothing(void *ctx, struct wire_client *client)
 {
     (void)ctx;
@@ -66,6 +72,7 @@ static const struct wire_handler handler = {
     .peer_check = check,
     .peer_up = up,
     .peer_down = down,
+    .peer_gone = gone,
     .peer_frame = frame,
 };
 

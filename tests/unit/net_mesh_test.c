@@ -245,6 +245,30 @@ static void a_restarted_peer_goes_down_once_and_comes_up_again(void **state)
     rig_fini(&rig);
 }
 
+static bool is_gone(void *ctx)
+{
+    const struct pair *pair = ctx;
+
+    return pair->a->gone[pair->b_id] > 0;
+}
+
+static void a_peer_whose_process_ended_is_told_gone_as_soon_as_its_port_refuses(void **state)
+{
+    struct rig rig;
+    struct peer_log one = {0};
+    struct peer_log two = {0};
+    struct pair pair = {&one, &two, 1, 2};
+
+    (void)state;
+    two_up(&rig, &one, &two, NULL);
+    rig_close_net(&rig, 2);
+    assert_true(rig_until(&rig, is_gone, &pair, 400));
+    for (unsigned i = 0; i < WIRE_CHANNELS; i++) {
+        assert_int_equal(one.downs[2][i], 1); /* that came first */
+    }
+    rig_fini(&rig);
+}
+
 static void a_dropped_peer_comes_back_after_a_back_off(void **state)
 {
     struct rig rig;
@@ -467,6 +491,7 @@ int main(void)
         cmocka_unit_test(a_dial_that_comes_second_ends_without_a_word),
         cmocka_unit_test(a_full_queue_refuses_and_tells_when_it_has_drained),
         cmocka_unit_test(a_restarted_peer_goes_down_once_and_comes_up_again),
+        cmocka_unit_test(a_peer_whose_process_ended_is_told_gone_as_soon_as_its_port_refuses),
         cmocka_unit_test(a_dropped_peer_comes_back_after_a_back_off),
         cmocka_unit_test(a_wrong_node_id_region_cluster_or_version_is_refused_and_named),
         cmocka_unit_test(what_the_agent_does_not_accept_is_refused_in_its_words),

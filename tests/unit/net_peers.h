@@ -10,6 +10,7 @@ struct peer_log {
     struct wire *wire;
     unsigned ups[WIRE_NODES_MAX][WIRE_CHANNELS];
     unsigned downs[WIRE_NODES_MAX][WIRE_CHANNELS];
+    unsigned gone[WIRE_NODES_MAX];
     uint64_t frames;
     uint64_t next_number[WIRE_CHANNELS]; /* heads carry ascending numbers */
     uint64_t tail_bytes;
@@ -43,6 +44,11 @@ static inline void peer_up(void *ctx, const struct wire_hello *hello, enum wire_
 static inline void peer_down(void *ctx, uint32_t node_id, enum wire_channel channel)
 {
     ((struct peer_log *)ctx)->downs[node_id][channel]++;
+}
+
+static inline void peer_gone(void *ctx, uint32_t node_id)
+{
+    ((struct peer_log *)ctx)->gone[node_id]++;
 }
 
 static inline uint8_t pattern(uint64_t number, size_t at)
@@ -91,6 +97,7 @@ static const struct wire_handler handler = {
     .peer_check = peer_check,
     .peer_up = peer_up,
     .peer_down = peer_down,
+    .peer_gone = peer_gone,
     .peer_frame = peer_frame,
     .peer_drained = peer_drained,
     .client_opened = client_opened,

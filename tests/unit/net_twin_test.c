@@ -149,7 +149,9 @@ static bool is_shut(void *ctx)
 
 static void pipe_close(struct pipe *pipe, struct rig *rig)
 {
-    uv_close((uv_handle_t *)&pipe->listener, NULL);
+    if (!uv_is_closing((uv_handle_t *)&pipe->listener)) {
+        uv_close((uv_handle_t *)&pipe->listener, NULL);
+    }
     for (unsigned i = 0; i < pipe->count; i++) {
         tube_close(pipe->tubes[i]);
     }
@@ -350,6 +352,26 @@ static void copies_of_an_earlier_connection_count_for_nothing(void **state)
     end_scene(s);
 }
 
+/* The pipe takes no more connections: who dials is told that nobody is there. */
+static void a_peer_of_which_one_channel_is_up_is_not_gone(void **state)
+{
+    struct scene *s = begin_scene(false);
+    struct tube *data = carrier(s, 30000, NULL);
+
+    (void)state;
+    uv_close((uv_handle_t *)&s->pipe.listener, NULL);
+    tube_close(data);
+    rig_run_ms(&s->rig, 400);
+    assert_int_equal(s->one.downs[2][WIRE_DATA], 1);
+    assert_int_equal(s->one.gone[2], 0);
+    for (unsigned i = 0; i < s->pipe.count; i++) {
+        tube_close(s->pipe.tubes[i]);
+    }
+    rig_run_ms(&s->rig, 1000);
+    assert_true(s->one.gone[2] > 0);
+    end_scene(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +380,7 @@ int main(void)
         cmocka_unit_test(without_twins_one_that_stands_still_holds_its_frames_up),
         cmocka_unit_test(what_is_not_copied_comes_by_the_channel_alone_and_nothing_passes_it),
         cmocka_unit_test(copies_of_an_earlier_connection_count_for_nothing),
+        cmocka_unit_test(a_peer_of_which_one_channel_is_up_is_not_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
