@@ -30,6 +30,7 @@
 #define MESH_TXN_ENDED    48
 #define MESH_TXN_VERIFY   49
 #define MESH_TXN_VERIFIED 50
+#define MESH_WARM_UP      51 /* without a head; its tail says nothing */
 
 #define NODE_NOTE_FOLLOWED 1 /* key of a note in the store: control index, le64 */
 
@@ -237,6 +238,7 @@ struct peer {
     uint64_t lease_granted_ms;
     struct flow flows[WIRE_CHANNELS];
     enum wire_channel taking; /* by which the push under way has come */
+    uint64_t warm_up_seen;    /* flows[WIRE_DATA].pushed_bytes at the last heartbeat */
     bool ack_bytes_owed;
     uint32_t held_back; /* bit per channel: pushes wait for room in its window or queue */
 };
@@ -256,6 +258,13 @@ node_set liveness_reachable(const struct node *node);
 /* A peer has applied more of the control log, or this process stood still: what it believes to lead
  * may be led by somebody else by now. */
 bool liveness_behind(const struct node *node);
+
+/* ---- warm connections for a failover (warm_up.c) --------------------------------------------- */
+
+/* A peer may be about to be replaced: now, but not too often. */
+void warm_up(struct node *node, uint64_t now_us);
+/* With each heartbeat: is anybody silent? */
+void warm_up_tick(struct node *node, uint64_t now_us);
 
 /* ---- the node (node.c) ----------------------------------------------------------------------- */
 
@@ -306,6 +315,7 @@ struct node {
     uint64_t cleaned_us;
     uint64_t aged_us;  /* when producers last became an hour older */
     uint64_t alive_us; /* last tick or heartbeat */
+    uint64_t warmed_us;
     uint64_t awake_us; /* when it came back from having been away; 0: never was */
     uint64_t repeated_us;
     struct link doomed; /* partitions without a topic, still on disk */

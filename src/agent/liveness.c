@@ -273,6 +273,7 @@ void liveness_tick(struct node *node, uint64_t now_us)
             send_heartbeat(node, id, now_us, &status);
         }
     }
+    warm_up_tick(node, now_us);
 }
 
 void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)

@@ -421,6 +421,8 @@ static void peer_frame(void *ctx, uint32_t from, enum wire_channel channel, uint
     case MESH_SUBMIT_REPLY:
         start_submit_reply(node, from, head);
         return;
+    case MESH_WARM_UP:
+        return; /* by its coming alone */
     default:
         break;
     }
@@ -534,6 +536,7 @@ static void peer_down(void *ctx, uint32_t node_id, enum wire_channel channel)
         if (node->quorum != NULL) {
             quorum_peer_down(node->quorum, node_id);
         }
+        warm_up(node, clock_now_us(node->o.clock));
     }
 }
 

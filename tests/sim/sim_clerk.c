@@ -144,7 +144,9 @@ static void was_read(struct sim_call *call, int status, const void *response)
     r->stable = in->last_stable_offset;
     take(r, in);
     r->worked_us = all->sim->now_us;
-    bool level = r->next >= r->stable;
+    r->hw_most = r->hw > r->hw_most ? r->hw : r->hw_most;
+    /* A follower that lags, or has heard of no high watermark yet, is no end. */
+    bool level = r->next >= r->stable && r->hw >= r->hw_most;
     r->level = level && r->stable == r->hw;
     if (level && r->again_and_again && !(r->last && r->level)) {
         start_pass(r);

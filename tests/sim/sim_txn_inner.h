@@ -80,6 +80,7 @@ struct clerk {
     uint32_t node;
     int64_t next;
     int64_t hw;
+    int64_t hw_most; /* that it was ever told */
     int64_t stable;
     bool level; /* has all there is, and nothing is open */
     bool last;  /* its last pass has begun after everything was told */

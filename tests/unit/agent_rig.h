@@ -52,7 +52,7 @@ static bool send_frame(struct wire *wire, uint32_t node_id, enum wire_channel ch
                        const struct wire_frame *frame)
 {
     (void)node_id;
-    if (frame->head.len == 0 || dead(wire)->full) {
+    if ((frame->head.len == 0 && frame->tail_count == 0) || dead(wire)->full) {
         return false;
     }
     dead(wire)->sent[channel][frame->type % 64]++;
