@@ -14,6 +14,10 @@
 /* So many bytes may wait for apply_wait_ms: with many partitions and small batches it is the number of
  * writes that costs. */
 #define APPLY_LAZY_MAX (16u << 20)
+/* Files are opened and made by the loop itself: of thousands that wait, only so many in one turn. A
+ * new one, with its directory, takes about as long as eight that are there. */
+#define APPLY_OPENS_MAX  512
+#define APPLY_CREATE_FOR 8
 
 /* Bytes for one place of one file. */
 static bool is_write(const struct entry *entry)
@@ -341,17 +345,28 @@ static int by_segment_and_pos(const void *a, const void *b)
     return left->pos < right->pos ? -1 : left->pos > right->pos;
 }
 
+/* What it costs the loop to have the entry's file at hand. */
+static size_t opens_for(const struct entry *entry)
+{
+    if (entry->segment->file != NULL) {
+        return 0;
+    }
+    return entry->pos == SEGMENT_HEADER ? APPLY_CREATE_FOR : 1;
+}
+
 /* Takes appends up to the next barrier. */
 static size_t take_appends(struct store *store)
 {
     size_t count = 0;
     size_t bytes = 0;
+    size_t opens = 0;
 
     QUEUE_EACH (link, &store->unapplied) {
         struct entry *entry = CONTAINER_OF(link, struct entry, link);
-        if (!is_write(entry) || bytes >= APPLY_BYTES_MAX) {
+        if (!is_write(entry) || bytes >= APPLY_BYTES_MAX || opens >= APPLY_OPENS_MAX) {
             break;
         }
+        opens += opens_for(entry);
         int status = prepare(entry);
         if (status == TERN_EBUSY && count > 0) {
             break; /* no more files can be open: first those that are */

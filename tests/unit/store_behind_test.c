@@ -151,6 +151,53 @@ static void on_a_full_disk_the_journal_waits_for_nothing(void **state)
     world_free(world);
 }
 
+static void count_segment(void *ctx, const char *path, uint64_t size)
+{
+    size_t *count = ctx;
+    size_t len = strlen(path);
+
+    (void)size;
+    *count += len > 4 && strcmp(path + len - 4, ".log") == 0;
+}
+
+static size_t segments(const struct world *world)
+{
+    size_t count = 0;
+
+    mem_disk_each(world->disk, count_segment, &count);
+    return count;
+}
+
+/* The loop makes them itself: heartbeats wait meanwhile, and what is late makes everybody patient. */
+static void files_of_many_new_partitions_are_made_over_many_turns(void **state)
+{
+    enum { LOGS = 400, AT_ONCE = 64 };
+    struct world *world = small_world();
+    size_t before = 0;
+    size_t turns = 0;
+
+    (void)state;
+    world->options.unapplied_bytes = 1u << 20;
+    assert_int_equal(world_restart(world, false), 0);
+    mem_disk_set_latency(world->disk, 3 * MS, 3 * MS);
+    for (int32_t i = 0; i < LOGS; i++) {
+        append(store_create(world->store, topic, i, NULL), 1, 100, NULL);
+    }
+    for (int i = 0; i < 200; i++) {
+        run_ms(world, 1);
+        size_t now = segments(world);
+        assert_in_range(now - before, 0, AT_ONCE);
+        turns += now > before;
+        before = now;
+    }
+    assert_int_equal(before, LOGS);
+    assert_in_range(turns, LOGS / AT_ONCE, LOGS);
+    for (int32_t i = 0; i < LOGS; i++) {
+        read_all_check(world, store_find(world->store, topic, i));
+    }
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +206,7 @@ int main(void)
         cmocka_unit_test(a_journal_that_waits_for_segments_is_told_by_its_age),
         cmocka_unit_test(segments_that_are_written_one_after_the_other_do_not_hang),
         cmocka_unit_test(on_a_full_disk_the_journal_waits_for_nothing),
+        cmocka_unit_test(files_of_many_new_partitions_are_made_over_many_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
