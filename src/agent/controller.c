@@ -26,8 +26,7 @@ struct controller {
     struct decide_memory *memory;
     struct decision *decisions[ROUND_MAX];
     struct decide_pending pending;
-    struct decide_report *reports;
-    size_t report_count;
+    struct report_list reports;
     struct quorum_change change;
     bool changing;
     uint64_t changed_ms;
@@ -53,7 +52,7 @@ void controller_close(struct node *node)
         }
     }
     decide_memory_free(c->memory);
-    free(c->reports);
+    report_list_fini(&c->reports);
     node->controller = NULL;
     if (!c->changing) { /* else its done frees it */
         free(c);
@@ -79,49 +78,27 @@ void controller_role(struct node *node, bool controller, uint64_t term)
 
 /* ---- reports --------------------------------------------------------------------------------- */
 
-static bool same_subject(const struct decide_report *a, const struct decide_report *b)
-{
-    return a->kind == b->kind && a->partition == b->partition && a->from == b->from &&
-           a->nodes == b->nodes && uuid_equal(a->topic_id, b->topic_id);
-}
-
-static void keep_report(struct decide_report **reports, size_t *count,
-                        const struct decide_report *report)
-{
-    for (size_t i = 0; i < *count; i++) {
-        if (same_subject(&(*reports)[i], report)) {
-            (*reports)[i] = *report;
-            return;
-        }
-    }
-    if (*count >= REPORTS_MAX) {
-        return; /* it comes again */
-    }
-    *reports = mem_grow(*reports, *count + 1, sizeof **reports);
-    (*reports)[(*count)++] = *report;
-}
-
 void controller_report(struct node *node, uint32_t from, const struct decide_report *report)
 {
     (void)from;
     if (node->controller != NULL) {
-        keep_report(&node->controller->reports, &node->controller->report_count, report);
+        report_list_put(&node->controller->reports, report);
     }
 }
 
 void report_add(struct node *node, const struct decide_report *report)
 {
-    keep_report(&node->reports, &node->report_count, report);
+    report_list_put(&node->reports, report);
 }
 
 static void send_reports(struct node *node, uint32_t to)
 {
     Tern__Mesh__Reports m = TERN__MESH__REPORTS__INIT;
-    Tern__Mesh__Reports__Report *items = mem_grow(NULL, node->report_count, sizeof *items);
-    Tern__Mesh__Reports__Report **list = mem_grow(NULL, node->report_count, sizeof *list);
+    Tern__Mesh__Reports__Report *items = mem_grow(NULL, node->reports.count, sizeof *items);
+    Tern__Mesh__Reports__Report **list = mem_grow(NULL, node->reports.count, sizeof *list);
 
-    for (size_t i = 0; i < node->report_count; i++) {
-        struct decide_report *r = &node->reports[i];
+    for (size_t i = 0; i < node->reports.count; i++) {
+        struct decide_report *r = &node->reports.items[i];
         tern__mesh__reports__report__init(&items[i]);
         items[i].kind = (uint32_t)r->kind;
         items[i].topic_id = (ProtobufCBinaryData){sizeof r->topic_id.bytes, r->topic_id.bytes};
@@ -136,7 +113,7 @@ static void send_reports(struct node *node, uint32_t to)
         list[i] = &items[i];
     }
     m.reports = list;
-    m.n_reports = node->report_count;
+    m.n_reports = node->reports.count;
     buf_clear(&node->scratch);
     size_t size = tern__mesh__reports__get_packed_size(&m);
     (void)tern__mesh__reports__pack(&m, buf_extend(&node->scratch, size));
@@ -150,20 +127,20 @@ void report_flush(struct node *node)
 {
     struct quorum_status status;
 
-    if (node->report_count == 0 || node->quorum == NULL) {
+    if (node->reports.count == 0 || node->quorum == NULL) {
         return;
     }
     if (node->controller != NULL) {
-        for (size_t i = 0; i < node->report_count; i++) {
-            controller_report(node, node->o.node_id, &node->reports[i]);
+        for (size_t i = 0; i < node->reports.count; i++) {
+            controller_report(node, node->o.node_id, &node->reports.items[i]);
         }
-        node->report_count = 0;
+        report_list_clear(&node->reports);
         return;
     }
     quorum_status(node->quorum, &status);
     if (status.leader_node != 0 && node->peers[status.leader_node].up[WIRE_CONTROL]) {
         send_reports(node, status.leader_node);
-        node->report_count = 0;
+        report_list_clear(&node->reports);
     }
 }
 
@@ -211,8 +188,8 @@ static void view_of(struct controller *c, struct decide_view *view)
     view->controller_since_ms = c->since_ms;
     view->suspicion_ms = peer_suspicion_ms(node, NULL);
     view->wall_ms = clock_wall_ms(node->o.clock);
-    view->reports = c->reports;
-    view->report_count = c->report_count;
+    view->reports = c->reports.items;
+    view->report_count = c->reports.count;
     view->lease_ms = node->o.lease_ms;
     for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
         struct decide_node *n = &view->nodes[id];
@@ -265,7 +242,7 @@ static void round_of_decisions(struct controller *c)
         command_unfence(&commands[count++], key, c->node->o.node_id);
     }
     c->node->command_seq = key.seq;
-    c->report_count = 0;
+    report_list_clear(&c->reports);
     decide_calm_round(&c->calm, c->node->control, &view, count);
     decide_pending_round(&c->pending, &view, count);
     for (size_t i = 0; i < count; i++) {

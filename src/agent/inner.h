@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #include "agent/node.h"
+#include "agent/report_list.h"
 #include "base/queue.h"
 #include "control/decide.h"
 #include "kafka/arena.h"
@@ -49,8 +50,7 @@
 #define CATCH_UP_BACKLOG_MAX ((uint64_t)4 << 20) /* of the store; above it nothing is read */
 #define CATCH_UP_DRAIN_MS    1000 /* so long the change of a stream's channel waits for acks */
 
-#define REPORTS_MAX 4096
-#define SAMPLES     64
+#define SAMPLES 64
 
 /* ---- partitions (partition.c) ---------------------------------------------------------------- */
 
@@ -358,8 +358,7 @@ struct node {
     /* controller.c */
     struct controller *controller;
     /* reports for the controller, by us as leader */
-    struct decide_report *reports;
-    size_t report_count;
+    struct report_list reports;
 
     bool stopping;
     void (*stopped)(void *ctx);

@@ -518,7 +518,7 @@ void node_close(struct node *node)
     lease_free(node->lease);
     ledger_free(node->ledger);
     free(node->changes.items);
-    free(node->reports);
+    report_list_fini(&node->reports);
     buf_fini(&node->scratch);
     replica_out_fini(&node->out);
     free(node);

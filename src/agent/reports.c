@@ -7,6 +7,8 @@
 #include "agent/nearest.h"
 #include "base/trace.h"
 
+#define REPORT_STALL_MS 500 /* what has waited for less is only on its way */
+
 void partition_report_amnesia(struct partition *p, uint32_t of, bool surely)
 {
     const struct replica_peer *peer = replica_peer_of(&p->replica, of);
@@ -123,6 +125,7 @@ void partition_repeat_reports(struct partition *p, bool voters)
     const struct replica *r = &p->replica;
     node_set ready = 0;
     node_set silent = 0;
+    bool stalls = node_now_ms(p->node) - r->progress_ms >= REPORT_STALL_MS;
 
     if (!replica_serves(r)) {
         return;
@@ -135,7 +138,7 @@ void partition_repeat_reports(struct partition *p, bool voters)
         if (asked && replica_hw_known(r) && peer->acked >= r->leader_hw) {
             ready |= NODE_BIT(peer->node);
         }
-        if (voter && r->leader_hw < r->leo && peer->held <= r->leader_hw) {
+        if (voter && stalls && r->leader_hw < r->leo && peer->held <= r->leader_hw) {
             silent |= NODE_BIT(peer->node);
         }
     }

@@ -84,6 +84,9 @@ static void gather_fence(struct gather *g, struct partition *p, uint32_t to)
     if (p->replica.role == REPLICA_FOLLOWING) {
         return; /* deposed since the fence was asked for: the newer epoch is not ours to fence */
     }
+    if (!p->node->peers[to].up[WIRE_CONTROL]) {
+        return; /* it is fenced when it is back */
+    }
     fence.topic_id = id_bytes(p);
     fence.partition = p->key.partition;
     fence.epoch = p->replica.spec.epoch;

@@ -44,7 +44,7 @@ void lead_prepare(struct replica *r, uint64_t now_ms, struct replica_out *out)
     lead_commit(r, now_ms, out);
 }
 
-static void make_peers(struct replica *r)
+static void make_peers(struct replica *r, uint64_t now_ms)
 {
     r->peers = mem_grow(NULL, r->spec.member_count, sizeof *r->peers);
     r->peer_count = 0;
@@ -56,6 +56,7 @@ static void make_peers(struct replica *r)
                                                               .acked = -1,
                                                               .held = -1,
                                                               .hw_told = -1,
+                                                              .waits_ms = now_ms,
                                                               .up = (r->connected & bit) != 0};
         }
     }
@@ -88,7 +89,7 @@ void lead_begin(struct replica *r, uint64_t now_ms, struct replica_out *out)
     r->initial_end = r->leo;
     r->activation_asked_ms = 0;
     rpo_init(&r->rpo);
-    make_peers(r);
+    make_peers(r, now_ms);
     replica_set_role(r, now_ms, REPLICA_SERVING, out);
     if (from_prepared) {
         CHECK(r->synced < r->spec.epoch);
@@ -354,6 +355,7 @@ void replica_on_ack(struct replica *r, uint64_t now_ms, uint32_t from,
     }
     if (ack->leo > peer->acked || ack->incarnation != peer->incarnation) {
         peer->acked = ack->leo;
+        peer->waits_ms = now_ms;
     }
     peer->incarnation = ack->incarnation;
     bool pinned = ack->incarnation == member->incarnation || MUTANT(wiped_acks);
@@ -423,6 +425,9 @@ static void lead_append(struct replica *r, uint64_t now_ms, struct batch_info *b
     for (size_t i = 0; i < r->peer_count; i++) {
         if (r->peers[i].held == batch->base_offset) {
             r->peers[i].level_ms = now_ms;
+        }
+        if (r->peers[i].acked == batch->base_offset) {
+            r->peers[i].waits_ms = now_ms;
         }
         if (r->peers[i].state == PEER_STREAMING) {
             effect_add(out, EFFECT_PUSH)->node = r->peers[i].node;
@@ -569,10 +574,18 @@ bool replica_wants_tick(const struct replica *r)
 
 /* Everything was pushed and it does not acknowledge: it may, or what it said may be lost. A fence
  * makes it say so again. */
-static bool is_silent(const struct replica *r, const struct replica_peer *peer)
+static bool is_silent(const struct replica *r, const struct replica_peer *peer, uint64_t now_ms)
 {
     return peer->up && peer->state == PEER_STREAMING && peer->next == r->leo &&
-           peer->acked < r->leo && !MUTANT(ack_lost);
+           peer->acked < r->leo && now_ms - peer->waits_ms >= 4 * (uint64_t)REPLICA_RETRY_MS &&
+           now_ms - peer->asked_ms >= REPLICA_SILENCE_MS && !MUTANT(ack_lost);
+}
+
+/* It has not said from where on it wants the stream. */
+static bool is_unknown(const struct replica_peer *peer, uint64_t now_ms)
+{
+    return peer->up && peer->state != PEER_STREAMING &&
+           now_ms - peer->asked_ms >= REPLICA_RETRY_MS;
 }
 
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t patience_ms, struct replica_out *out)
@@ -588,9 +601,7 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t patience_ms, stru
     }
     for (size_t i = 0; i < r->peer_count; i++) {
         struct replica_peer *peer = &r->peers[i];
-        uint64_t wait_ms = is_silent(r, peer) ? REPLICA_SILENCE_MS : REPLICA_RETRY_MS;
-        if (peer->up && (peer->state != PEER_STREAMING || is_silent(r, peer)) &&
-            now_ms - peer->asked_ms >= wait_ms) {
+        if (is_unknown(peer, now_ms) || is_silent(r, peer, now_ms)) {
             fence_peer(r, peer, now_ms, out);
         }
     }

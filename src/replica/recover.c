@@ -20,8 +20,9 @@ void recover_drop(struct replica *r)
     r->answer_count = 0;
 }
 
-static void fence_all(struct replica *r, struct replica_out *out)
+static void fence_all(struct replica *r, uint64_t now_ms, struct replica_out *out)
 {
+    r->fenced_ms = now_ms;
     for (uint32_t i = 0; i < r->spec.member_count; i++) {
         uint32_t node = r->spec.members[i].node;
         bool known = node == r->self;
@@ -44,7 +45,7 @@ void recover_begin(struct replica *r, uint64_t now_ms, struct replica_out *out)
     r->missing_region = false;
     replica_set_role(r, now_ms, REPLICA_FENCING, out);
     r->reported_ms = now_ms;
-    fence_all(r, out);
+    fence_all(r, now_ms, out);
     recover_choose(r, now_ms, out);
 }
 
@@ -311,10 +312,23 @@ void recover_built(struct replica *r, uint64_t now_ms, struct replica_out *out)
     }
 }
 
+/* Replicas answer an assignment unasked, too, so a fence is repeated for what was lost. With thousands of
+ * partitions answers are slow because there are so many: asking more often would make them slower. */
+static bool fence_is_late(const struct replica *r, uint64_t now_ms)
+{
+    uint64_t wait_ms = r->fenced_ms - r->role_since_ms;
+
+    wait_ms = wait_ms > 2 * REPLICA_RETRY_MS ? wait_ms : 2 * REPLICA_RETRY_MS;
+    wait_ms = wait_ms < REPLICA_SILENCE_MS ? wait_ms : REPLICA_SILENCE_MS;
+    return now_ms - r->fenced_ms >= wait_ms;
+}
+
 void recover_tick(struct replica *r, uint64_t now_ms, struct replica_out *out)
 {
     if (r->role == REPLICA_FENCING) {
-        fence_all(r, out);
+        if (fence_is_late(r, now_ms)) {
+            fence_all(r, now_ms, out);
+        }
         recover_choose(r, now_ms, out);
     } else {
         recover_built(r, now_ms, out);

@@ -28,7 +28,7 @@
 
 #define REPLICA_RETRY_MS      100  /* fences and activations are repeated this often */
 #define REPLICA_COPY_RETRY_MS 1000 /* so long a requested copy may be on its way */
-#define REPLICA_SILENCE_MS    1000 /* and so long an ack */
+#define REPLICA_SILENCE_MS    1000 /* and so long an ack, and the answer to a repeated fence */
 
 enum replica_role {
     REPLICA_FOLLOWING, /* also: nobody leads */
@@ -142,6 +142,7 @@ struct replica_peer {
     int64_t log_start;    /* of its newest answer: it may have deleted more than we have */
     int64_t hw_told;
     uint64_t asked_ms; /* last fence */
+    uint64_t waits_ms; /* of what it lacks nothing was acknowledged since then */
     int64_t probe_leo; /* where the log ended at probe_ms; when it is held, level_ms becomes that */
     uint64_t probe_ms;
     uint64_t level_ms; /* it has held all that there was then; 0: never in this epoch */
@@ -196,6 +197,7 @@ struct replica {
     /* FENCING and BUILDING */
     struct replica_kept_answer *answers;
     size_t answer_count;
+    uint64_t fenced_ms; /* when fences were sent last */
     int64_t target_leo;
     int32_t target_synced;
     uint32_t source;   /* node that the chosen log is copied from; self: none */

@@ -252,9 +252,10 @@ static void snapshot_add(struct world_node *n, struct world_snapshot snapshot)
 {
     if (n->snapshot_count == WORLD_SNAPSHOTS) {
         /* As the store, never the one that a log start may rest on (walk 51672): the newest that no cut
-         * can reach. */
+         * can reach; nor, while the high watermark of a new epoch is not known, the one that was (82779). */
         bool needed = n->snapshots[1].offset > n->replica.leader_hw;
         size_t oldest = needed || n->snapshots[0].offset == n->replica.producers_safe ? 1 : 0;
+        oldest += oldest == 1 && n->snapshots[1].offset == n->replica.producers_safe;
         buf_fini(&n->snapshots[oldest].bytes);
         n->snapshot_count--;
         memmove(&n->snapshots[oldest], &n->snapshots[oldest + 1],

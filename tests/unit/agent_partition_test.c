@@ -211,10 +211,10 @@ static void an_assigned_leader_that_cannot_lead_says_so(void **state)
     replica_out_fini(&out);
     partition_watch_role(p, 1000);
     partition_watch_role(p, 1900);
-    assert_int_equal(rig.node->report_count, 0);
+    assert_int_equal(rig.node->reports.count, 0);
     partition_watch_role(p, 2000 + 2 * 3000);
-    assert_int_equal(rig.node->report_count, 1);
-    assert_int_equal(rig.node->reports[0].kind, REPORT_NO_QUORUM);
+    assert_int_equal(rig.node->reports.count, 1);
+    assert_int_equal(rig.node->reports.items[0].kind, REPORT_NO_QUORUM);
     rig_fini(&rig);
 }
 

@@ -108,9 +108,9 @@ static void a_follower_that_holds_less_than_it_acknowledged_is_reported(void **s
     partition_run(p, &out, NULL, NULL);
     replica_out_fini(&out);
     rig_answer(&rig, 1);
-    assert_int_equal(rig.node->report_count, 1);
-    assert_int_equal(rig.node->reports[0].kind, REPORT_AMNESIA);
-    assert_int_equal(rig.node->reports[0].incarnation, 1);
+    assert_int_equal(rig.node->reports.count, 1);
+    assert_int_equal(rig.node->reports.items[0].kind, REPORT_AMNESIA);
+    assert_int_equal(rig.node->reports.items[0].incarnation, 1);
     assert_int_not_equal(replica_peer_of(&p->replica, 2)->state, PEER_STREAMING);
     rig_fini(&rig);
 }

@@ -329,6 +329,58 @@ static void an_ack_that_was_lost_is_asked_for_again(void **state)
 }
 
 /* Raised by a leader and not yet told to node 2, which leads next and has deleted nothing. */
+/* Fences that a tick of the node asks for. */
+static uint32_t fences_of_tick(uint32_t node)
+{
+    struct replica_out out = {0};
+    uint32_t fences = 0;
+
+    replica_tick(rworld_replica(&w, node), w.now_ms, 60000, &out);
+    for (size_t i = 0; i < out.count; i++) {
+        fences += out.effects[i].kind == EFFECT_FENCE;
+    }
+    replica_out_fini(&out);
+    return fences;
+}
+
+static void an_ack_that_may_be_on_its_way_is_not_asked_for(void **state)
+{
+    (void)state;
+    begin();
+    w.now_ms += 60000; /* long after the last fence */
+    append(1);
+    rworld_writes_done(&w, 1);
+    while (rworld_deliver(&w, 1, 3, CHANNEL_DATA)) {
+    }
+    for (int i = 0; i < 3; i++) {
+        w.now_ms += REPLICA_RETRY_MS;
+        assert_int_equal(fences_of_tick(1), 0);
+    }
+    w.now_ms += REPLICA_RETRY_MS;
+    assert_int_equal(fences_of_tick(1), 2); /* neither of the followers has said anything */
+    rworld_settle(&w);
+    end();
+}
+
+/* Thousands of partitions ask at once: who does not answer has too much to do, or is not there. */
+static void a_candidate_repeats_its_fences_less_and_less_often(void **state)
+{
+    (void)state;
+    begin();
+    cut_off(2);
+    (void)rworld_assign(&w, 2, w.control.active, false);
+    learn(2);
+    assert_int_equal(rworld_replica(&w, 2)->role, REPLICA_FENCING);
+    uint32_t rounds = 0;
+    for (int i = 0; i < 30; i++) {
+        w.now_ms += REPLICA_RETRY_MS;
+        rounds += fences_of_tick(2) > 0;
+    }
+    assert_int_equal(rounds, 5); /* after 200, 400, 800, 1,600, 2,600 ms */
+    rworld_settle(&w);
+    end();
+}
+
 static void what_was_held_and_deleted_is_never_fallen_back_behind(void **state)
 {
     (void)state;
@@ -1219,6 +1271,8 @@ int main(void)
             a_follower_that_dies_in_the_middle_of_the_initial_log_goes_on_where_it_was),
         cmocka_unit_test(a_follower_that_missed_a_push_is_pushed_again_from_there),
         cmocka_unit_test(an_ack_that_was_lost_is_asked_for_again),
+        cmocka_unit_test(an_ack_that_may_be_on_its_way_is_not_asked_for),
+        cmocka_unit_test(a_candidate_repeats_its_fences_less_and_less_often),
         cmocka_unit_test(what_was_held_and_deleted_is_never_fallen_back_behind),
         cmocka_unit_test(a_push_that_does_not_fit_is_answered_with_a_complaint),
         cmocka_unit_test(a_follower_behind_the_log_start_restarts_there),
