@@ -81,11 +81,31 @@ uint64_t sim_net_delay_us(struct sim_net *net, uint32_t from, uint32_t to)
     return delay + prng_below(&net->sim->chance_net, jitter + 1);
 }
 
+/* A tail loss probe goes out after two round trips; that one was lost, too, is seen by what is sent
+ * after it (RACK), a heartbeat at the latest. */
+static uint64_t mended_us(struct sim_net *net, uint32_t from, uint32_t to)
+{
+    uint64_t rtt = net->delay_us[from][to] + net->delay_us[to][from];
+    uint64_t us = 0;
+
+    while (us < 10 * SIM_S &&
+           prng_chance(&net->sim->chance_net, net->bad[from][to].loss_percent, 100)) {
+        us += us == 0 ? 2 * rtt + 10 * SIM_MS : rtt * 5 / 4 + 100 * SIM_MS;
+    }
+    return us;
+}
+
 uint64_t sim_net_bad_us(struct sim_net *net, uint32_t from, uint32_t to, size_t bytes)
 {
     const struct sim_bad_way *bad = &net->bad[from][to];
     struct prng *chance = &net->sim->chance_net;
     uint64_t us = bad->us_per_kib * bytes / 1024;
+
+    if (bad->mended) {
+        uint64_t one = mended_us(net, from, to);
+        uint64_t twin = mended_us(net, from, to);
+        return us + (one < twin ? one : twin);
+    }
 
     if (bad->late_us > 0) {
         us += prng_below(chance, bad->late_us);

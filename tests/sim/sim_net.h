@@ -64,6 +64,7 @@ struct sim_wire {
 /* A way that is worse than it was laid. */
 struct sim_bad_way {
     uint32_t loss_percent; /* of what is sent; TCP sends it again after a time-out that doubles */
+    bool mended; /* instead by what comes after it, as Linux does, and it also goes by a twin */
     uint64_t us_per_kib;
     uint64_t late_us; /* up to so much later */
 };

@@ -182,10 +182,14 @@ void sim_node_change_disk(struct sim_node *node, struct disk *disk)
 
 void sim_node_pause(struct sim_node *node, bool paused)
 {
-    if (node->node == NULL || node->paused == paused) {
-        return;
+    if (node->node != NULL && node->paused != paused) {
+        sim_tell(node->sim, "node %u %s", node->id, paused ? "is paused" : "goes on");
+        sim_node_hold(node, paused);
     }
-    sim_tell(node->sim, "node %u %s", node->id, paused ? "is paused" : "goes on");
+}
+
+void sim_node_hold(struct sim_node *node, bool paused)
+{
     node->paused = paused;
     node->clock.frozen = paused;
     if (!paused) {

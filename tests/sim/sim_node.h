@@ -44,6 +44,8 @@ void sim_node_crash(struct sim_node *node, enum sim_crash how);
 /* Another disk in the machine, while it is down; takes ownership. NULL: an empty one. */
 void sim_node_change_disk(struct sim_node *node, struct disk *disk);
 void sim_node_pause(struct sim_node *node, bool paused);
+/* The same without a word, of one that runs. */
+void sim_node_hold(struct sim_node *node, bool paused);
 /* After every event: a node that has died, or whose disk has stopped, is gone. */
 void sim_node_settle(struct sim_node *node);
 /* It is dead, if only for this turn of the loop. */

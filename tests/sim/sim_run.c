@@ -8,6 +8,7 @@
 #include "kafka/generated/errors.h"
 #include "kafka/generated/messages.h"
 #include "tests/lib/mem_disk.h"
+#include "tests/sim/sim_calm.h"
 #include "tests/sim/sim_consumer.h"
 #include "tests/sim/sim_faults.h"
 #include "tests/sim/sim_group.h"
@@ -729,6 +730,17 @@ static void live_seed(struct sim *sim)
     }
 }
 
+static void live_calm(struct sim *sim)
+{
+    struct sim_calm *calm = sim_calm_begin(sim);
+
+    sim_calm_run(sim, sim_range_draw(&sim->chance_faults, sim->shape->faults_us));
+    sim_calm_end(calm);
+    if (!sim_failed(sim)) {
+        bring_to_end(sim);
+    }
+}
+
 static void live_story(struct sim *sim)
 {
     sim_story_begin(sim, sim->story);
@@ -768,6 +780,8 @@ static void run(struct sim *sim)
     make_operator(sim);
     if (sim->story != NULL) {
         live_story(sim);
+    } else if (sim->shape->calm) {
+        live_calm(sim);
     } else {
         live_seed(sim);
     }

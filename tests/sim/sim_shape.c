@@ -213,6 +213,17 @@ static const struct sim_shape shapes[] = {
         .tellers = 6,
     },
     {
+        .name = "calm",
+        .what = "three nodes, ten minutes of lost packets and stolen processor time: nobody may be "
+                "taken for dead",
+        .nodes = 3,
+        .faults_us = {600 * S, 600 * S},
+        .batch_us = {300 * MS, 600 * MS},
+        .partitions = {2, 4},
+        .topics = " clicks ",
+        .calm = true,
+    },
+    {
         .name = "storm",
         .what = "as soak, with bad ways, clocks that jump, flipped bits, and an operator",
         .nodes_max = 6,

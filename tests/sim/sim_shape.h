@@ -27,6 +27,7 @@ struct sim_shape {
     bool version_2;              /* all of them but one use transaction.version 2 */
     uint64_t dawdle_us; /* from their last record to the end that they ask for; 0: at once */
     struct sim_range operator_us; /* from change to change of topics and policies; 0: none */
+    bool calm;                    /* nothing fails, and nobody may be taken for dead (sim_calm.h) */
     bool all_faults;              /* also those of ways, clocks and stored bits */
     bool operator_always;         /* else in half of the runs */
     bool compacted; /* topics are; every value has a key of its own, so all of them stay, unless */
