@@ -345,6 +345,7 @@ static void on_bytes(struct stream *stream, struct slice bytes)
         return;
     }
     while ((got = frame_in_feed(&conn->in, &bytes, 6, len_max(conn), &blob)) == 1) {
+        stream->hub->moderation.frames++;
         on_frame(conn, blob);
         blob_unref(blob);
         if (stream->closing || stream->finishing || conn->mesh->handler == NULL) {

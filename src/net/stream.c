@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -386,6 +387,20 @@ static void flush(struct stream *stream, bool first_round)
     after_write(stream, before);
 }
 
+/* Everything has gone out. While the loop stands still here, what comes gathers in the sockets. */
+static void moderate(struct stream_hub *hub)
+{
+    if (uv_backend_timeout(hub->loop) == 0) {
+        return; /* something is due: the turn goes on */
+    }
+    uint64_t wait_ns = moderation_wait_ns(&hub->moderation, uv_hrtime());
+    if (wait_ns > 0) {
+        const struct timespec wait = {.tv_nsec = (long)wait_ns};
+        (void)nanosleep(&wait, NULL);
+        uv_update_time(hub->loop); /* timers are waited for from now on */
+    }
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct stream_hub *hub = prepare->data;
@@ -404,6 +419,7 @@ static void on_prepare(uv_prepare_t *prepare)
             flush(CONTAINER_OF(link, struct stream, dirty), first);
         }
     }
+    moderate(hub);
 }
 
 void stream_poke(struct stream *stream)
@@ -526,6 +542,7 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
     }
     struct slice bytes = slice_of(buf->base, (size_t)got);
     stream->heard = true;
+    stream->hub->moderation.bytes += (size_t)got;
     count_turn(stream, (size_t)got);
     if (stream->tls != NULL) {
         decrypt(stream, bytes);

@@ -14,6 +14,7 @@
 #include "base/blob.h"
 #include "base/clock.h"
 #include "base/queue.h"
+#include "net/moderation.h"
 #include "net/tls.h"
 
 #define STREAM_PIECE    (256u * 1024)
@@ -35,6 +36,7 @@ struct stream_hub {
     uint8_t *plain_buffer; /* the same for what TLS decrypts */
     uint8_t *stage;        /* small chunks on their way into one TLS record */
     uint64_t turn;
+    struct moderation moderation; /* whoever takes frames of other nodes counts them there */
     void (*quiet)(struct stream_hub *hub); /* no handle is left: set while closing */
 };
 
