@@ -584,8 +584,7 @@ static bool is_silent(const struct replica *r, const struct replica_peer *peer, 
 /* It has not said from where on it wants the stream. */
 static bool is_unknown(const struct replica_peer *peer, uint64_t now_ms)
 {
-    return peer->up && peer->state != PEER_STREAMING &&
-           now_ms - peer->asked_ms >= REPLICA_RETRY_MS;
+    return peer->up && peer->state != PEER_STREAMING && now_ms - peer->asked_ms >= REPLICA_RETRY_MS;
 }
 
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t patience_ms, struct replica_out *out)
