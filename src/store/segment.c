@@ -79,6 +79,23 @@ void segment_header(const struct segment *segment, uint8_t out[SEGMENT_HEADER])
     put_le32(out + SEGMENT_HEADER - 4, crc32c(slice_of(out, SEGMENT_HEADER - 4)));
 }
 
+/* The list of files that may be closed holds none that an op uses: there may be thousands of those, and
+ * whoever looks for one to close would pass all of them. */
+static void unlist(struct segment *segment)
+{
+    if (link_in_list(&segment->lru)) {
+        link_remove(&segment->lru);
+    }
+}
+
+static void note_used(struct segment *segment)
+{
+    unlist(segment);
+    if (segment->pins == 0 && segment->file != NULL) {
+        queue_push(&segment->store->open_segments, &segment->lru);
+    }
+}
+
 static void segment_close(struct segment *segment)
 {
     struct store *store = segment->store;
@@ -87,7 +104,7 @@ static void segment_close(struct segment *segment)
         store->disk->ops->close(store->disk, segment->file);
         segment->file = NULL;
         segment_tail_drop(segment);
-        link_remove(&segment->lru);
+        unlist(segment);
         store->open_count--;
     }
 }
@@ -95,14 +112,11 @@ static void segment_close(struct segment *segment)
 /* Closes the least recently used file that no op uses. False if there is none. */
 static bool close_one(struct store *store)
 {
-    QUEUE_EACH (link, &store->open_segments) {
-        struct segment *segment = CONTAINER_OF(link, struct segment, lru);
-        if (segment->pins == 0) {
-            segment_close(segment);
-            return true;
-        }
+    if (queue_empty(&store->open_segments)) {
+        return false;
     }
-    return false;
+    segment_close(CONTAINER_OF(store->open_segments.next, struct segment, lru));
+    return true;
 }
 
 int segment_open(struct segment *segment, bool create)
@@ -111,8 +125,7 @@ int segment_open(struct segment *segment, bool create)
     char path[STORE_PATH_MAX];
 
     if (segment->file != NULL) {
-        link_remove(&segment->lru);
-        queue_push(&store->open_segments, &segment->lru);
+        note_used(segment);
         return 0;
     }
     if (create) {
@@ -133,7 +146,7 @@ int segment_open(struct segment *segment, bool create)
         segment->file = NULL;
         return status;
     }
-    queue_push(&store->open_segments, &segment->lru);
+    note_used(segment);
     store->open_count++;
     return 0;
 }
@@ -172,13 +185,19 @@ int segment_open_to_read(struct segment *segment)
 void segment_pin(struct segment *segment)
 {
     segment->pins++;
+    unlist(segment);
 }
 
 void segment_unpin(struct segment *segment)
 {
     CHECK(segment->pins > 0);
-    if (--segment->pins == 0 && segment->doomed) {
+    if (--segment->pins > 0) {
+        return;
+    }
+    if (segment->doomed) {
         segment_free(segment);
+    } else {
+        note_used(segment);
     }
 }
 

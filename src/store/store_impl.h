@@ -62,7 +62,7 @@ struct segment {
     int64_t covered_end; /* offset at `covered` */
     int64_t covered_max_ms;
     struct disk_file *file; /* NULL: not open */
-    struct link lru;        /* in store->open_segments while open */
+    struct link lru;        /* in store->open_segments while open and in no op */
     struct link dirty;      /* in store->dirty_segments while written and not synced */
     struct tail *tail;      /* of the last block that was written; NULL: not kept */
     uint32_t pins;          /* ops under way */
@@ -265,7 +265,7 @@ struct store {
     uint32_t free_entry_count;
     struct link cache; /* entries in rings, oldest first */
     uint64_t cache_used;
-    struct link open_segments; /* least recently used first */
+    struct link open_segments; /* that no op uses, least recently used first */
     uint32_t open_count;
     struct link saves; /* struct producers_save */
     uint32_t save_count;
