@@ -13,24 +13,29 @@ static void judge_anew(struct congestion *c, uint32_t sent, uint32_t resent)
     c->resent = resent;
 }
 
-enum congestion_kind congestion_look(struct congestion *c, uint32_t sent, uint32_t resent)
+bool congestion_look(struct congestion *c, uint32_t sent, uint32_t resent)
 {
     uint64_t packets = sent - c->sent; /* differences survive a wrap */
     uint64_t lost = resent - c->resent;
 
     if (lost >= CONGESTION_LOST_MIN && lost * 1000 >= packets * CONGESTION_LOSSY) {
-        c->kind = CONGESTION_BBR;
+        c->lossy = true;
         c->clean = 0;
         judge_anew(c, sent, resent);
     } else if (packets >= CONGESTION_JUDGED) {
         c->clean = lost * 1000 < packets * CONGESTION_CLEAN ? c->clean + 1 : 0;
         if (c->clean >= CONGESTION_CLEAN_LOOKS) {
-            c->kind = CONGESTION_CUBIC;
+            c->lossy = false;
             c->clean = 0;
         }
         judge_anew(c, sent, resent);
     }
-    return c->kind;
+    return c->lossy;
+}
+
+enum congestion_kind congestion_for(bool lossy)
+{
+    return lossy ? CONGESTION_BBR : CONGESTION_CUBIC;
 }
 
 const char *congestion_name(enum congestion_kind kind)

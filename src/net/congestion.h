@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which congestion control a connection of the mesh runs under.
+/* Do packets of a connection of the mesh get lost, and which congestion control does it run under?
  *
  * CUBIC takes every lost packet for a queue that ran over: at 1 % of loss over 12 ms its window falls
  * below what 1,000 records a second need, and acks wait in the sender. BBR does not mind loss, but
@@ -20,22 +20,23 @@ enum congestion_kind { CONGESTION_CUBIC, CONGESTION_BBR };
 
 #define CONGESTION_LOOK_MS     1000
 #define CONGESTION_LOST_MIN    4    /* resent packets that are more than chance */
-#define CONGESTION_LOSSY       3    /* of 1,000 packets: BBR */
+#define CONGESTION_LOSSY       3    /* of 1,000 packets: it is lossy */
 #define CONGESTION_CLEAN       1    /* of 1,000 packets: less is clean */
 #define CONGESTION_JUDGED      1000 /* packets after which a clean way can be told */
-#define CONGESTION_CLEAN_LOOKS 30   /* so many of these one after the other: CUBIC again */
+#define CONGESTION_CLEAN_LOOKS 30   /* so many of these one after the other: it is not any more */
 
-/* Zeroed for a connection that begins under CUBIC. */
+/* Zeroed for a connection that has lost nothing yet. */
 struct congestion {
-    enum congestion_kind kind;
+    bool lossy;
     uint32_t sent; /* when the judgement under way began */
     uint32_t resent;
     uint32_t clean; /* judgements one after the other */
 };
 
-/* What the connection should run under from now on. `sent` and `resent`: packets with data since it
- * opened, the resent ones among them; both may wrap. To be asked every CONGESTION_LOOK_MS. */
-enum congestion_kind congestion_look(struct congestion *c, uint32_t sent, uint32_t resent);
+/* Is it lossy? `sent` and `resent`: packets with data since it opened, the resent ones among them; both
+ * may wrap. To be asked every CONGESTION_LOOK_MS. */
+bool congestion_look(struct congestion *c, uint32_t sent, uint32_t resent);
+enum congestion_kind congestion_for(bool lossy); /* what it should run under */
 
 const char *congestion_name(enum congestion_kind kind); /* as the kernel spells it */
 /* False: the kernel does not have it, or not for us. */

@@ -147,7 +147,7 @@ bool mesh_send(struct mesh *mesh, uint32_t node_id, enum wire_channel channel,
 {
     struct mesh_conn *conn = mesh_alive(mesh, node_id, channel);
     uint32_t len_max = channel == WIRE_CONTROL ? MESH_CONTROL_FRAME_MAX : MESH_DATA_FRAME_MAX;
-    size_t len = 2 + 4 + frame->head.len;
+    size_t len = MESH_TYPED + frame->head.len;
 
     CHECK(frame->type < MESH_FRAME_OWN);
     CHECK(frame->head.len <= MESH_HEAD_MAX);
@@ -163,12 +163,11 @@ bool mesh_send(struct mesh *mesh, uint32_t node_id, enum wire_channel channel,
         mesh_channel_of(mesh, node_id, channel)->refused_full = true;
         return false;
     }
-    struct blob *blob = blob_new(FRAME_PREFIX + 2 + 4 + frame->head.len);
+    struct blob *blob = blob_new(FRAME_PREFIX + MESH_TYPED + frame->head.len);
     put_be32(blob->bytes, (uint32_t)len);
-    put_be16(blob->bytes + 4, frame->type);
-    put_be32(blob->bytes + 6, (uint32_t)frame->head.len);
+    uint8_t *head = mesh_put_typed(blob->bytes + FRAME_PREFIX, frame->type, frame->head.len);
     if (frame->head.len > 0) {
-        memcpy(blob->bytes + 10, frame->head.base, frame->head.len);
+        memcpy(head, frame->head.base, frame->head.len);
     }
     stream_send(&conn->stream, (struct chunk){blob, blob->bytes, blob->len});
     for (size_t i = 0; i < frame->tail_count; i++) {

@@ -34,6 +34,7 @@
 #define MESH_TWINS         2
 #define MESH_TWIN(channel) (WIRE_CHANNELS + (unsigned)(channel))
 #define MESH_CHANNELS      (WIRE_CHANNELS + MESH_TWINS)
+#define MESH_TYPED         6u /* bytes of a frame's type and the length of its head */
 #define MESH_COPY_HEAD     16u
 
 enum mesh_state { MESH_SHAKE, MESH_HELLO, MESH_READY, MESH_UP, MESH_REFUSING };
@@ -145,6 +146,13 @@ void mesh_complain(struct mesh_conn *conn, const char *event, const char *why);
 struct mesh_channel *mesh_channel_of(struct mesh *mesh, uint32_t node_id, unsigned channel);
 /* The connection that carries the channel's frames now, or NULL. */
 struct mesh_conn *mesh_alive(struct mesh *mesh, uint32_t node_id, unsigned channel);
+/* Writes MESH_TYPED bytes; the head comes behind them, at what is returned. */
+static inline uint8_t *mesh_put_typed(uint8_t *at, uint16_t type, size_t head_len)
+{
+    put_be16(at, type);
+    put_be32(at + 2, (uint32_t)head_len);
+    return at + MESH_TYPED;
+}
 /* A frame of the mesh itself. */
 void mesh_send_own(struct mesh_conn *conn, uint16_t type, struct slice head);
 /* Another connection came up first. The other side is told once it knows who speaks: a handshake

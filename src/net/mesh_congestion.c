@@ -26,7 +26,7 @@ static void run_under(struct mesh_conn *conn, enum congestion_kind kind)
 void mesh_congestion_begin(struct mesh_conn *conn)
 {
     if (!conn->mesh->kernel_congestion) {
-        run_under(conn, CONGESTION_CUBIC);
+        run_under(conn, congestion_for(false));
     }
 }
 
@@ -39,7 +39,7 @@ static void look(struct mesh_conn *conn)
         !congestion_read(socket_of(conn), &sent, &resent)) {
         return;
     }
-    enum congestion_kind wanted = congestion_look(&conn->congestion, sent, resent);
+    enum congestion_kind wanted = congestion_for(congestion_look(&conn->congestion, sent, resent));
     mesh_twin_look(conn);
     if (wanted == conn->runs_under || conn->mesh->kernel_congestion) {
         return;

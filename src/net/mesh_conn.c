@@ -55,14 +55,14 @@ void mesh_complain(struct mesh_conn *conn, const char *event, const char *why)
 
 void mesh_send_own(struct mesh_conn *conn, uint16_t type, struct slice head)
 {
-    struct buf frame = {0};
+    struct blob *blob = blob_new(FRAME_PREFIX + MESH_TYPED + head.len);
 
-    buf_be32(&frame, (uint32_t)(2 + 4 + head.len));
-    buf_be16(&frame, type);
-    buf_be32(&frame, (uint32_t)head.len);
-    buf_put(&frame, head);
-    stream_send(&conn->stream, chunk_copy(buf_slice(&frame)));
-    buf_fini(&frame);
+    put_be32(blob->bytes, (uint32_t)(MESH_TYPED + head.len));
+    uint8_t *at = mesh_put_typed(blob->bytes + FRAME_PREFIX, type, head.len);
+    if (head.len > 0) {
+        memcpy(at, head.base, head.len);
+    }
+    stream_send(&conn->stream, (struct chunk){blob, blob->bytes, blob->len});
 }
 
 static void send_hello(struct mesh_conn *conn)
@@ -273,20 +273,22 @@ static void give(struct mesh_conn *conn, uint16_t type, struct slice head, struc
 /* The tail of a copy is the whole frame, from its type on. */
 static void on_copy(struct mesh_conn *twin, struct slice mark, struct chunk frame)
 {
-    uint16_t type = frame.len >= 6 ? get_be16(frame.base) : MESH_FRAME_OWN;
-    uint32_t head_len = frame.len >= 6 ? get_be32(frame.base + 2) : 0;
+    uint16_t type = frame.len >= MESH_TYPED ? get_be16(frame.base) : MESH_FRAME_OWN;
+    uint32_t head_len = frame.len >= MESH_TYPED ? get_be32(frame.base + 2) : 0;
 
     if (mark.len != MESH_COPY_HEAD || type >= MESH_FRAME_OWN || head_len > MESH_HEAD_MAX ||
-        head_len > frame.len - 6) {
+        head_len > frame.len - MESH_TYPED) {
         broken(twin, TERN_EMALFORMED, "a copy is not a frame");
         return;
     }
     twin->mesh->counters[twin->channel].frames_in++;
-    twin->mesh->counters[twin->channel].bytes_in += FRAME_PREFIX + 6 + mark.len + frame.len;
+    twin->mesh->counters[twin->channel].bytes_in +=
+        FRAME_PREFIX + MESH_TYPED + mark.len + frame.len;
     struct mesh_conn *conn = mesh_twin_original(twin, mark);
     if (conn != NULL) {
-        give(conn, type, slice_of(frame.base + 6, head_len),
-             (struct chunk){frame.blob, frame.base + 6 + head_len, frame.len - 6 - head_len});
+        give(conn, type, slice_of(frame.base + MESH_TYPED, head_len),
+             (struct chunk){frame.blob, frame.base + MESH_TYPED + head_len,
+                            frame.len - MESH_TYPED - head_len});
     }
 }
 
@@ -295,14 +297,14 @@ static void on_frame(struct mesh_conn *conn, struct blob *blob)
     struct mesh *mesh = conn->mesh;
     uint16_t type = get_be16(blob->bytes);
     uint32_t head_len = get_be32(blob->bytes + 2);
-    size_t body_len = blob->len - 6;
+    size_t body_len = blob->len - MESH_TYPED;
 
     if (head_len > MESH_HEAD_MAX || head_len > body_len) {
         broken(conn, TERN_EMALFORMED, "a frame's head is longer than the frame or its limit");
         return;
     }
-    struct slice head = slice_of(blob->bytes + 6, head_len);
-    struct chunk tail = {blob, blob->bytes + 6 + head_len, body_len - head_len};
+    struct slice head = slice_of(blob->bytes + MESH_TYPED, head_len);
+    struct chunk tail = {blob, blob->bytes + MESH_TYPED + head_len, body_len - head_len};
     if (type == MESH_FRAME_REFUSE) {
         on_refused(conn, head);
     } else if (conn->state == MESH_HELLO && type == MESH_FRAME_HELLO) {
@@ -328,7 +330,7 @@ static void on_frame(struct mesh_conn *conn, struct blob *blob)
 static uint32_t len_max(const struct mesh_conn *conn)
 {
     if (conn->state != MESH_UP) {
-        return 6 + MESH_HELLO_MAX;
+        return MESH_TYPED + MESH_HELLO_MAX;
     }
     return conn->channel == WIRE_CONTROL || mesh_is_twin(conn->channel) ? MESH_CONTROL_FRAME_MAX
                                                                         : MESH_DATA_FRAME_MAX;

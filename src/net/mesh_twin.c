@@ -33,7 +33,7 @@ static bool has_twin(const struct mesh_conn *conn)
 
 static bool is_lossy(const struct mesh_conn *conn)
 {
-    return conn->congestion.kind == CONGESTION_BBR || conn->mesh->always_twins;
+    return conn->congestion.lossy || conn->mesh->always_twins;
 }
 
 void mesh_twin_begin(struct mesh_conn *conn)
@@ -76,24 +76,24 @@ void mesh_twin_copy(struct mesh_conn *conn, const struct wire_frame *frame, size
         return;
     }
     conn->out.room -= len;
-    struct blob *blob = blob_new(FRAME_PREFIX + 6 + MESH_COPY_HEAD + 6 + frame->head.len);
+    struct blob *blob =
+        blob_new(FRAME_PREFIX + MESH_TYPED + MESH_COPY_HEAD + MESH_TYPED + frame->head.len);
     uint8_t *at = blob->bytes;
-    put_be32(at, (uint32_t)(6 + MESH_COPY_HEAD + len));
-    put_be16(at + 4, MESH_FRAME_COPY);
-    put_be32(at + 6, MESH_COPY_HEAD);
-    put_be64(at + 10, conn->out.stamp);
-    put_be64(at + 18, number);
-    put_be16(at + 26, frame->type);
-    put_be32(at + 28, (uint32_t)frame->head.len);
+    put_be32(at, (uint32_t)(MESH_TYPED + MESH_COPY_HEAD + len));
+    at = mesh_put_typed(at + FRAME_PREFIX, MESH_FRAME_COPY, MESH_COPY_HEAD);
+    put_be64(at, conn->out.stamp);
+    put_be64(at + 8, number);
+    at = mesh_put_typed(at + MESH_COPY_HEAD, frame->type, frame->head.len);
     if (frame->head.len > 0) {
-        memcpy(at + 32, frame->head.base, frame->head.len);
+        memcpy(at, frame->head.base, frame->head.len);
     }
     stream_send(&twin->stream, (struct chunk){blob, blob->bytes, blob->len});
     for (size_t i = 0; i < frame->tail_count; i++) {
         stream_send(&twin->stream, chunk_ref(frame->tail[i]));
     }
     conn->mesh->counters[twin->channel].frames_out++;
-    conn->mesh->counters[twin->channel].bytes_out += FRAME_PREFIX + 6 + MESH_COPY_HEAD + len;
+    conn->mesh->counters[twin->channel].bytes_out +=
+        FRAME_PREFIX + MESH_TYPED + MESH_COPY_HEAD + len;
 }
 
 bool mesh_twin_stamped(struct mesh_conn *conn, struct slice head)

@@ -328,7 +328,6 @@ static void an_ack_that_was_lost_is_asked_for_again(void **state)
     end();
 }
 
-/* Raised by a leader and not yet told to node 2, which leads next and has deleted nothing. */
 /* Fences that a tick of the node asks for. */
 static uint32_t fences_of_tick(uint32_t node)
 {
@@ -381,6 +380,7 @@ static void a_candidate_repeats_its_fences_less_and_less_often(void **state)
     end();
 }
 
+/* Raised by a leader and not yet told to node 2, which leads next and has deleted nothing. */
 static void what_was_held_and_deleted_is_never_fallen_back_behind(void **state)
 {
     (void)state;
