@@ -228,7 +228,7 @@ static void mesh_frame(struct buf *out, uint16_t type, struct slice head)
     buf_put(out, head);
 }
 
-static void mesh_hello(struct buf *out, enum wire_channel channel)
+static void mesh_hello(struct buf *out, unsigned channel)
 {
     struct wire_hello hello = rig_hello(2, 1);
     struct buf head = {0};
@@ -382,6 +382,60 @@ static void lies_of_a_peer_that_is_up_end_with_one_line(void **state)
     buf_fini(&say);
 }
 
+/* A copy whose tail is these bytes, by a twin. */
+static void mesh_copy(struct buf *out, size_t head_len, struct slice tail)
+{
+    static const uint8_t zeros[64];
+
+    buf_be32(out, (uint32_t)(6 + head_len + tail.len));
+    buf_be16(out, MESH_FRAME_COPY);
+    buf_be32(out, (uint32_t)head_len);
+    buf_put(out, slice_of(zeros, head_len));
+    buf_put(out, tail);
+}
+
+static void copies_that_are_no_frames_end_with_one_line(void **state)
+{
+    static const struct {
+        size_t head_len;
+        const char *tail;
+        size_t tail_len;
+        const char *said;
+    } lies[] = {
+        {MESH_COPY_HEAD, "", 0, "a copy is not a frame"},
+        {MESH_COPY_HEAD, "\0\50\0\0\0", 5, "a copy is not a frame"}, /* shorter than a frame */
+        {MESH_COPY_HEAD, "\0\50\0\0\0\1", 6,
+         "a copy is not a frame"}, /* a head that is not there */
+        {MESH_COPY_HEAD, "\0\50\377\377\377\377x", 7, "a copy is not a frame"},
+        {MESH_COPY_HEAD, "\377\364\0\0\0\0", 6, "a copy is not a frame"}, /* a copy of a copy */
+        {MESH_COPY_HEAD - 1, "\0\50\0\0\0\0", 6, "a copy is not a frame"},
+        {MESH_COPY_HEAD + 1, "\0\50\0\0\0\0", 6, "a copy is not a frame"},
+    };
+    struct buf say = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(lies); i++) {
+        buf_clear(&say);
+        mesh_hello(&say, MESH_TWIN(WIRE_CONTROL));
+        mesh_frame(&say, MESH_FRAME_READY, (struct slice){0});
+        mesh_copy(&say, lies[i].head_len,
+                  slice_of((const uint8_t *)lies[i].tail, lies[i].tail_len));
+        expect_out(NET_MESH, "node-2", &say, lies[i].said);
+    }
+    /* What is no copy has no business there, and copies none on a channel. */
+    buf_clear(&say);
+    mesh_hello(&say, MESH_TWIN(WIRE_CONTROL));
+    mesh_frame(&say, MESH_FRAME_READY, (struct slice){0});
+    mesh_frame(&say, 40, slice_text("not a copy"));
+    expect_out(NET_MESH, "node-2", &say, "a frame of this type is not expected now");
+    buf_clear(&say);
+    mesh_hello(&say, WIRE_CONTROL);
+    mesh_frame(&say, MESH_FRAME_READY, (struct slice){0});
+    mesh_copy(&say, MESH_COPY_HEAD, slice_of((const uint8_t *)"\0\50\0\0\0\0", 6));
+    expect_out(NET_MESH, "node-2", &say, "a frame of this type is not expected now");
+    buf_fini(&say);
+}
+
 static void lies_to_the_admin_port_end_with_one_line(void **state)
 {
     struct buf say = {0};
@@ -460,6 +514,7 @@ int main(void)
         cmocka_unit_test(silent_strangers_make_room),
         cmocka_unit_test(lies_of_a_known_node_end_with_one_line),
         cmocka_unit_test(lies_of_a_peer_that_is_up_end_with_one_line),
+        cmocka_unit_test(copies_that_are_no_frames_end_with_one_line),
         cmocka_unit_test(lies_to_the_admin_port_end_with_one_line),
         cmocka_unit_test(hellos_cut_anywhere_are_refused),
     };
