@@ -6,6 +6,12 @@
 #define SURE_MS    1000  /* so long a leader looks for a sign that it still leads */
 #define REFUSED_MS 10000 /* so long after a refusal a gap is taken for its consequence */
 
+/* What another node refused, or this one before it restarted, a leader does not know. */
+static bool leads_since_lately(const struct partition *p, uint64_t now_ms)
+{
+    return p->replica.spec.epoch > 1 && now_ms - p->replica.role_since_ms < REFUSED_MS;
+}
+
 /* A producer with several batches under way sends again what was refused, but those behind it are here by
  * then. Told that they are out of order, librdkafka (before 2.11; its issue 4953) begins a new producer
  * epoch, and writes again under that what may be committed. So they are refused the same way, and come
@@ -19,7 +25,8 @@ int produce_judge(struct partition *p, int status)
     uint64_t now_ms = node_now_ms(node);
     if (status == TERN_EOUTOFORDER) {
         bool lately = p->refused_ms != 0 && now_ms - p->refused_ms < REFUSED_MS;
-        return lately || liveness_behind(node) ? TERN_ENOTLEADER : status;
+        return lately || leads_since_lately(p, now_ms) || liveness_behind(node) ? TERN_ENOTLEADER
+                                                                                : status;
     }
     if (status == TERN_ENOTLEADER || status == TERN_ENOQUORUM || status == TERN_ENOSPC) {
         p->refused_ms = now_ms;
