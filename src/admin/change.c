@@ -321,6 +321,23 @@ struct recovery {
     bool more;
 };
 
+/* Of those heard: whose present start is registered. The registration of another one would take away
+ * what its earlier start was just made to lead, and an operator's word is not given twice. */
+static node_set registered_nodes(const struct node *node, node_set heard)
+{
+    uint32_t self = node_settings(node)->node_id;
+    node_set set = node_phase(node) == NODE_READY ? NODE_BIT(self) : 0;
+
+    for (uint32_t id = 1; id < WIRE_NODES_MAX; id++) {
+        struct node_peer_view peer = {0};
+        if (id != self && (heard & NODE_BIT(id)) != 0) {
+            node_peer(node, id, &peer);
+            set |= peer.ready ? NODE_BIT(id) : 0;
+        }
+    }
+    return set;
+}
+
 /* The partition joins the recovery if it cannot recover by itself. */
 static int recover_one(struct admin *admin, const struct control_topic *topic, uint32_t index,
                        bool named, const char *author, struct recovery *r, char why[ADMIN_WHY])
@@ -329,7 +346,8 @@ static int recover_one(struct admin *admin, const struct control_topic *topic, u
     const struct control_partition *p = &topic->partitions[index];
     struct health_view view = admin_view(admin);
     node_set alive = control_alive(control) & view.heard;
-    uint32_t leader = control_choose_survivor(control, topic, p, alive);
+    node_set registered = alive & registered_nodes(admin->options.node, view.heard);
+    uint32_t leader = control_choose_survivor(control, topic, p, registered);
 
     struct node_partition_view here;
 
@@ -343,6 +361,14 @@ static int recover_one(struct admin *admin, const struct control_topic *topic, u
                            topic->name);
         }
         return named ? TERN_EREFUSED : 0;
+    }
+    if (leader == 0 && control_choose_survivor(control, topic, p, alive) != 0) {
+        (void)snprintf(
+            why, ADMIN_WHY,
+            "partition %u of %.100s: a node that has it is just starting: ask again in a "
+            "moment",
+            index, topic->name);
+        return TERN_EBUSY;
     }
     if (leader == 0) {
         (void)snprintf(why, ADMIN_WHY,
