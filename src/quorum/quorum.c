@@ -459,8 +459,10 @@ static void set_times(struct quorum *quorum, uint32_t election_ms)
         heartbeat_ms = election_ms / 6 > 0 ? election_ms / 6 : 1;
     }
     quorum->heartbeat_ms = heartbeat_ms;
-    /* The core compares times at every tick: finer ticks, steadier heartbeats, sooner elections. */
-    quorum->tick_ms = heartbeat_ms / 4 > QUORUM_TICK_MS_MIN ? heartbeat_ms / 4 : QUORUM_TICK_MS_MIN;
+    /* The core compares times at every tick: finer ticks, steadier heartbeats, sooner elections. But
+     * each wakes the process, which is most of what an idle node costs. Two ticks are a heartbeat. */
+    uint32_t half_ms = (heartbeat_ms + 1) / 2;
+    quorum->tick_ms = half_ms > QUORUM_TICK_MS_MIN ? half_ms : QUORUM_TICK_MS_MIN;
     quorum->tick_ms = quorum->tick_ms < heartbeat_ms ? quorum->tick_ms : heartbeat_ms;
     raft_set_election_timeout(&quorum->raft, election_ms);
     draw_wait_anew(&quorum->raft);

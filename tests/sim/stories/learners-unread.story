@@ -8,8 +8,8 @@ at 9 start 1
 when 9 node=1 event=phase phase=ready: +0 delay 1 3 100
 when 9 node=1 event=phase phase=ready: +0 delay 3 1 100
 when 9 node=1 event=phase phase=ready: +2 control 1
-when 9 node=1 event=phase phase=ready: +2 cut 2 3
-when 9 node=1 event=phase phase=ready: +4 power 3
+when 9 node=1 event=phase phase=ready: +1.4 cut 2 3
+when 9 node=1 event=phase phase=ready: +3.4 power 3
 at 27 start 3
 at 27 heal
 end 33
