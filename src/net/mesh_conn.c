@@ -346,7 +346,7 @@ static void on_bytes(struct stream *stream, struct slice bytes)
         stream_close(stream, TERN_ECANCELED, "this node is stopping");
         return;
     }
-    while ((got = frame_in_feed(&conn->in, &bytes, 6, len_max(conn), &blob)) == 1) {
+    while ((got = frame_in_feed(&conn->in, &bytes, MESH_TYPED, len_max(conn), &blob)) == 1) {
         stream->hub->moderation.frames++;
         on_frame(conn, blob);
         blob_unref(blob);

@@ -170,6 +170,7 @@ void mesh_dial_outcome(struct mesh_channel *channel, bool nobody)
 void mesh_dial_stop(struct mesh_channel *channel)
 {
     timer_stop(channel->mesh->hub->clock, &channel->redial);
+    channel->nobody = 0; /* it is up, or has another address */
     if (channel->lookup != NULL) {
         channel->lookup->channel = NULL;
         channel->lookup = NULL;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peer mesh over loopback TLS: frames, refusals, restarts, hostile bytes. */
+#include "net/mesh.h"
+#include "tests/lib/fake_clock.h"
 #include "tests/unit/net_peers.h"
 
 struct ups_wanted {
@@ -269,6 +271,30 @@ static void a_peer_whose_process_ended_is_told_gone_as_soon_as_its_port_refuses(
     rig_fini(&rig);
 }
 
+/* A name may lead to several machines, of which one answers. */
+static void a_peer_is_gone_only_when_all_addresses_refuse_since_it_was_up(void **state)
+{
+    static struct mesh mesh;
+    struct fake_clock clock;
+    struct stream_hub hub = {.clock = &clock.clock};
+    struct peer_log one = {0};
+
+    (void)state;
+    fake_clock_init(&clock, 1);
+    mesh = (struct mesh){.hub = &hub, .handler = &handler, .handler_ctx = &one};
+    struct mesh_channel *channel = mesh_channel_of(&mesh, 2, WIRE_CONTROL);
+    *channel = (struct mesh_channel){.mesh = &mesh, .node_id = 2, .addresses = 2};
+    mesh_dial_outcome(channel, true);
+    mesh_dial_outcome(channel, false); /* something else went wrong at the other one */
+    mesh_dial_outcome(channel, true);
+    assert_int_equal(one.gone[2], 0);
+    mesh_dial_stop(channel); /* as when it comes up */
+    mesh_dial_outcome(channel, true);
+    assert_int_equal(one.gone[2], 0);
+    mesh_dial_outcome(channel, true);
+    assert_int_equal(one.gone[2], 1);
+}
+
 static void a_dropped_peer_comes_back_after_a_back_off(void **state)
 {
     struct rig rig;
@@ -492,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_refuses_and_tells_when_it_has_drained),
         cmocka_unit_test(a_restarted_peer_goes_down_once_and_comes_up_again),
         cmocka_unit_test(a_peer_whose_process_ended_is_told_gone_as_soon_as_its_port_refuses),
+        cmocka_unit_test(a_peer_is_gone_only_when_all_addresses_refuse_since_it_was_up),
         cmocka_unit_test(a_dropped_peer_comes_back_after_a_back_off),
         cmocka_unit_test(a_wrong_node_id_region_cluster_or_version_is_refused_and_named),
         cmocka_unit_test(what_the_agent_does_not_accept_is_refused_in_its_words),
