@@ -141,6 +141,8 @@ struct partition {
 struct partition *partition_find(struct node *node, struct uuid topic_id, int32_t partition);
 /* Hosts a replica: opens or creates its log. */
 struct partition *partition_host(struct node *node, struct uuid topic_id, int32_t partition);
+/* For store_options.producers. */
+bool partition_tell_producers(void *node, struct store_log *log, struct buf *out);
 /* Deletes the data; the promise stays as a tombstone. */
 void partition_drop(struct partition *p);
 /* The same for one whose topic is gone; its files are left to partitions_erase: a thousand at once

@@ -440,6 +440,8 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->o.store.damage_ctx = node;
     node->o.store.fate = cleaning_fate;
     node->o.store.fate_ctx = node;
+    node->o.store.producers = partition_tell_producers;
+    node->o.store.producers_ctx = node;
     node->started_us = clock_now_us(node->o.clock);
     node->aged_us = node->started_us;
     node->client = uuid_from_random(clock_random(node->o.clock), clock_random(node->o.clock));

@@ -11,6 +11,7 @@
 #include "base/trace.h"
 
 #define PRODUCERS_SAVE_BYTES ((uint64_t)16 << 20)
+#define TOLD_MAX             32   /* producers, and aborted transactions, in a roster */
 #define OPERATOR_WAIT_MS     2000 /* for silent regions, in a lossy epoch of a sync topic */
 
 /* One write of a partition that waits for its fsync. Pooled per process: as many as ever waited. */
@@ -494,6 +495,27 @@ static void save_producers(struct partition *p)
     producers_pack(r->producers, &bytes);
     store_producers_save(p->log, r->leo, committed, buf_slice(&bytes), &p->save);
     buf_fini(&bytes);
+}
+
+bool partition_tell_producers(void *ctx, struct store_log *log, struct buf *out)
+{
+    const struct store_log_state *state = store_state(log);
+    const struct partition *p = partition_find(ctx, state->topic_id, state->partition);
+    size_t aborted = 0;
+
+    if (p == NULL || p->log != log) {
+        return false;
+    }
+    const struct replica *r = &p->replica;
+    if (r->truncating || r->producers_at != state->leo || r->leo != state->leo) {
+        return false; /* being rebuilt, or ahead of what the store was told */
+    }
+    (void)producers_aborted(r->producers, 0, &aborted);
+    if (producers_count(r->producers) > TOLD_MAX || aborted > TOLD_MAX) {
+        return false; /* save_producers is for those */
+    }
+    producers_pack(r->producers, out);
+    return true;
 }
 
 static void maybe_save_producers(struct partition *p)

@@ -108,6 +108,7 @@ static struct snapshot *snapshot_take(struct store *store)
         }
     }
     put_le32(out->base + notes_at, notes);
+    roster_take(store, &snapshot->roster);
     return snapshot;
 }
 
@@ -133,6 +134,7 @@ void snapshot_free(struct snapshot *snapshot)
 {
     if (snapshot != NULL) {
         buf_fini(&snapshot->bytes);
+        buf_fini(&snapshot->roster);
         free(snapshot);
     }
 }
@@ -214,6 +216,7 @@ static void checkpoint_done(struct store *store)
 
     checkpoint->place = active->place;
     checkpoint->active = NULL;
+    roster_drop(store);
     checkpoint->step = CHECKPOINT_IDLE;
     checkpoint->last_us = clock_now_us(store->clock);
     store->counters.checkpoints++;
@@ -314,6 +317,58 @@ static void checkpoint_written(struct disk_op *op, int64_t status)
         return;
     }
     sync_files(store);
+}
+
+static void checkpoint_write(struct store *store);
+
+/* It is only a shortcut: a full disk does without. */
+static void roster_written(struct disk_op *op, int64_t status)
+{
+    struct checkpoint *checkpoint = CONTAINER_OF(op, struct checkpoint, op);
+    struct store *store = CONTAINER_OF(checkpoint, struct store, checkpoint);
+    struct disk *disk = store->disk;
+
+    disk->ops->close(disk, checkpoint->file);
+    checkpoint->file = NULL;
+    if (store->failed) {
+        return;
+    }
+    if (status == 0) {
+        status = disk->ops->rename(disk, ROSTER_NEW, ROSTER_FILE);
+    }
+    if (status != 0 && status != TERN_ENOSPC) {
+        store_fail(store, (int)status, "writing the roster");
+        return;
+    }
+    checkpoint_write(store);
+}
+
+static void roster_write(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    struct disk *disk = store->disk;
+
+    if (checkpoint->active->roster.len == 0 ||
+        disk->ops->open(disk, ROSTER_NEW, true, &checkpoint->file) != 0) {
+        checkpoint->file = NULL;
+        checkpoint_write(store);
+        return;
+    }
+    if (disk->ops->truncate(disk, checkpoint->file, 0) != 0) {
+        disk->ops->close(disk, checkpoint->file);
+        checkpoint->file = NULL;
+        checkpoint_write(store);
+        return;
+    }
+    checkpoint->step = CHECKPOINT_ROSTER;
+    checkpoint->extent =
+        (struct disk_extent){checkpoint->file, 0, buf_slice(&checkpoint->active->roster)};
+    checkpoint->op = (struct disk_op){.kind = DISK_WRITE,
+                                      .extents = &checkpoint->extent,
+                                      .extent_count = 1,
+                                      .sync = checkpoint->file,
+                                      .done = roster_written};
+    disk_submit(disk, &checkpoint->op);
 }
 
 static void checkpoint_write(struct store *store)
@@ -424,7 +479,7 @@ static void checkpoint_step(struct store *store)
     } else if (checkpoint->file_count > 0) {
         sync_files(store);
     } else {
-        checkpoint_write(store);
+        roster_write(store);
     }
 }
 
@@ -540,6 +595,11 @@ static bool get_segments(struct reader *in, struct store_log *log, uint32_t coun
         at = end;
     }
     log_damage_changed(log);
+    if (log_active(log) != NULL && log->damage_count == 0 && log_active(log)->end > 0) {
+        /* The journal goes on here. */
+        log_active(log)->mark_pos = log_active(log)->bytes;
+        log_active(log)->mark_offset = log_active(log)->end;
+    }
     return count == 0 || at == log->state.leo;
 }
 

@@ -77,7 +77,7 @@ static bool is_leftover(const struct store_log *log, const char *name)
            (strcmp(suffix, ".producers") == 0 && (log == NULL || offset > log->state.leo));
 }
 
-static unsigned clean_dir(struct store *store, const char *name, const struct store_log *log)
+static unsigned clean_dir(struct store *store, const char *name, struct store_log *log)
 {
     struct disk *disk = store->disk;
     struct names files = {0};
@@ -88,6 +88,9 @@ static unsigned clean_dir(struct store *store, const char *name, const struct st
     (void)snprintf(dir, sizeof dir, "topics/%s", name);
     (void)disk->ops->list(disk, dir, collect, &files);
     for (size_t i = 0; i < files.count; i++) {
+        if (log != NULL && strstr(files.names[i], ".producers") != NULL) {
+            producers_seen(log, files.names[i]);
+        }
         if (is_leftover(log, files.names[i])) {
             (void)snprintf(path, sizeof path, "%s/%.200s", dir, files.names[i]);
             removed += disk->ops->remove(disk, path) == 0;

@@ -51,6 +51,13 @@ static void collect(void *ctx, const char *name)
     names->offsets[names->count++] = offset;
 }
 
+void producers_seen(struct store_log *log, const char *name)
+{
+    long long offset = strtoll(name, NULL, 10);
+
+    log->snapshot_at = offset > log->snapshot_at ? offset : log->snapshot_at;
+}
+
 static int ascending(const void *a, const void *b)
 {
     int64_t left = *(const int64_t *)a;
@@ -140,6 +147,7 @@ static int write_given(struct store_log *log, int64_t offset, struct slice given
 
     encode(log, PRODUCERS_FORMAT_GIVEN, offset, given, &bytes);
     path_of(log, offset, path);
+    producers_seen(log, strrchr(path, '/') + 1);
     (void)snprintf(new_path, sizeof new_path, "%s.new", path);
     status = status == 0 ? disk_replace_file(disk, new_path, path, buf_slice(&bytes)) : status;
     buf_fini(&bytes);
@@ -174,8 +182,7 @@ void producers_drop_all(struct store_log *log)
     free(names.offsets);
 }
 
-/* Of the record before `offset`; 0: not known. */
-static int32_t epoch_before(const struct store_log *log, int64_t offset)
+int32_t log_epoch_before(const struct store_log *log, int64_t offset)
 {
     int32_t epoch = 0;
 
@@ -205,7 +212,7 @@ static bool checks_out(const struct store_log *log, int64_t offset, const uint8_
         return false;
     }
     int32_t epoch = format == PRODUCERS_FORMAT ? (int32_t)get_le32(bytes + 28) : 0;
-    int32_t known = epoch_before(log, offset);
+    int32_t known = log_epoch_before(log, offset);
     *out_header = header;
     return epoch == 0 || known == 0 || epoch == known; /* else of a history that was cut */
 }
@@ -340,6 +347,7 @@ static void save_written(struct disk_op *op, int64_t status)
         return;
     }
     path_of(save->log, save->offset, path);
+    producers_seen(save->log, strrchr(path, '/') + 1);
     rv = disk->ops->rename(disk, save->path, path);
     if (rv != 0) {
         save_over(save, rv);
@@ -355,7 +363,7 @@ static void save_written(struct disk_op *op, int64_t status)
 static void encode(const struct store_log *log, uint32_t format, int64_t offset, struct slice bytes,
                    struct buf *out)
 {
-    int32_t epoch = format == PRODUCERS_FORMAT_GIVEN ? 0 : epoch_before(log, offset);
+    int32_t epoch = format == PRODUCERS_FORMAT_GIVEN ? 0 : log_epoch_before(log, offset);
     uint8_t *head = buf_extend(out, PRODUCERS_HEADER);
 
     memset(head, 0, PRODUCERS_HEADER);
@@ -437,9 +445,15 @@ bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_o
 {
     const struct entry *restart = unapplied_restart(log);
     int64_t above = restart != NULL ? restart->offset : -1; /* the others are of another history */
-    struct names names = list(log);
     bool found = false;
 
+    if (roster_knows(log, at_most) && log->roster.offset > above &&
+        log->roster.offset >= log->snapshot_at) {
+        *out_offset = log->roster.offset;
+        buf_put(out, log->roster.bytes);
+        return true; /* without a look at thousands of directories, one for each log */
+    }
+    struct names names = list(log);
     for (size_t i = names.count; i-- > 0 && !found && names.offsets[i] > above;) {
         if (names.offsets[i] <= at_most && names.offsets[i] <= log->state.leo &&
             load(log, names.offsets[i], out)) {

@@ -172,6 +172,10 @@ static void job_read(struct disk_op *op, int64_t got)
     } else if (taken.need > 0) {
         job_submit(job, taken.need + job->read->max_bytes);
     } else {
+        if (taken.at > 0 && job->segment->covered_end < taken.base) {
+            job->segment->mark_pos = job->pos + taken.at;
+            job->segment->mark_offset = taken.base;
+        }
         job_finish(job, 0);
     }
 }
@@ -243,7 +247,9 @@ bool store_read(struct store_read *read)
     CHECK(segment_index < log->segment_count);
     struct segment *segment = log->segments[segment_index];
     int64_t in_files = ring_start(log);
-    int status = segment_index_cover(segment, read->offset);
+    bool marked = segment->mark_pos > 0 && segment->mark_offset == read->offset &&
+                  segment->covered_end < read->offset;
+    int status = marked ? 0 : segment_index_cover(segment, read->offset);
     if (status == 0) {
         status = segment_open_to_read(segment);
     }
@@ -265,7 +271,11 @@ bool store_read(struct store_read *read)
     job->read = read;
     job->log = log;
     job->segment = segment;
-    segment_floor(segment, read->offset, &job->pos, &job->base);
+    job->pos = segment->mark_pos;
+    job->base = read->offset;
+    if (!marked) {
+        segment_floor(segment, read->offset, &job->pos, &job->base);
+    }
     job->limit = read->limit < in_files ? read->limit : in_files;
     job->limit = job->limit < segment->end ? job->limit : segment->end;
     segment_pin(segment);

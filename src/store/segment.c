@@ -270,6 +270,9 @@ void segment_note_batch(struct segment *segment, const struct batch_peek *batch,
 
 void segment_index_cut(struct segment *segment, uint64_t pos)
 {
+    if (segment->mark_pos > pos || segment->mark_offset > segment->end) {
+        segment->mark_pos = 0;
+    }
     if (segment->covered <= pos && segment->covered_end <= segment->end) {
         return;
     }
@@ -293,6 +296,7 @@ void segment_index_cut(struct segment *segment, uint64_t pos)
 void segment_index_drop(struct segment *segment)
 {
     free(segment->index);
+    segment->mark_pos = 0;
     segment->index = NULL;
     segment->index_count = 0;
     segment->index_cap = 0;

@@ -245,6 +245,9 @@ static int open_existing(struct store *store, char why[STORE_WHY_MAX])
     if (status == 0) {
         status = salvage_segments(store, why);
     }
+    if (status == 0) {
+        roster_load(store);
+    }
     return status;
 }
 
@@ -347,6 +350,7 @@ void store_close(struct store *store)
         free(tombstone);
     }
     journal_fini(store);
+    buf_fini(&store->roster);
     for (size_t i = 0; i < STORE_NOTES_MAX; i++) {
         buf_fini(&store->notes[i].value);
     }

@@ -53,6 +53,10 @@ struct store_options {
      * producer, from this offset on. NULL: nothing is known of any. */
     enum store_fate (*fate)(void *ctx, struct store_log *log, int64_t producer_id, int64_t offset);
     void *fate_ctx;
+    /* Asked by checkpoints for each log: the state of its producers at its end, as for
+     * store_producers_save (appended to `out`). False: not known, or too much. NULL: nobody knows. */
+    bool (*producers)(void *ctx, struct store_log *log, struct buf *out);
+    void *producers_ctx;
     /* A failed write or fsync, or damage where none may be: the process must end, nothing more is
      * acknowledged. Called once. */
     void (*fatal)(void *ctx, int error, const char *what);
@@ -262,7 +266,8 @@ int64_t store_compacted_to(const struct store_log *log);
  * above the cut. Not while it is being cut. */
 void store_producers_save(struct store_log *log, int64_t offset, int64_t committed,
                           struct slice bytes, struct store_req *req);
-/* Newest snapshot with offset <= `at_most`; true and its offset and bytes (appended to out). */
+/* Newest snapshot with offset <= `at_most`, or what a checkpoint was told; true and its offset and bytes
+ * (appended to out). */
 bool store_producers_load(struct store_log *log, int64_t at_most, int64_t *out_offset,
                           struct buf *out);
 

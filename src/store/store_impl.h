@@ -74,6 +74,10 @@ struct segment {
     uint32_t generation; /* of the file that a cleaner wrote, part of its name; 0: none did */
     int64_t horizon_ms;  /* from then on a tombstone of it may go; INT64_MAX: none is known */
     uint64_t opened_ms;  /* wall clock of its first append in this process; 0: none yet */
+    /* A batch begins at mark_pos, of offset mark_offset: where the checkpoint ended, or a read. Whoever
+     * goes on there needs no index. 0: not known. */
+    uint64_t mark_pos;
+    int64_t mark_offset;
 };
 
 enum entry_kind {
@@ -123,6 +127,13 @@ struct log_key {
     int32_t partition;
 };
 
+/* What the roster says of a log. */
+struct roster_entry {
+    int64_t offset;
+    int32_t epoch;      /* of the record before */
+    struct slice bytes; /* in store.roster; empty: nothing */
+};
+
 struct store_log {
     struct store_log_state state; /* first: store_state hands it out */
     struct store *store;
@@ -146,6 +157,8 @@ struct store_log {
     struct link dirty_dir;
     struct cut *cut;       /* a truncation whose bytes are being saved */
     uint32_t damage_count; /* ranges in all segments */
+    struct roster_entry roster;
+    int64_t snapshot_at; /* no snapshot file of producers has a higher offset */
     bool dir_made;
     bool deleted;
     /* compact.c */
@@ -213,6 +226,7 @@ struct journal {
 
 struct snapshot {
     struct buf bytes;
+    struct buf roster; /* empty: there is none */
     struct journal_place place;
     struct link reqs;
 };
@@ -221,6 +235,7 @@ enum checkpoint_step {
     CHECKPOINT_IDLE,
     CHECKPOINT_SEGMENTS, /* syncing segment files */
     CHECKPOINT_NAMES,    /* syncing directories with new segment files */
+    CHECKPOINT_ROSTER,   /* writing and syncing the new roster */
     CHECKPOINT_WRITE,    /* writing and syncing the new file */
     CHECKPOINT_RENAME,   /* syncing its new name */
 };
@@ -239,7 +254,7 @@ struct checkpoint {
     uint32_t file_count; /* of files: segments (pinned), directories, or the root */
     struct disk_op op;
     struct disk_extent extent;
-    struct disk_file *file; /* checkpoint.new */
+    struct disk_file *file; /* roster.new, checkpoint.new */
     uint64_t last_us;
     bool wanted;
     uint64_t frames_marked;     /* counters.frames that a next timed checkpoint asks for */
@@ -268,6 +283,7 @@ struct store {
     struct link open_segments; /* that no op uses, least recently used first */
     uint32_t open_count;
     struct link saves; /* struct producers_save */
+    struct buf roster; /* as it was read at the start, until there is a newer one */
     uint32_t save_count;
     struct link dirty_segments;
     struct link dirty_dirs;
@@ -550,7 +566,22 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
              int (*each)(void *ctx, struct slice bytes, const struct batch_peek *batch),
              void *ctx) TERN_MUST_USE;
 
+/* ---- roster.c -------------------------------------------------------------------------------- */
+#define ROSTER_FILE "roster"
+#define ROSTER_NEW  "roster.new"
+/* Of the called-for state. Nothing if nobody knows the producers. */
+void roster_take(struct store *store, struct buf *out);
+void roster_load(struct store *store);
+/* A newer one is on disk. */
+void roster_drop(struct store *store);
+/* Does log->roster hold, for an offset at or below `at_most`? */
+bool roster_knows(const struct store_log *log, int64_t at_most);
+
 /* ---- producers.c ----------------------------------------------------------------------------- */
+/* Epoch of the record before `offset`; 0: not known. */
+int32_t log_epoch_before(const struct store_log *log, int64_t offset);
+/* A snapshot file of this offset is there. */
+void producers_seen(struct store_log *log, const char *name);
 void producers_cut(struct store_log *log, int64_t offset);
 /* What a restart at `offset` brought, durable when it returns; may be called again. ENOSPC: not now. */
 int producers_restarted(struct store_log *log, int64_t offset, struct slice given) TERN_MUST_USE;

@@ -2,6 +2,6 @@
 # the end. It cannot commit that any more, and must not tell the partition that node 3 leads: the next coordinator aborts.
 tellers 3 1.3
 at 1 control 1
-when 3 teller-0 has written transaction: +2.3 cut 1 2
+when 3 teller-0 has written transaction: +1.05 cut 1 2
 when 3 teller-0 has written transaction: +9 heal
 end 30
