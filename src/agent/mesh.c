@@ -29,6 +29,9 @@ ProtobufCAllocator mesh_allocator(struct arena *arena)
     return (ProtobufCAllocator){arena_alloc, arena_no_free, arena};
 }
 
+/* Unpacked, a message of two bytes in a list takes a struct, a pointer and a note of the parser. */
+#define HEAD_GROWS 64
+
 static struct partition *named(struct node *node, ProtobufCBinaryData topic_id, int32_t partition)
 {
     struct uuid id;
@@ -433,7 +436,7 @@ static void peer_frame(void *ctx, uint32_t from, enum wire_channel channel, uint
         return;
     }
     arena_init(&arena);
-    arena.limit = 8 * (head.len + tail.len) + ((size_t)1 << 16);
+    arena.limit = HEAD_GROWS * head.len + 8 * tail.len + ((size_t)1 << 16);
     data_frame(node, from, channel, type, head, tail, &arena);
     arena_fini(&arena);
 }

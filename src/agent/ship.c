@@ -11,6 +11,7 @@
 #include "mesh.pb-c.h"
 
 #define ITEMS_PER_FRAME 2000
+#define BYTES_PER_FRAME (128u << 10) /* an answer has the history of its log, which may be long */
 
 /* ---- small messages, gathered per node ------------------------------------------------------- */
 
@@ -61,7 +62,7 @@ static void send_gathered(struct node *node, struct gather *g, uint32_t to, uint
 static void gathered(struct node *node, struct gather *g, uint32_t to, uint16_t type)
 {
     g->any = true;
-    if (++g->items[to] >= ITEMS_PER_FRAME) {
+    if (++g->items[to] >= ITEMS_PER_FRAME || g->bytes[to].len >= BYTES_PER_FRAME) {
         send_gathered(node, g, to, type);
     }
 }

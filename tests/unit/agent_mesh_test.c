@@ -157,12 +157,49 @@ static void a_push_with_a_damaged_batch_is_not_taken(void **state)
     rig_fini(&rig);
 }
 
+/* After many failovers with few records in between there is more history than anything else. */
+static void answers_with_long_histories_are_understood(void **state)
+{
+    (void)state;
+    for (size_t length = 1; length < 200; length += 7) {
+        struct rig rig;
+        Tern__Mesh__EpochStart starts[200];
+        Tern__Mesh__EpochStart *history[200];
+        Tern__Mesh__Answers__Answer answer = TERN__MESH__ANSWERS__ANSWER__INIT;
+        Tern__Mesh__Answers__Answer *list[500];
+        Tern__Mesh__Answers answers = TERN__MESH__ANSWERS__INIT;
+        struct buf frame = {0};
+        rig_init(&rig);
+        for (size_t i = 0; i < length; i++) {
+            tern__mesh__epoch_start__init(&starts[i]);
+            starts[i].epoch = (int32_t)i + 1;
+            starts[i].start_offset = (int64_t)i;
+            history[i] = &starts[i];
+        }
+        answer.topic_id = (ProtobufCBinaryData){sizeof rig.topic_id.bytes, rig.topic_id.bytes};
+        answer.history = history;
+        answer.n_history = length;
+        for (size_t i = 0; i < ARRAY_COUNT(list); i++) {
+            list[i] = &answer;
+        }
+        answers.answers = list;
+        answers.n_answers = ARRAY_COUNT(list);
+        size_t size = tern__mesh__answers__get_packed_size(&answers);
+        (void)tern__mesh__answers__pack(&answers, buf_extend(&frame, size));
+        give(&rig, MESH_ANSWERS, buf_slice(&frame), (struct slice){0});
+        assert_int_equal(rig.wire.dropped, 0);
+        buf_fini(&frame);
+        rig_fini(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_truncation_of_every_frame_is_harmless),
         cmocka_unit_test(random_bytes_in_head_and_tail_are_harmless),
         cmocka_unit_test(a_push_with_a_damaged_batch_is_not_taken),
+        cmocka_unit_test(answers_with_long_histories_are_understood),
     };
 
     trace_set_level(TRACE_ERROR);
