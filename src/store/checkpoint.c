@@ -108,7 +108,7 @@ static struct snapshot *snapshot_take(struct store *store)
         }
     }
     put_le32(out->base + notes_at, notes);
-    roster_take(store, &snapshot->roster);
+    snapshot->roster_is_new = roster_take(store, &snapshot->roster);
     return snapshot;
 }
 
@@ -216,7 +216,9 @@ static void checkpoint_done(struct store *store)
 
     checkpoint->place = active->place;
     checkpoint->active = NULL;
-    roster_drop(store);
+    if (active->roster_is_new) {
+        roster_drop(store);
+    }
     checkpoint->step = CHECKPOINT_IDLE;
     checkpoint->last_us = clock_now_us(store->clock);
     store->counters.checkpoints++;

@@ -242,6 +242,16 @@ uint64_t journal_used_bytes(const struct store *store)
     return used;
 }
 
+uint32_t journal_free_files(const struct store *store)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < store->journal.file_count; i++) {
+        count += store->journal.files[i].sequence == 0;
+    }
+    return count;
+}
+
 static uint64_t smallest_file(const struct store *store)
 {
     uint64_t bytes = store->options.journal_file_bytes;

@@ -15,53 +15,71 @@
 
 #define ROSTER_FORMAT    1
 #define ROSTER_HEADER    24
-#define ROSTER_BYTES_MAX (8u << 20) /* then the logs that are left do without */
-#define ROSTER_LOG_MAX   4096       /* of one log: who has more has snapshots of its own */
+#define ROSTER_BYTES_MAX (32u << 20) /* then the logs that are left do without */
+#define ROSTER_LOG_MAX   4096        /* of one log: who has more has snapshots of its own */
 static const uint8_t roster_magic[8] = {'T', 'E', 'R', 'N', 'R', 'O', 'S', 'T'};
 
-static void put_one(struct store *store, struct store_log *log, struct buf *out)
+/* Room for the length is left; returns where it goes. */
+static size_t put_head(const struct store_log *log, int64_t offset, int32_t epoch, struct buf *out)
+{
+    buf_le32(out, log->number);
+    buf_put(out, slice_of(log->key.topic_id.bytes, sizeof log->key.topic_id.bytes));
+    buf_le32(out, (uint32_t)log->key.partition);
+    buf_le64(out, (uint64_t)offset);
+    buf_le32(out, (uint32_t)epoch);
+    buf_le32(out, 0);
+    return out->len - 4;
+}
+
+/* False: it was not told, what is put is from the roster before. */
+static bool put_one(struct store *store, struct store_log *log, struct buf *out)
 {
     int32_t epoch = log_epoch_before(log, log->state.leo);
     size_t begin = out->len;
 
-    if (epoch == 0 || log->state.truncating) {
-        return; /* nothing is there that would have to be read */
+    if (epoch == 0) {
+        return true; /* nothing is there that would have to be read */
     }
-    buf_le32(out, log->number);
-    buf_put(out, slice_of(log->key.topic_id.bytes, sizeof log->key.topic_id.bytes));
-    buf_le32(out, (uint32_t)log->key.partition);
-    buf_le64(out, (uint64_t)log->state.leo);
-    buf_le32(out, (uint32_t)epoch);
-    buf_le32(out, 0);
-    size_t head = out->len;
-    bool told = store->options.producers(store->options.producers_ctx, log, out);
-    if (!told || out->len - head > ROSTER_LOG_MAX) {
+    size_t at = put_head(log, log->state.leo, epoch, out);
+    bool told = !log->state.truncating &&
+                store->options.producers(store->options.producers_ctx, log, out) &&
+                out->len - at - 4 <= ROSTER_LOG_MAX;
+    bool known = !told && roster_knows(log, INT64_MAX);
+    if (!told) {
         out->len = begin;
-    } else {
-        put_le32(out->base + head - 4, (uint32_t)(out->len - head));
     }
+    if (known) { /* soon after a start */
+        at = put_head(log, log->roster.offset, log->roster.epoch, out);
+        buf_put(out, log->roster.bytes);
+    }
+    if (told || known) {
+        put_le32(out->base + at, (uint32_t)(out->len - at - 4));
+    }
+    return !known;
 }
 
-void roster_take(struct store *store, struct buf *out)
+bool roster_take(struct store *store, struct buf *out)
 {
     struct store_log *log = NULL;
     struct store_log *next = NULL;
+    bool told = true;
 
     if (store->options.producers == NULL) {
-        return;
+        return true;
     }
     memset(buf_extend(out, ROSTER_HEADER), 0, ROSTER_HEADER);
     HASH_ITER (hh, store->logs, log, next) {
         if (out->len >= ROSTER_BYTES_MAX) {
             break;
         }
-        put_one(store, log, out);
+        told = put_one(store, log, out) && told;
     }
     struct slice body = slice_of(out->base + ROSTER_HEADER, out->len - ROSTER_HEADER);
     memcpy(out->base, roster_magic, sizeof roster_magic);
     put_le32(out->base + 8, ROSTER_FORMAT);
     put_le32(out->base + 12, crc32c(body));
     put_le64(out->base + 16, body.len);
+    return told;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "store/store_impl.h"
 
 #define SPACE_CHECK_MS         500
+#define FIRST_CHECKPOINT_MS    5000        /* after the start, if something was replayed */
 #define UNAPPLIED_FINE         (16u << 20) /* so much may wait in memory for its segment file */
 #define ENTRIES_POOLED_MAX     4096
 #define JOURNAL_FILE_BYTES_MIN (64u << 10)
@@ -285,9 +286,13 @@ int store_open(struct disk *disk, struct clock *clock, const struct store_option
     store->checkpoint.last_us = clock_now_us(clock);
     apply_space_check(store);
     timer_after_ms(clock, &store->space_timer, SPACE_CHECK_MS);
-    timer_after_ms(clock, &store->checkpoint_timer, options->checkpoint_ms);
-    if (journal_used_bytes(store) > 0) {
-        /* The journal may be full: then only a checkpoint of what was replayed makes room. */
+    uint64_t used = journal_used_bytes(store);
+    uint32_t first_ms =
+        options->checkpoint_ms < FIRST_CHECKPOINT_MS ? options->checkpoint_ms : FIRST_CHECKPOINT_MS;
+    timer_after_ms(clock, &store->checkpoint_timer, used > 0 ? first_ms : options->checkpoint_ms);
+    if (used > 0 && journal_free_files(store) < 2) {
+        /* The journal may be full: then only a checkpoint of what was replayed makes room. Otherwise it
+         * would sync thousands of files while whoever has started wants to serve. */
         checkpoint_mark(store, NULL);
     }
     apply_kick(store);

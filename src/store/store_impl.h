@@ -226,7 +226,8 @@ struct journal {
 
 struct snapshot {
     struct buf bytes;
-    struct buf roster; /* empty: there is none */
+    struct buf roster;  /* empty: there is none */
+    bool roster_is_new; /* nothing in it is from the one before */
     struct journal_place place;
     struct link reqs;
 };
@@ -506,6 +507,7 @@ void journal_place_behind(struct store *store);
 /* Files wholly before `place` are free. */
 void journal_free_before(struct store *store, const struct journal_place *place);
 uint64_t journal_used_bytes(const struct store *store);
+uint32_t journal_free_files(const struct store *store);
 void journal_idle_fired(struct timer *timer);
 uint64_t journal_batch_max(const struct store *store);
 
@@ -569,8 +571,9 @@ int log_scan(struct store_log *log, int64_t from, int64_t to,
 /* ---- roster.c -------------------------------------------------------------------------------- */
 #define ROSTER_FILE "roster"
 #define ROSTER_NEW  "roster.new"
-/* Of the called-for state. Nothing if nobody knows the producers. */
-void roster_take(struct store *store, struct buf *out);
+/* Of the called-for state. Nothing if nobody knows the producers. Of logs whose producers are not known
+ * yet it has what the one before had; false, if there are any. */
+bool roster_take(struct store *store, struct buf *out);
 void roster_load(struct store *store);
 /* A newer one is on disk. */
 void roster_drop(struct store *store);

@@ -56,9 +56,10 @@ def in_bytes(text):
 
 
 def alive(pid):
+    """A killed process whose threads still wait for the disk is a zombie, and has its locks."""
     try:
         with open(f'/proc/{pid}/stat') as f:
-            return f.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+            return f.read().rsplit(')', 1)[1].split()[0] not in 'ZX' or len(os.listdir(f'/proc/{pid}/task')) > 1
     except OSError:
         return False
 

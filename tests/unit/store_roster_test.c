@@ -177,6 +177,44 @@ static void a_roster_says_nothing_of_a_log_that_began_anew_or_was_made_again(voi
     world_free(world);
 }
 
+static bool tell_nothing(void *ctx, struct store_log *log, struct buf *out)
+{
+    (void)ctx;
+    (void)log;
+    buf_text(out, "half of it");
+    return false;
+}
+
+/* Soon after a start they are being read; should it end again, the next start has them to read, too. */
+static void what_is_not_known_yet_is_taken_from_the_roster_before(void **state)
+{
+    struct world *world = told_world();
+
+    (void)state;
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    for (int i = 0; i < 30; i++) {
+        append(log, 1, 700, NULL);
+    }
+    checkpoint(world);
+    world->options.producers = tell_nothing;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(world_restart(world, true), 0);
+        log = store_find(world->store, topic, 0);
+        assert_told(log, 30);
+        append(log, 1, 700, NULL);
+        checkpoint(world);
+        assert_told(log, 30);
+        checkpoint(world);
+    }
+    world->options.producers = tell;
+    assert_int_equal(world_restart(world, true), 0);
+    checkpoint(world);
+    assert_told(store_find(world->store, topic, 0), -1); /* who knows them does not ask */
+    assert_int_equal(world_restart(world, true), 0);
+    assert_told(store_find(world->store, topic, 0), 33);
+    world_free(world);
+}
+
 static void a_damaged_or_foreign_roster_is_none(void **state)
 {
     (void)state;
@@ -239,6 +277,7 @@ int main(void)
             after_a_start_only_what_is_behind_the_checkpoint_is_read_for_the_producers),
         cmocka_unit_test(a_roster_is_not_believed_of_a_log_that_was_cut_since),
         cmocka_unit_test(a_roster_says_nothing_of_a_log_that_began_anew_or_was_made_again),
+        cmocka_unit_test(what_is_not_known_yet_is_taken_from_the_roster_before),
         cmocka_unit_test(a_damaged_or_foreign_roster_is_none),
         cmocka_unit_test(a_newer_snapshot_of_its_own_counts_before_the_roster),
     };
