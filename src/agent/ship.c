@@ -557,6 +557,7 @@ static void push(struct partition *p, uint32_t to)
                                       .offset = head.base,
                                       .limit = p->replica.leo,
                                       .max_bytes = r->slow ? CATCH_UP_BYTES_MAX : PUSH_BYTES_MAX,
+                                      .once = r->slow,
                                       .done = push_read_done};
         r->busy = true;
         if (!store_read(&r->read)) {

@@ -25,7 +25,9 @@ struct disk_extent {
 };
 
 enum disk_op_kind {
-    DISK_READ, /* fill `into` from file at pos; status = bytes read (may be short at end of file) */
+    /* Fill `into` from file at pos; status = bytes read (may be short at end of file). On page bounds in
+     * file and memory, length too, it goes past the page cache: for what is read once. */
+    DISK_READ,
     DISK_WRITE, /* write all extents, in their order; then fdatasync `sync` if it is not NULL */
     DISK_SYNC,  /* fdatasync every file of `files` */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/run.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,8 +20,12 @@
 #include "net/notify.h"
 #include "store/disk_real.h"
 
-#define STOP_MS   8000
-#define PATH_ROOM 64 /* "/node-63.key" and the like */
+#define STOP_MS 8000
+/* What requests and reads of up to KEPT_BLOCK use is used again, and KEPT_BYTES of it stay when nobody
+ * does: memory from the kernel has to be cleared, and comes a page at a time. */
+#define KEPT_BLOCK (4 << 20)
+#define KEPT_BYTES (16 << 20)
+#define PATH_ROOM  64 /* "/node-63.key" and the like */
 
 struct running {
     const struct config *config;
@@ -127,6 +132,14 @@ static void on_signal(uv_signal_t *handle, int number)
     (void)notify_manager("STOPPING=1");
     trace_info("event=stopping signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     node_stop(running->node, STOP_MS, on_stopped, running);
+}
+
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+#endif
 }
 
 static int start_signals(struct running *running)
@@ -356,6 +369,7 @@ int run(const struct config *config)
     static struct running running; /* big, and alive until the process ends */
 
     running.config = config;
+    keep_memory();
     log_start(config->log_level, config->log_json, config->node_id, config->region);
     CHECK(uv_loop_init(&running.loop) == 0);
     running.clock = clock_real_new(&running.loop);

@@ -282,6 +282,37 @@ static int open_direct(struct disk_file *file)
     return atomic_load(&file->refused) ? DIRECT_NONE : atomic_load(&file->direct);
 }
 
+static bool on_page(uint64_t number)
+{
+    return number % PAGE == 0;
+}
+
+int64_t disk_bytes_read_once(struct disk_file *file, uint64_t pos, uint8_t *into, size_t len)
+{
+    bool aligned = on_page(pos) && on_page(len) && on_page((uintptr_t)into);
+    int direct = aligned ? open_direct(file) : DIRECT_NONE;
+    size_t got = 0;
+
+    while (direct >= 0 && got < len) {
+        ssize_t n = pread(direct, into + got, len - got, (off_t)(pos + got));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EINVAL) {
+            atomic_store(&file->refused, true);
+            break; /* another file system's bounds */
+        }
+        if (n < 0) {
+            return disk_error_of(errno);
+        }
+        got += (size_t)n;
+        if (n == 0 || !on_page((uint64_t)n)) {
+            return (int64_t)got; /* the end of the file */
+        }
+    }
+    return direct >= 0 && got == len ? (int64_t)got : disk_bytes_read(file, pos, into, len);
+}
+
 static int write_past(struct disk_file *file, struct vector *vector)
 {
     int direct = open_direct(file);
@@ -297,11 +328,6 @@ static int write_past(struct disk_file *file, struct vector *vector)
         atomic_store(&file->refused, true);
     }
     return vector_write(vector, file->fd);
-}
-
-static bool on_page(uint64_t number)
-{
-    return number % PAGE == 0;
 }
 
 /* Every piece lies on page bounds, in the file and in memory. */

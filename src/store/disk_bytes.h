@@ -9,10 +9,10 @@ struct disk_file {
     int fd;
     bool is_dir;
     char *path; /* to tell which one failed */
-    /* The same file past the page cache, opened by the first write that is large enough for it.
+    /* The same file past the page cache, opened by the first call that is large enough for it.
      * Below 0: not tried yet, or not to be had. */
     _Atomic int direct;
-    _Atomic bool refused; /* there it takes no writes of our bounds */
+    _Atomic bool refused; /* there it takes no calls of our bounds */
 };
 
 /* Room for what is collected before it goes past the page cache. One writer at a time has it; who
@@ -28,6 +28,8 @@ void disk_file_free(struct disk_file *file);
 int disk_error_of(int number);
 /* Bytes read, fewer only at the end of the file; or an error, and errno. */
 int64_t disk_bytes_read(const struct disk_file *file, uint64_t pos, uint8_t *into, size_t len);
+/* The same, past the page cache if all of it lies on page bounds. */
+int64_t disk_bytes_read_once(struct disk_file *file, uint64_t pos, uint8_t *into, size_t len);
 /* All extents, in their order; neighbours go out together. 0, or an error and errno; `out_at` is the
  * file of the last call. Large pieces and those that lie on page bounds in file and memory go past
  * the page cache: there is no page to be found and filled for them, and none is taken from others. */

@@ -110,7 +110,7 @@ static void part_run(struct disk_task *task)
     case DISK_READ:
         part->call = "read";
         part->at = op->file;
-        part->status = disk_bytes_read(op->file, op->pos, op->into, op->len);
+        part->status = disk_bytes_read_once(op->file, op->pos, op->into, op->len);
         break;
     case DISK_WRITE:
         part->call = "write";

@@ -13,6 +13,7 @@ struct read_job {
     struct link link;
     struct disk_op op;
     struct blob *blob;
+    size_t skip; /* so many bytes before pos are read, for the sake of a page bound */
     uint64_t pos;
     int64_t base; /* of the batch at pos */
     uint32_t tries;
@@ -117,7 +118,7 @@ static struct taken take_batches(struct read_job *job, struct slice in)
         base = batch.end;
     }
     if (from != SIZE_MAX && at > from) {
-        struct chunk chunk = chunk_of(job->blob, job->blob->bytes + from, at - from);
+        struct chunk chunk = chunk_of(job->blob, in.base + from, at - from);
         add_chunk(read, chunk);
         chunk_drop(&chunk);
     }
@@ -153,6 +154,16 @@ static void job_bad(struct read_job *job, size_t at, int64_t base)
     job_finish(job, status);
 }
 
+/* Of what was read, the bytes from job->pos on that belong to the segment: behind them a writer may
+ * be under way. */
+static struct slice job_bytes(const struct read_job *job, size_t got)
+{
+    uint64_t left = job->segment->bytes - job->pos;
+    size_t len = got > job->skip ? got - job->skip : 0;
+
+    return slice_of(job->op.into + job->skip, len < left ? len : (size_t)left);
+}
+
 static void job_read(struct disk_op *op, int64_t got)
 {
     struct read_job *job = CONTAINER_OF(op, struct read_job, op);
@@ -165,8 +176,9 @@ static void job_read(struct disk_op *op, int64_t got)
         job_finish(job, (int)got);
         return;
     }
-    struct taken taken = take_batches(job, slice_of(job->blob->bytes, (size_t)got));
-    bool all = (size_t)got < job->op.len || job->op.len >= job->segment->bytes - job->pos;
+    struct slice in = job_bytes(job, (size_t)got);
+    struct taken taken = take_batches(job, in);
+    bool all = (size_t)got < job->op.len || in.len >= job->segment->bytes - job->pos;
     if (taken.bad || (taken.need > 0 && all)) {
         job_bad(job, taken.at, taken.base);
     } else if (taken.need > 0) {
@@ -183,14 +195,19 @@ static void job_read(struct disk_op *op, int64_t got)
 static void job_submit(struct read_job *job, size_t len)
 {
     uint64_t left = job->segment->bytes - job->pos;
+    size_t bound = job->read->once ? MEM_PAGE : 1; /* for place, length and memory */
 
+    len = len < left ? len : (size_t)left;
+    job->skip = (size_t)(job->pos % bound);
+    len = (job->skip + len + bound - 1) / bound * bound;
     blob_unref(job->blob);
-    job->blob = blob_new(len < left ? len : (size_t)left);
+    job->blob = blob_new(len + bound - 1);
+    uint8_t *memory = job->blob->bytes + (bound - 1);
     job->op = (struct disk_op){.kind = DISK_READ,
                                .file = job->segment->file,
-                               .pos = job->pos,
-                               .into = job->blob->bytes,
-                               .len = job->blob->len,
+                               .pos = job->pos - job->skip,
+                               .into = memory - (uintptr_t)memory % bound,
+                               .len = len,
                                .done = job_read};
     disk_submit(job->log->store->disk, &job->op);
 }

@@ -204,6 +204,7 @@ struct store_read {
     int64_t offset;
     int64_t limit;
     size_t max_bytes;
+    bool once; /* nobody else is likely to want it: past the page cache */
     void (*done)(struct store_read *read);
     /* Results. EOUTOFRANGE below log_start or above leo; EDAMAGED: the first batch is; EIO. */
     int status;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/trace.h"
 #include "net/clock_real.h"
+#include "store/disk_bytes.h"
 #include "store/disk_real.h"
 #include "store/store.h"
 #include "tests/lib/batches.h"
@@ -50,6 +52,23 @@ static void world_free(struct world *world)
     (void)snprintf(command, sizeof command, "rm -rf %s", world->root);
     assert_int_equal(system(command), 0); /* NOLINT: the name is ours */
     free(world);
+}
+
+/* Bytes that this process made devices read; what the page cache had is not among them. */
+static uint64_t device_read_bytes(void)
+{
+    FILE *file = fopen("/proc/self/io", "re");
+    unsigned long long bytes = 0;
+    char line[64];
+
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "read_bytes: %llu", &bytes) == 1) { /* NOLINT: the kernel wrote it */
+            break;
+        }
+    }
+    (void)fclose(file);
+    return bytes;
 }
 
 struct waiting {
@@ -246,6 +265,60 @@ static void large_writes_land_where_they_belong_past_the_page_cache(void **state
     world_free(world);
 }
 
+/* A file that was written partly through the page cache and partly past it, and ends within a page. */
+static void what_is_read_on_page_bounds_comes_past_the_page_cache(void **state)
+{
+    enum { BYTES = (1 << 20) + 777, ROOM = 2 << 20 };
+    static const struct {
+        uint64_t pos;
+        size_t len;
+        size_t skip; /* of the memory */
+        bool past;
+    } reads[] = {{1, 4096, 0, false},    {0, 4095, 0, false},      {0, 4096, 8, false},
+                 {4096, 65536, 0, true}, {0, ROOM, 0, true},       {1 << 20, 4096, 0, true},
+                 {ROOM, 4096, 0, true},  {69632, 1 << 20, 0, true}};
+    struct world *world = world_new();
+    struct disk *disk = world->disk;
+    uint8_t *bytes = mem_pages(ROOM);
+    uint8_t *back = mem_pages(ROOM + MEM_PAGE);
+    struct disk_file *file = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < BYTES; i++) {
+        bytes[i] = (uint8_t)(i * 31 + i / 4096);
+    }
+    assert_int_equal(disk->ops->open(disk, "x", true, &file), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(reads); i++) {
+        struct disk_extent extent = {file, 0, slice_of(bytes, BYTES)};
+        struct waiting waiting = {
+            .op = {.kind = DISK_WRITE, .extents = &extent, .extent_count = 1, .done = op_done}};
+        uint64_t left = reads[i].pos < BYTES ? BYTES - reads[i].pos : 0;
+        size_t want = reads[i].len < left ? reads[i].len : (size_t)left;
+        bytes[reads[i].pos % BYTES]++; /* not synced: the cache still has the ends of it */
+        disk_submit(disk, &waiting.op);
+        wait_for(world, &waiting);
+        assert_int_equal(waiting.status, 0);
+        uint64_t before = device_read_bytes();
+        waiting = (struct waiting){.op = {.kind = DISK_READ,
+                                          .file = file,
+                                          .pos = reads[i].pos,
+                                          .into = back + reads[i].skip,
+                                          .len = reads[i].len,
+                                          .done = op_done}};
+        disk_submit(disk, &waiting.op);
+        wait_for(world, &waiting);
+        assert_int_equal(waiting.status, want);
+        assert_memory_equal(back + reads[i].skip, bytes + reads[i].pos, want);
+        if (reads[i].past && !atomic_load(&file->refused) && atomic_load(&file->direct) >= 0) {
+            assert_true(device_read_bytes() - before >= want / MEM_PAGE * MEM_PAGE);
+        }
+    }
+    disk->ops->close(disk, file);
+    free(bytes);
+    free(back);
+    world_free(world);
+}
+
 static void many_files_are_synced_and_a_worker_does_one_thing_at_a_time(void **state)
 {
     enum { FILES = 300 };
@@ -346,6 +419,7 @@ int main(void)
         cmocka_unit_test(files_and_names_behave_as_the_seam_says),
         cmocka_unit_test(many_extents_land_where_they_belong),
         cmocka_unit_test(large_writes_land_where_they_belong_past_the_page_cache),
+        cmocka_unit_test(what_is_read_on_page_bounds_comes_past_the_page_cache),
         cmocka_unit_test(many_files_are_synced_and_a_worker_does_one_thing_at_a_time),
         cmocka_unit_test(a_store_keeps_what_it_acknowledged),
     };

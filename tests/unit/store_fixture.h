@@ -134,11 +134,15 @@ TERN_UNUSED static void read_done(struct store_read *read)
 }
 
 /* Reads and compares with what append() wrote; returns the offset after the last batch. */
-TERN_UNUSED static int64_t read_check(struct world *world, struct store_log *log, int64_t from,
-                                      int64_t limit, size_t max_bytes)
+TERN_UNUSED static int64_t read_check_as(struct world *world, struct store_log *log, int64_t from,
+                                         int64_t limit, size_t max_bytes, bool once)
 {
-    struct store_read read = {
-        .log = log, .offset = from, .limit = limit, .max_bytes = max_bytes, .done = read_done};
+    struct store_read read = {.log = log,
+                              .offset = from,
+                              .limit = limit,
+                              .max_bytes = max_bytes,
+                              .once = once,
+                              .done = read_done};
     read_finished = false;
     if (!store_read(&read)) {
         run_ms(world, 10);
@@ -162,6 +166,16 @@ TERN_UNUSED static int64_t read_check(struct world *world, struct store_log *log
     }
     store_read_fini(&read);
     return at;
+}
+
+/* Through the page cache and past it. */
+TERN_UNUSED static int64_t read_check(struct world *world, struct store_log *log, int64_t from,
+                                      int64_t limit, size_t max_bytes)
+{
+    int64_t next = read_check_as(world, log, from, limit, max_bytes, false);
+
+    assert_int_equal(read_check_as(world, log, from, limit, max_bytes, true), next);
+    return next;
 }
 
 TERN_UNUSED static void read_all_check(struct world *world, struct store_log *log)
