@@ -47,6 +47,9 @@ static void node_metrics(struct buf *out, struct admin *admin)
     metric(out, GAUGE, "tern_ack_gap_max_seconds",
            "Longest gap between two acks while something waited, since start.",
            (double)c.ack_gap_max_us / 1e6);
+    metric(out, GAUGE, "tern_catch_up_limit_bytes_per_second",
+           "What may be read for replicas that were away: less while producers wait longer.",
+           (double)c.catch_up_per_s);
     metric(out, COUNTER, "tern_fetch_requests_total", "Fetch requests.", (double)c.fetch_requests);
     metric(out, COUNTER, "tern_fetch_bytes_total", "Bytes sent to consumers.",
            (double)c.fetch_bytes);

@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #include "agent/node.h"
+#include "agent/pace.h"
 #include "agent/report_list.h"
 #include "base/queue.h"
 #include "control/decide.h"
@@ -325,6 +326,7 @@ struct node {
     uint32_t repeat_round;
     struct link catch_up; /* struct ship_read that wait for their turn to read */
     uint32_t catch_up_reads;
+    struct pace pace; /* of these reads */
     node_set reachable;
     struct peer peers[WIRE_NODES_MAX];
     struct partition *partitions; /* uthash */

@@ -483,6 +483,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
         node_close(node);
         return status;
     }
+    pace_init(&node->pace, clock_now_us(node->o.clock));
     timer_set(node->o.clock, &node->tick, clock_now_us(node->o.clock));
     *out_node = node;
     return 0;
@@ -728,6 +729,7 @@ void node_counters(const struct node *node, struct node_counters *out)
     out->fetch_sessions = node->fetch_sessions->count;
     out->fetch_session_parts = node->fetch_sessions->parts;
     out->fetch_session_evictions = node->fetch_sessions->evictions;
+    out->catch_up_per_s = node->pace.per_s;
     out->leaderships = 0;
     for (p = node->partitions; p != NULL; p = p->hh.next) {
         out->leaderships += replica_serves(&p->replica);

@@ -185,6 +185,7 @@ struct node_counters {
     uint64_t mesh_bytes_in;
     uint64_t mesh_bytes_out;
     uint64_t ack_gap_max_us; /* longest gap between two acks while something waited */
+    uint64_t catch_up_per_s; /* bytes that may be read for replicas that were away (pace.h) */
     uint64_t leaderships;    /* partitions led now */
     uint64_t partitions;     /* hosted */
     uint64_t clients;

@@ -430,11 +430,12 @@ void ship_partition_tick(struct partition *p, uint64_t now_us)
     }
 }
 
-/* Live producers first: their fsyncs use the same disk and the same threads. */
-static bool may_read_slowly(const struct node *node)
+/* Live producers first: they use the same disk, threads and processors. */
+static bool may_read_slowly(struct node *node)
 {
     return node->catch_up_reads < CATCH_UP_READS_MAX &&
-           store_backlog_bytes(node->store) < CATCH_UP_BACKLOG_MAX;
+           store_backlog_bytes(node->store) < CATCH_UP_BACKLOG_MAX &&
+           pace_allows(&node->pace, clock_now_us(node->o.clock));
 }
 
 static void give_turns(struct node *node);
@@ -444,6 +445,7 @@ void ship_tick(struct node *node)
     for (uint32_t to = 1; to < WIRE_NODES_MAX; to++) {
         ship_room(node, to);
     }
+    pace_tick(&node->pace, clock_now_us(node->o.clock));
     give_turns(node);
 }
 
@@ -460,7 +462,7 @@ static void give_turns(struct node *node)
     }
 }
 
-/* False: others read; its turn comes. */
+/* False: others read, or enough was read for now; its turn comes. */
 static bool begin_slow_read(struct ship_read *r)
 {
     struct node *node = r->node_of;
@@ -483,6 +485,7 @@ static void end_slow_read(struct ship_read *r)
 {
     if (r->slow) {
         r->slow = false;
+        pace_used(&r->node_of->pace, r->node, r->read.bytes);
         CHECK(r->node_of->catch_up_reads > 0);
         r->node_of->catch_up_reads--;
         give_turns(r->node_of);
@@ -565,8 +568,8 @@ static void push(struct partition *p, uint32_t to)
         }
         r->busy = false;
         bool more = push_result(p, r);
-        store_read_fini(&r->read);
         end_slow_read(r);
+        store_read_fini(&r->read);
         if (!more) {
             return;
         }
@@ -580,16 +583,16 @@ static void push_read_done(struct store_read *read)
 
     r->busy = false;
     if (p == NULL) {
-        store_read_fini(read);
         link_remove(&r->link);
         end_slow_read(r);
+        store_read_fini(read);
         free(r);
         return;
     }
     bool more = push_result(p, r);
     bool again = more || read->status == TERN_ECANCELED;
-    store_read_fini(read);
     end_slow_read(r);
+    store_read_fini(read);
     if (again) {
         p->push_to |= NODE_BIT(r->node);
         partition_mark_dirty(p);

@@ -176,6 +176,9 @@ void produce_progress(struct partition *p)
          * of this epoch is exactly that. */
         CHECK(part->epoch == r->spec.epoch);
         struct produce *pr = part->produce;
+        if (r->spec.config.home < 0) {
+            pace_waited(&p->node->pace, clock_now_us(p->node->o.clock) - part->appended_us);
+        }
         pr->rq->leased = pr->rq->leased || leased;
         unwait(part);
         produce_maybe_finish(pr);
@@ -304,10 +307,14 @@ int produce_append(struct produce_part *part, struct partition *p, struct batch_
             batch_patch(batch.base, info->base_offset, info->leader_epoch);
             node->counters.produce_batches++;
             node->counters.produce_bytes += info->bytes;
+            if (p->replica.spec.config.home < 0) {
+                pace_taken(&node->pace, info->bytes);
+            }
         }
         part->partition = p;
         part->epoch = p->replica.spec.epoch;
         part->end = info->last_offset + 1;
+        part->appended_us = clock_now_us(node->o.clock);
         part->out->base_offset = info->base_offset;
         part->out->log_start_offset = p->replica.log_start;
         wait_for(part, p);

@@ -15,8 +15,9 @@ struct produce_part {
     struct link
         in_partition; /* in partition.appends or .verifying, or in node.doubts, while it waits */
     struct partition *partition;
-    int32_t epoch;    /* in which it was appended */
-    int64_t end;      /* answer when the HW has reached this */
+    int32_t epoch; /* in which it was appended */
+    int64_t end;   /* answer when the HW has reached this */
+    uint64_t appended_us;
     uint64_t held_us; /* since then only the RPO bound keeps the answer back; 0: it does not */
     struct kafka_produce_response_partition *out;
     const struct control_topic *topic; /* only while the request is being taken apart */
