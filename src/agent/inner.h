@@ -326,7 +326,8 @@ struct node {
     uint32_t repeat_round;
     struct link catch_up; /* struct ship_read that wait for their turn to read */
     uint32_t catch_up_reads;
-    struct pace pace; /* of these reads */
+    struct pace pace;            /* of these reads */
+    struct timer catch_up_timer; /* armed: then the pace allows the next */
     node_set reachable;
     struct peer peers[WIRE_NODES_MAX];
     struct partition *partitions; /* uthash */
@@ -455,6 +456,7 @@ void ship_acked(struct partition *p, uint32_t from);
 /* The catch-up channel to a node is lost, and what was in it: those streams begin anew. */
 void ship_catch_up_down(struct node *node, uint32_t to);
 void ship_tick(struct node *node);
+void ship_catch_up_fired(struct timer *timer);
 void ship_partition_tick(struct partition *p, uint64_t now_us);
 
 /* ---- repair.c: damaged records are filled by other replicas ------------------------------------ */

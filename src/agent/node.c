@@ -451,6 +451,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->txns = node_txns_new(node);
     node->tick.fire = tick;
     node->flush.fire = flush;
+    node->catch_up_timer.fire = ship_catch_up_fired;
     queue_init(&node->dirty);
     queue_init(&node->ticking);
     queue_init(&node->doubts);
@@ -497,6 +498,7 @@ void node_close(struct node *node)
     node->dead = true;
     timer_stop(node->o.clock, &node->tick);
     timer_stop(node->o.clock, &node->flush);
+    timer_stop(node->o.clock, &node->catch_up_timer);
     timer_stop(node->o.clock, &node->stop_timer);
     controller_close(node);
     if (node->quorum != NULL) {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/pace.h"
 
-#define WINDOW_US    (PACE_WINDOW_MS * UINT64_C(1000))
-#define QUIET        2   /* windows: afterwards waits are the usual ones again */
-#define FELT_US      500 /* and a quarter of the usual: producers feel it */
-#define BURST_MS     100
+#include <stdbool.h>
+
+#define WINDOW_US (PACE_WINDOW_MS * UINT64_C(1000))
+#define QUIET     2   /* windows: afterwards waits are the usual ones again */
+#define FELT_US   500 /* and a quarter of the usual: producers feel it */
+#define BURST_US                                                                                   \
+    UINT64_C(10000) /* so much is made up for: timers are late by a millisecond or two */
 #define PER_S(n, us) ((n)*UINT64_C(1000000) / (us))
 
 void pace_init(struct pace *pace, uint64_t now_us)
@@ -79,16 +82,19 @@ void pace_tick(struct pace *pace, uint64_t now_us)
     }
 }
 
-bool pace_allows(struct pace *pace, uint64_t now_us)
+uint64_t pace_wait_us(struct pace *pace, uint64_t now_us)
 {
-    uint64_t most = pace->per_s / 1000 * BURST_MS;
     uint64_t us = now_us - pace->tokens_us;
 
-    us = us < BURST_MS * UINT64_C(1000) ? us : BURST_MS * UINT64_C(1000);
+    us = us < BURST_US ? us : BURST_US;
     pace->tokens += (int64_t)(pace->per_s / 1000 * us / 1000);
-    pace->tokens = pace->tokens < (int64_t)most ? pace->tokens : (int64_t)most;
     pace->tokens_us = now_us;
-    return pace->tokens > 0;
+    if (pace->tokens > 0) {
+        int64_t most = (int64_t)(pace->per_s / 1000 * BURST_US / 1000);
+        pace->tokens = pace->tokens < most ? pace->tokens : most;
+        return 0;
+    }
+    return (uint64_t)(1 - pace->tokens) * 1000 / (pace->per_s / 1000) + 1;
 }
 
 void pace_used(struct pace *pace, uint32_t node, size_t bytes)

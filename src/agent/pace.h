@@ -9,7 +9,6 @@
  * Pure: who calls brings the time (clock_now_us). One per node. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,7 +43,7 @@ void pace_taken(struct pace *pace, size_t bytes);
 void pace_waited(struct pace *pace, uint64_t us);
 /* Call it at least every PACE_WINDOW_MS. */
 void pace_tick(struct pace *pace, uint64_t now_us);
-/* May something be read for a replica that catches up? */
-bool pace_allows(struct pace *pace, uint64_t now_us);
+/* 0: something may be read for a replica that catches up. Else ask again so much later. */
+uint64_t pace_wait_us(struct pace *pace, uint64_t now_us);
 /* So many bytes were read for that node. */
 void pace_used(struct pace *pace, uint32_t node, size_t bytes);

@@ -433,9 +433,17 @@ void ship_partition_tick(struct partition *p, uint64_t now_us)
 /* Live producers first: they use the same disk, threads and processors. */
 static bool may_read_slowly(struct node *node)
 {
-    return node->catch_up_reads < CATCH_UP_READS_MAX &&
-           store_backlog_bytes(node->store) < CATCH_UP_BACKLOG_MAX &&
-           pace_allows(&node->pace, clock_now_us(node->o.clock));
+    uint64_t now_us = clock_now_us(node->o.clock);
+
+    if (node->catch_up_reads >= CATCH_UP_READS_MAX ||
+        store_backlog_bytes(node->store) >= CATCH_UP_BACKLOG_MAX) {
+        return false; /* the end of a read, and the tick, come back to it */
+    }
+    uint64_t wait_us = pace_wait_us(&node->pace, now_us);
+    if (wait_us > 0 && !timer_armed(&node->catch_up_timer)) {
+        timer_set(node->o.clock, &node->catch_up_timer, now_us + wait_us);
+    }
+    return wait_us == 0;
 }
 
 static void give_turns(struct node *node);
@@ -451,15 +459,19 @@ void ship_tick(struct node *node)
 
 static void give_turns(struct node *node)
 {
-    for (uint32_t i = node->catch_up_reads; i < CATCH_UP_READS_MAX && may_read_slowly(node); i++) {
-        struct link *link = queue_pop(&node->catch_up);
-        if (link == NULL) {
+    for (uint32_t i = node->catch_up_reads; i < CATCH_UP_READS_MAX; i++) {
+        if (queue_empty(&node->catch_up) || !may_read_slowly(node)) {
             return;
         }
-        struct ship_read *r = CONTAINER_OF(link, struct ship_read, waiting);
+        struct ship_read *r = CONTAINER_OF(queue_pop(&node->catch_up), struct ship_read, waiting);
         r->partition->push_to |= NODE_BIT(r->node);
         partition_mark_dirty(r->partition);
     }
+}
+
+void ship_catch_up_fired(struct timer *timer)
+{
+    give_turns(CONTAINER_OF(timer, struct node, catch_up_timer));
 }
 
 /* False: others read, or enough was read for now; its turn comes. */
