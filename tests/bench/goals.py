@@ -40,8 +40,9 @@ class Goal:
 
     def often(self, results):
         repeats = sum(x.get('repeats', 0) for x in results.good(self.row, 'tern').values())
+        runs = sum(x.get('runs', 0) for x in results.good(self.row, 'tern').values())
         rounds = len(self.values(results))
-        return f'{repeats} faults' if repeats else f'{rounds} rounds' if rounds > 1 else '1 round'
+        return f'{repeats} faults' if repeats else f'{runs} runs' if runs else f'{rounds} rounds' if rounds > 1 else '1 round'
 
 
 class Simulated(Goal):

@@ -178,6 +178,12 @@ class System:
             self.start(n, wait=False)
         self.wait_up()
 
+    def beside(self, n):
+        """Another cluster of the same kind."""
+        other = type(self)()
+        other.dir = f'{self.dir}-{n}'
+        return other
+
     def save(self):
         """For `peers do`, which acts on it from a shell command of a fault."""
         with open(os.path.join(self.dir, 'system.json'), 'w') as f:
