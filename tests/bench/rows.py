@@ -308,6 +308,7 @@ def catch_up(system, raw, rate=100000, cut_s=60, partitions=100):
     return with_topic(system, 'bench-catch', partitions, go, leader=1)
 
 
+FULL_LOAD = (throughput, paced)
 ACK = [('best_p50_ms', 'ack p50', 'ms'), ('best_p99_ms', 'ack p99', 'ms'), ('p50_over_floor', 'p50 over the floor', 'times'), ('p99_over_floor', 'p99 over the floor', 'times'),
        ('five_p50_ms', 'p50, five in flight', 'ms'), ('five_p99_ms', 'p99, five in flight', 'ms')]
 TPUT = [('mb_s', 'throughput', 'MB/s'), ('cpu_s_per_gb', 'processor of all nodes', 's/GB'), ('rss_mib', 'RSS of a node after it', 'MiB')]
