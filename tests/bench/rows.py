@@ -204,7 +204,7 @@ def false_failovers(system, raw, minutes=30, clusters=3):
         return [p['epoch'] for p in one.ask('topic', 'describe', 'bench-false')['partition_list']], one.controller()
 
     def load(one):
-        loads[one] = one.bench('produce', 'bench-false', rate=RATE, warmup='2s', duration=f'{minutes:g}m', out=raw if one is system else f'{raw}-{one.dir[-1]}', timeout=60 * minutes + 120, **LOAD)
+        loads[one] = one.bench('produce', 'bench-false', rate=RATE, warmup='2s', duration=f'{60 * minutes:.0f}s', out=raw if one is system else f'{raw}-{one.dir[-1]}', timeout=60 * minutes + 120, **LOAD)
 
     def go():
         before = {one: state(one) for one in all_of_them}
