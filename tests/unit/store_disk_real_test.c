@@ -280,7 +280,7 @@ static void what_is_read_on_page_bounds_comes_past_the_page_cache(void **state)
     struct world *world = world_new();
     struct disk *disk = world->disk;
     uint8_t *bytes = mem_pages(ROOM);
-    uint8_t *back = mem_pages(ROOM + MEM_PAGE);
+    uint8_t *back = mem_pages(2 * ROOM);
     struct disk_file *file = NULL;
 
     (void)state;
