@@ -3,8 +3,8 @@
  * feel it, and never so slowly that it would not end.
  *
  * What producers feel is how long their batches wait for their fsyncs, here and in other regions; it
- * is compared with what it was while nobody caught up. Only batches of sync topics count: those of async topics
- * wait because somebody is behind, and catching up is what helps them.
+ * is compared with what it was while nobody caught up. Only waits of sync topics
+ * count: those of async topics wait because somebody is behind, and catching up is what helps them.
  *
  * Pure: who calls brings the time (clock_now_us). One per node. */
 #pragma once
@@ -37,7 +37,7 @@ struct pace {
 };
 
 void pace_init(struct pace *pace, uint64_t now_us);
-/* A leader here took so many bytes for a sync topic. */
+/* A leader here took so many bytes, for whatever topic: whoever catches up needs those of all. */
 void pace_taken(struct pace *pace, size_t bytes);
 /* A batch of a sync topic was committed so long after it was taken. */
 void pace_waited(struct pace *pace, uint64_t us);

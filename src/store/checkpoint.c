@@ -345,41 +345,14 @@ static void roster_written(struct disk_op *op, int64_t status)
     checkpoint_write(store);
 }
 
-static void roster_write(struct store *store)
+/* A new file with those bytes, synced. An error: nothing was begun, `done` is not called. */
+static int file_write(struct store *store, const char *path, const struct buf *bytes,
+                      enum checkpoint_step step, void (*done)(struct disk_op *op, int64_t status))
 {
     struct checkpoint *checkpoint = &store->checkpoint;
     struct disk *disk = store->disk;
+    int status = disk->ops->open(disk, path, true, &checkpoint->file);
 
-    if (checkpoint->active->roster.len == 0 ||
-        disk->ops->open(disk, ROSTER_NEW, true, &checkpoint->file) != 0) {
-        checkpoint->file = NULL;
-        checkpoint_write(store);
-        return;
-    }
-    if (disk->ops->truncate(disk, checkpoint->file, 0) != 0) {
-        disk->ops->close(disk, checkpoint->file);
-        checkpoint->file = NULL;
-        checkpoint_write(store);
-        return;
-    }
-    checkpoint->step = CHECKPOINT_ROSTER;
-    checkpoint->extent =
-        (struct disk_extent){checkpoint->file, 0, buf_slice(&checkpoint->active->roster)};
-    checkpoint->op = (struct disk_op){.kind = DISK_WRITE,
-                                      .extents = &checkpoint->extent,
-                                      .extent_count = 1,
-                                      .sync = checkpoint->file,
-                                      .done = roster_written};
-    disk_submit(disk, &checkpoint->op);
-}
-
-static void checkpoint_write(struct store *store)
-{
-    struct checkpoint *checkpoint = &store->checkpoint;
-    struct disk *disk = store->disk;
-
-    snapshot_seal(checkpoint->active);
-    int status = disk->ops->open(disk, CHECKPOINT_NEW, true, &checkpoint->file);
     if (status == 0) {
         status = disk->ops->truncate(disk, checkpoint->file, 0);
         if (status != 0) {
@@ -388,22 +361,46 @@ static void checkpoint_write(struct store *store)
     }
     if (status != 0) {
         checkpoint->file = NULL;
-        if (status == TERN_ENOSPC) {
-            checkpoint_put_off(store);
-        } else {
-            store_fail(store, status, "writing the checkpoint");
-        }
-        return;
+        return status;
     }
-    checkpoint->step = CHECKPOINT_WRITE;
-    checkpoint->extent =
-        (struct disk_extent){checkpoint->file, 0, buf_slice(&checkpoint->active->bytes)};
+    checkpoint->step = step;
+    checkpoint->extent = (struct disk_extent){checkpoint->file, 0, buf_slice(bytes)};
     checkpoint->op = (struct disk_op){.kind = DISK_WRITE,
                                       .extents = &checkpoint->extent,
                                       .extent_count = 1,
                                       .sync = checkpoint->file,
-                                      .done = checkpoint_written};
+                                      .done = done};
     disk_submit(disk, &checkpoint->op);
+    return 0;
+}
+
+static void roster_write(struct store *store)
+{
+    const struct buf *roster = &store->checkpoint.active->roster;
+    int status = TERN_ENOSPC; /* there is none: goes on as if there were no room for it */
+
+    if (roster->len > 0) {
+        status = file_write(store, ROSTER_NEW, roster, CHECKPOINT_ROSTER, roster_written);
+    }
+    if (status == TERN_ENOSPC || status == TERN_EBUSY) {
+        checkpoint_write(store);
+    } else if (status != 0) {
+        store_fail(store, status, "writing the roster");
+    }
+}
+
+static void checkpoint_write(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+
+    snapshot_seal(checkpoint->active);
+    int status = file_write(store, CHECKPOINT_NEW, &checkpoint->active->bytes, CHECKPOINT_WRITE,
+                            checkpoint_written);
+    if (status == TERN_ENOSPC) {
+        checkpoint_put_off(store);
+    } else if (status != 0) {
+        store_fail(store, status, "writing the checkpoint");
+    }
 }
 
 /* No more files can be open: first those are synced that are. */

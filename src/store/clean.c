@@ -89,7 +89,7 @@ static unsigned clean_dir(struct store *store, const char *name, struct store_lo
     (void)disk->ops->list(disk, dir, collect, &files);
     for (size_t i = 0; i < files.count; i++) {
         if (log != NULL && strstr(files.names[i], ".producers") != NULL) {
-            producers_seen(log, files.names[i]);
+            producers_seen(log, strtoll(files.names[i], NULL, 10));
         }
         if (is_leftover(log, files.names[i])) {
             (void)snprintf(path, sizeof path, "%s/%.200s", dir, files.names[i]);

@@ -51,10 +51,8 @@ static void collect(void *ctx, const char *name)
     names->offsets[names->count++] = offset;
 }
 
-void producers_seen(struct store_log *log, const char *name)
+void producers_seen(struct store_log *log, int64_t offset)
 {
-    long long offset = strtoll(name, NULL, 10);
-
     log->snapshot_at = offset > log->snapshot_at ? offset : log->snapshot_at;
 }
 
@@ -147,7 +145,7 @@ static int write_given(struct store_log *log, int64_t offset, struct slice given
 
     encode(log, PRODUCERS_FORMAT_GIVEN, offset, given, &bytes);
     path_of(log, offset, path);
-    producers_seen(log, strrchr(path, '/') + 1);
+    producers_seen(log, offset);
     (void)snprintf(new_path, sizeof new_path, "%s.new", path);
     status = status == 0 ? disk_replace_file(disk, new_path, path, buf_slice(&bytes)) : status;
     buf_fini(&bytes);
@@ -347,7 +345,7 @@ static void save_written(struct disk_op *op, int64_t status)
         return;
     }
     path_of(save->log, save->offset, path);
-    producers_seen(save->log, strrchr(path, '/') + 1);
+    producers_seen(save->log, save->offset);
     rv = disk->ops->rename(disk, save->path, path);
     if (rv != 0) {
         save_over(save, rv);

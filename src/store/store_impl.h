@@ -584,7 +584,7 @@ bool roster_knows(const struct store_log *log, int64_t at_most);
 /* Epoch of the record before `offset`; 0: not known. */
 int32_t log_epoch_before(const struct store_log *log, int64_t offset);
 /* A snapshot file of this offset is there. */
-void producers_seen(struct store_log *log, const char *name);
+void producers_seen(struct store_log *log, int64_t offset);
 void producers_cut(struct store_log *log, int64_t offset);
 /* What a restart at `offset` brought, durable when it returns; may be called again. ENOSPC: not now. */
 int producers_restarted(struct store_log *log, int64_t offset, struct slice given) TERN_MUST_USE;

@@ -233,13 +233,11 @@ def false_failovers(system, raw, minutes=30, clusters=3):
             one.up('us')
             one.shape(*system.network)
             prefer([*one.pids(), one.emulator()])
-        for one in all_of_them:
             one.make('bench-false', 24, leader=1)
-        return go()
+        return with_topic(system, 'bench-false', 24, go, leader=1)
     finally:
         for one in all_of_them[1:]:
             one.down()
-        system.remove_all()
 
 
 # Half of a core, as a hypervisor that is too full takes it.

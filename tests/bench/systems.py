@@ -178,7 +178,7 @@ class System:
             self.start(n, wait=False)
         self.wait_up()
 
-    def warm_up(self):
+    def warm_up(self, load):
         """For who is slower until it has run for a while, and comes to a row of full load first."""
 
     def beside(self, n):
@@ -431,10 +431,10 @@ class Kafka(System):
             return all(t['error'] == 0 and t['leaders'] == first and all(len(i) == 3 for i in t['isr']) for t in told)
         until(f'{name} is led', 120, led)
 
-    def warm_up(self, seconds=40):
+    def warm_up(self, load, seconds=40):
         """Until the compiler of the JVM has seen what is measured."""
         self.make('bench-warm', 100)
-        self.bench('produce', 'bench-warm', rate='max', warmup='1s', duration=f'{seconds}s', size='1024B', in_flight=5, batch='1MiB', request='1MiB', linger='0ms', window='32MiB')
+        self.bench('produce', 'bench-warm', rate='max', warmup='1s', duration=f'{seconds}s', **load)
         self.remove('bench-warm')
 
     def controller(self):

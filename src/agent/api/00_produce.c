@@ -307,9 +307,7 @@ int produce_append(struct produce_part *part, struct partition *p, struct batch_
             batch_patch(batch.base, info->base_offset, info->leader_epoch);
             node->counters.produce_batches++;
             node->counters.produce_bytes += info->bytes;
-            if (p->replica.spec.config.home < 0) {
-                pace_taken(&node->pace, info->bytes);
-            }
+            pace_taken(&node->pace, info->bytes);
         }
         part->partition = p;
         part->epoch = p->replica.spec.epoch;
