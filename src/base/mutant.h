@@ -65,6 +65,7 @@
     X(quarantine_unsynced, "the log is cut before its bytes are safe")                             \
     X(producers_unsynced, "a producer snapshot counts before it is synced")                        \
     X(given_unwritten, "the producer snapshot of a restart stays in the journal only")             \
+    X(roster_believed, "producers are taken from the roster of another history")                   \
     X(torn_believed, "a group counts as whole when its first sector is")                           \
     X(tail_unkept, "a write of whole blocks begins with zeros instead of what stood there")        \
     X(epoch_unread, "a flipped bit in the epoch of a stored batch is not seen")                    \

@@ -18,7 +18,7 @@ CRASH_SRC := $(filter-out src/store/disk_% src/store/raft_log%,$(wildcard src/ba
              $(addprefix src/kafka/,rewrite.c compress.c batch.c) \
              $(addprefix tests/lib/,mem_disk.c fake_clock.c) $(wildcard tests/crash/*.c)
 CRASH_PLANTS := ack_unsynced checkpoint_unsynced checkpoint_unapplied names_unsynced names_trusted \
-                quarantine_unsynced producers_unsynced given_unwritten torn_believed compact_unsynced compact_unnamed tail_unkept
+                quarantine_unsynced producers_unsynced given_unwritten roster_believed torn_believed compact_unsynced compact_unnamed tail_unkept
 CRASH_MUTANTS := $(CRASH_PLANTS:%=$(B)/tests/crash/mutant-%)
 
 $(B)/tests/crash/mutant-%: $(CRASH_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)

@@ -76,6 +76,11 @@ struct run {
     struct call calls[OPS_MAX];
     size_t call_count;
     struct held held[MODEL_LOGS];
+    /* Epochs of each log: the newest, and the least of the next batch. What was cut or lost is not
+     * written anew in the same epoch (replication.md, recovery). */
+    int32_t newest[MODEL_LOGS];
+    int32_t least[MODEL_LOGS];
+    bool matching; /* it was just opened, and `called` is of before */
     /* Snapshots of producers: called for; and the newest of each log that is durable, -1: none. */
     struct save saves[SAVES_MAX];
     unsigned save_count;
@@ -96,12 +101,68 @@ static void died(void *ctx, int error, const char *what)
     run->wrong = "the store gave up";
 }
 
-/* So that checkpoints write a roster. */
-static bool told(void *ctx, struct store_log *log, struct buf *out)
+/* ---- what the roster says -------------------------------------------------------------------- */
+
+/* The batch that ends there; NULL: none does. */
+static const struct model_batch *batch_before(const struct model_log *log, int64_t offset)
 {
-    (void)ctx;
-    buf_printf(out, "told at %lld", (long long)store_state(log)->leo);
-    return store_state(log)->partition % 2 == 0 || store_state(log)->leo % 3 > 0;
+    for (size_t i = 0; i < log->count; i++) {
+        if (log->batches[i].base + log->batches[i].records == offset) {
+            return &log->batches[i];
+        }
+    }
+    return NULL;
+}
+
+/* Which of its logs the store means. */
+static unsigned log_of(const struct store_log *log)
+{
+    const struct store_log_state *state = store_state(log);
+
+    for (unsigned i = 0; i < MODEL_LOGS; i++) {
+        if (state->partition == model_partition(i) && uuid_equal(state->topic_id, model_topic(i))) {
+            return i;
+        }
+    }
+    return MODEL_LOGS;
+}
+
+/* Of what the last batch is, which no other batch has: so it can be seen later whether this is said
+ * of the log that is there then. Not of every log, for then the roster before counts. */
+static bool tell(const struct model_state *called, const struct store_log *log, struct buf *out)
+{
+    int64_t leo = store_state(log)->leo;
+    const struct model_batch *last = batch_before(&called->logs[log_of(log)], leo);
+
+    if (last != NULL) {
+        buf_printf(out, "told at %lld of %u", (long long)leo, last->seed);
+    }
+    return last != NULL && (store_state(log)->partition % 2 == 0 || leo % 3 > 0);
+}
+
+/* What producers are loaded from a roster must be said of this very log. */
+static const char *roster_lies(const struct model_state *state, struct store *store)
+{
+    const char *lie = NULL;
+
+    for (unsigned i = 0; i < MODEL_LOGS && lie == NULL; i++) {
+        struct store_log *log = store_find(store, model_topic(i), model_partition(i));
+        struct buf out = {0};
+        long long offset = -1;
+        int64_t loaded = -1;
+        unsigned seed = 0;
+        if (log != NULL && store_producers_load(log, INT64_MAX, &loaded, &out)) {
+            buf_put(&out, slice_of("", 1));
+            if (sscanf((const char *)out.base, "told at %lld of %u", &offset, &seed) == 2) {
+                const struct model_batch *last = batch_before(&state->logs[i], offset);
+                if (offset != loaded || last == NULL || last->seed != seed) {
+                    lie = "a roster is believed of a log that was cut since";
+                }
+            }
+        }
+        buf_fini(&out);
+    }
+    return lie;
 }
 
 static struct store_options options_of(struct run *run)
@@ -123,7 +184,6 @@ static struct store_options options_of(struct run *run)
     options.compact_map_bytes = 0;
     options.fatal = died;
     options.fatal_ctx = run;
-    options.producers = told;
     return options;
 }
 
@@ -133,7 +193,15 @@ struct copy {
     struct fake_clock clock;
     struct disk *disk;
     struct store *store;
+    const struct model_state *called; /* NULL: not known yet */
 };
+
+static bool copy_tell(void *ctx, struct store_log *log, struct buf *out)
+{
+    struct copy *copy = ctx;
+
+    return copy->called != NULL && tell(copy->called, log, out);
+}
 
 static void pump(void *ctx)
 {
@@ -146,6 +214,8 @@ static int copy_open(struct run *run, struct copy *copy, uint64_t seed)
 {
     struct store_options options = options_of(run);
 
+    options.producers = copy_tell;
+    options.producers_ctx = copy;
     fake_clock_init(&copy->clock, seed);
     return store_open(copy->disk, &copy->clock.clock, &options, &copy->store, run->why);
 }
@@ -219,7 +289,7 @@ static void append_acked(struct store_req *req, int status)
 /* The recovered store must work: append to every log, lose power again, maybe before the appends
  * are acknowledged, and compare again. */
 static const char *use_and_crash(struct run *run, struct copy *copy, struct model_state *state,
-                                 struct prng *prng)
+                                 int use, struct prng *prng)
 {
     struct appended appended[APPENDS_MAX];
     struct model_op ops[APPENDS_MAX];
@@ -232,6 +302,7 @@ static const char *use_and_crash(struct run *run, struct copy *copy, struct mode
     unsigned wanted = prng_chance(prng, 1, 10) ? APPENDS_MAX : MODEL_LOGS;
 
     model_state_copy(&called, state);
+    copy->called = &called;
     for (unsigned i = 0; i < wanted; i++) {
         const struct model_log *log = &called.logs[i % MODEL_LOGS];
         struct model_op op = {.kind = MODEL_APPEND, .log = i % MODEL_LOGS};
@@ -239,7 +310,7 @@ static const char *use_and_crash(struct run *run, struct copy *copy, struct mode
             continue;
         }
         op.batch =
-            (struct model_batch){log->leo, 1, log->synced + 100,
+            (struct model_batch){log->leo, 1, log->synced + 100 + use,
                                  (uint32_t)prng_between(prng, 61, 3000), (uint32_t)prng_next(prng)};
         struct chunk bytes = model_batch_bytes(&op.batch);
         appended[count] = (struct appended){.req = {.done = append_acked}, .acked = &acked};
@@ -249,9 +320,10 @@ static const char *use_and_crash(struct run *run, struct copy *copy, struct mode
         model_apply(&called, &op);
         ops[count++] = op;
     }
-    model_state_fini(&called);
     bool wait = prng_chance(prng, 1, 3);
     fake_clock_run(&copy->clock, wait ? 40000 : prng_below(prng, 600));
+    copy->called = NULL;
+    model_state_fini(&called);
     if (wait && acked < count) {
         return "an append after recovery is not acknowledged";
     }
@@ -269,6 +341,7 @@ static const char *use_and_crash(struct run *run, struct copy *copy, struct mode
     if (wrong == NULL) {
         model_state_fini(state);
         *state = after;
+        wrong = roster_lies(state, copy->store);
     } else {
         model_state_fini(&after);
     }
@@ -306,8 +379,11 @@ static const char *check_copy(struct run *run, struct copy *copy, struct prng *p
     if (wrong == NULL) {
         wrong = saved_lacks(run, copy->store);
     }
+    if (wrong == NULL) {
+        wrong = roster_lies(&state, copy->store);
+    }
     for (int i = 0; i < USES && wrong == NULL; i++) {
-        wrong = use_and_crash(run, copy, &state, prng);
+        wrong = use_and_crash(run, copy, &state, i, prng);
     }
     model_state_fini(&state);
     return wrong;
@@ -533,6 +609,7 @@ static void carry_out(struct run *run, const struct model_op *op)
     }
     if (op->kind == MODEL_TRUNCATE || op->kind == MODEL_RESTART || op->kind == MODEL_DELETE) {
         saves_void(run, op);
+        run->least[op->log] = run->newest[op->log] + 1;
     }
     switch (op->kind) {
     case MODEL_CREATE:
@@ -577,6 +654,8 @@ static void call_append(struct run *run, unsigned index)
     struct model_op op = {.kind = MODEL_APPEND, .log = index};
 
     epoch += prng_chance(prng, 1, 10);
+    epoch = epoch < run->least[index] ? run->least[index] : epoch;
+    run->newest[index] = epoch > run->newest[index] ? epoch : run->newest[index];
     op.batch =
         (struct model_batch){log->leo, (int32_t)prng_between(prng, 1, 5), epoch,
                              (uint32_t)prng_between(prng, 61, 2500), (uint32_t)prng_next(prng)};
@@ -707,12 +786,22 @@ static void run_pump(void *ctx)
     fake_clock_run(&run->clock, 2000);
 }
 
+static bool run_tell(void *ctx, struct store_log *log, struct buf *out)
+{
+    struct run *run = ctx;
+
+    settle(run);
+    return !run->matching && tell(&run->called, log, out);
+}
+
 /* Every second workload leaves appends in memory for a while, as a store with a cache does. */
 static struct store_options main_options(struct run *run)
 {
     struct store_options options = options_of(run);
 
     options.cache_bytes = run->seed % 2 == 0 ? 0 : 100000;
+    options.producers = run_tell;
+    options.producers_ctx = run;
     return options;
 }
 
@@ -733,6 +822,10 @@ static void start_again(struct run *run, bool power)
     store_close(run->store);
     run->store = NULL;
     memset(run->held, 0, sizeof run->held);
+    run->matching = true;
+    for (unsigned i = 0; i < MODEL_LOGS; i++) {
+        run->least[i] = run->newest[i] + 1;
+    }
     /* Whatever the opening writes are points too; what is there already must stay. */
     mem_disk_on_point(run->disk, visit, run);
     int status = store_open(run->disk, &run->clock.clock, &options, &run->store, run->why);
@@ -744,6 +837,9 @@ static void start_again(struct run *run, bool power)
     mem_disk_on_point(run->disk, NULL, NULL);
     const char *wrong = match(&run->acked_state, run->ops + run->acked, run->op_count - run->acked,
                               run->store, run->disk, run_pump, run, &state, &held);
+    if (wrong == NULL) {
+        wrong = roster_lies(&state, run->store);
+    }
     if (wrong != NULL) {
         run->wrong = wrong;
         run->wrong_point = run->points;
@@ -757,6 +853,7 @@ static void start_again(struct run *run, bool power)
     run->op_count = 0;
     run->call_count = 0;
     run->acked = 0;
+    run->matching = false;
     mem_disk_on_point(run->disk, visit, run);
 }
 

@@ -270,6 +270,66 @@ static void a_newer_snapshot_of_its_own_counts_before_the_roster(void **state)
     world_free(world);
 }
 
+/* ---- errors of its file ---------------------------------------------------------------------- */
+
+static struct {
+    int of_open;
+    bool of_write;
+    unsigned met;
+} roster_fails;
+
+static int failing_open(struct disk *disk, const char *path, bool create, struct disk_file **out)
+{
+    if (!create || strcmp(path, "roster.new") != 0) {
+        return mem_ops->open(disk, path, create, out);
+    }
+    roster_fails.met++;
+    if (roster_fails.of_write) {
+        mem_disk_fail_next_write(disk);
+    }
+    return roster_fails.of_open != 0 ? roster_fails.of_open
+                                     : mem_ops->open(disk, path, create, out);
+}
+
+/* What a store with one log makes of it: the error that it ended with, 0: none. */
+static int ends_with(int of_open, bool of_write, bool *out_checkpoint)
+{
+    struct world *world = told_world();
+    struct store_log *log = store_create(world->store, topic, 0, NULL);
+    struct waiter flush = waiter_of(NULL);
+
+    append(log, 1, 700, NULL);
+    run_ms(world, 50);
+    mem_ops = world->disk->ops;
+    struct disk_ops ops = *mem_ops;
+    ops.open = failing_open;
+    world->disk->ops = &ops;
+    memset(&roster_fails, 0, sizeof roster_fails);
+    roster_fails.of_open = of_open;
+    roster_fails.of_write = of_write;
+    store_flush(world->store, &flush.req);
+    run_ms(world, 100);
+    world->disk->ops = mem_ops;
+    assert_int_equal(roster_fails.met, 1);
+    *out_checkpoint = flush.calls == 1 && flush.status == 0;
+    int fatal = world->fatal;
+    world_free(world);
+    return fatal;
+}
+
+static void an_error_of_the_rosters_file_is_final_but_a_full_disk_does_without_it(void **state)
+{
+    bool checkpoint_is_there = true;
+
+    (void)state;
+    assert_int_equal(ends_with(TERN_EIO, false, &checkpoint_is_there), TERN_EIO);
+    assert_false(checkpoint_is_there);
+    assert_int_equal(ends_with(0, true, &checkpoint_is_there), TERN_EIO);
+    assert_false(checkpoint_is_there);
+    assert_int_equal(ends_with(TERN_ENOSPC, false, &checkpoint_is_there), 0);
+    assert_true(checkpoint_is_there);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +340,7 @@ int main(void)
         cmocka_unit_test(what_is_not_known_yet_is_taken_from_the_roster_before),
         cmocka_unit_test(a_damaged_or_foreign_roster_is_none),
         cmocka_unit_test(a_newer_snapshot_of_its_own_counts_before_the_roster),
+        cmocka_unit_test(an_error_of_the_rosters_file_is_final_but_a_full_disk_does_without_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
