@@ -298,8 +298,9 @@ void liveness_heartbeat(struct node *node, uint32_t from, struct slice head)
     }
     if (h->echo_us != 0 && now_us > h->echo_us + h->echo_held_us) {
         uint64_t rtt = now_us - h->echo_us - h->echo_held_us;
-        /* What waited behind a cut tells how long that was, and there is a whole queue of it. */
-        if (rtt < SUSPICION_MAX_MS * UINT64_C(1000)) {
+        /* What waited behind a cut tells how long that was, and there is a whole queue of it; what
+         * waited in our own sockets while we stood still, how long we did. */
+        if (rtt < SUSPICION_MAX_MS * UINT64_C(1000) && h->echo_us >= node->awake_us) {
             samples_add(&peer->rtt_us, (uint32_t)rtt);
         }
     }

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A connection that carried next to nothing has a congestion window of some ten packets, and TCP opens
  * it by a factor of two per round trip. A node that is about to lead for a region that died sends all
- * that waited by such a connection: measured over 55 ms, 200 ms of a failover. So, when a peer falls
- * silent or its connection ends, the others are sent a frame that says nothing, before D is over. */
+ * that waited by such a connection: measured over 55 ms, 200 ms of a failover; over 145 ms, where the
+ * controller has to be elected first and megabytes wait by then, more than a second. So, when a peer
+ * falls silent or its connection ends, the others are sent a frame that says nothing, and again: a
+ * window that is not used is halved with each retransmission time-out. */
 #include <string.h>
 
 #include "agent/inner.h"
 
 #define WARM_UP_BYTES      ((size_t)208 << 10) /* 14 + 28 + 56 + 112 KiB: four round trips */
 #define WARM_UP_SILENCE_MS (3 * HEARTBEAT_MS)
-#define WARM_UP_EVERY_MS   10000 /* a peer may come and go */
+#define WARM_UP_UNTIL_MS   8000 /* of silence: afterwards whoever had to move has moved */
+#define WARM_UP_EVERY_MS   400
 
-/* Heard a while ago, and still within D: afterwards whoever had to move has moved. */
+/* Heard a while ago. */
 static bool falls_silent(const struct node *node, uint32_t id)
 {
-    return node->peers[id].heard_us != 0 && peer_reachable(node, id) &&
-           peer_silent_us(node, id) >= (uint64_t)WARM_UP_SILENCE_MS * 1000;
+    uint64_t ms = peer_silent_us(node, id) / 1000;
+
+    return node->peers[id].heard_us != 0 && ms >= WARM_UP_SILENCE_MS && ms < WARM_UP_UNTIL_MS;
 }
 
 static bool is_cold(const struct node *node, uint32_t id)

@@ -587,11 +587,45 @@ static raft_time io_time(struct raft_io *io)
     return clock_now_ms(self(io)->options.clock);
 }
 
+#define TURNS_MIN 4 /* with three voters a quarter of the span for each */
+
+/* Which of the voters we are, by id; `out_voters`: if we are none. */
+static uint64_t turn_of(const struct raft *raft, uint64_t *out_voters)
+{
+    const struct raft_configuration *all = &raft->configuration;
+    uint64_t turn = 0;
+    bool is_voter = false;
+
+    *out_voters = 0;
+    for (unsigned i = 0; i < all->n; i++) {
+        if (all->servers[i].role == RAFT_VOTER) {
+            ++*out_voters;
+            turn += all->servers[i].id < raft->id;
+            is_voter = is_voter || all->servers[i].id == raft->id;
+        }
+    }
+    return is_voter ? turn : *out_voters;
+}
+
+/* The core asks how long to wait for a leader before it stands for election: a time-out to two of them
+ * (thesis 3.4). Two that are left and stand at the same time vote for themselves, and all waits once
+ * more; drawn from the whole span that is one failover in ten, for a vote takes up to a twentieth
+ * of the time-out. So voters wait one after the other: each draws from the first quarter of a part
+ * of its own. Parts are longer than a tick and a message together. Who cannot win (its log is behind)
+ * only uses up its part, for nobody follows who is refused before the vote (thesis 9.6). */
 static int io_random(struct raft_io *io, int min, int max)
 {
+    struct quorum_io *qio = self(io);
     uint64_t span = max > min ? (uint64_t)(max - min) : 1;
+    uint64_t drawn = clock_random(qio->options.clock);
+    uint64_t voters = 0;
+    uint64_t turn = turn_of(qio->raft, &voters);
+    uint64_t part = span / (voters > TURNS_MIN ? voters : TURNS_MIN);
 
-    return min + (int)(clock_random(self(io)->options.clock) % span);
+    if (turn == voters || part < TURNS_MIN) {
+        return min + (int)(drawn % span);
+    }
+    return min + (int)(turn * part + drawn % (part / 4));
 }
 
 /* ---- messages in ---------------------------------------------------------------------------- */
