@@ -9,6 +9,7 @@
 
 #define CONN_REQUESTS_MAX 256               /* under way on one connection; then it is not read */
 #define CONN_OUTPUT_MAX   ((size_t)8 << 20) /* response bytes waiting; then it is not read */
+#define REQUEST_HELD_MS   1000
 
 struct conn {
     struct node *node;
@@ -19,7 +20,7 @@ struct conn {
     bool closing;
     uint64_t muted_until_us; /* over its quota: not read before then; 0: it is */
     bool too_early;          /* its address connects too often: it is closed then */
-    uint64_t held_since_us;  /* it has asked before the node was ready; 0: it has not */
+    uint64_t held_since_us;  /* its first request waits to be looked at; 0: none does */
     struct link link;        /* in node.conns */
 };
 
@@ -40,10 +41,11 @@ struct request {
     void *message; /* struct kafka_<name>_request */
     bool done;
     bool silent; /* done without an answer (acks=0) */
-    bool held;   /* until the node is ready */
+    bool held;   /* not looked at yet: the node is not ready, or request_hold */
     bool leased; /* its answer may only leave while this node holds its lease */
     struct kafka_out out;
     uint64_t begun_us;
+    uint64_t held_us;                    /* since when request_hold holds it; 0: never did */
     struct timer timer;                  /* for the handler */
     void (*cancel)(struct request *rq);  /* the node closes: give things back, no answer */
     void (*release)(struct request *rq); /* its memory goes: give back what that refers to */
@@ -56,11 +58,16 @@ void conn_frame(void *ctx, struct wire_client *client, struct blob *frame);
 void conn_closed(void *ctx, struct wire_client *client);
 /* At every tick: reads again from those that may be read again. */
 void conns_resume(struct node *node);
+/* Of node.hold_timer: looks at requests that are held. */
+void conns_hold_fired(struct timer *timer);
 /* All of them, for node_close. */
 void conns_close(struct node *node);
 
 /* Encodes and queues the answer; ends the request. */
 void request_reply(struct request *rq, const void *response);
+/* Before anything was done: it comes to its handler again some ms later, and what its connection
+ * sends meanwhile stays behind it. False: it has waited for REQUEST_HELD_MS already, or nobody would hear. */
+bool request_hold(struct request *rq) TERN_MUST_USE;
 /* Where it came from, as Kafka writes it: "/10.0.0.1"; "" if that is not known. In the arena. */
 struct slice request_host(struct request *rq);
 /* Ends it without an answer; with a reason the connection is closed. */

@@ -8,6 +8,7 @@
 #include "base/trace.h"
 
 #define HELD_US 5000000U /* so long a request waits for the node to be ready */
+#define HOLD_MS 5
 
 struct handler {
     int16_t key;
@@ -342,6 +343,29 @@ static bool is_current(const struct node *node)
     return known || MUTANT(served_early);
 }
 
+static void hold(struct request *rq)
+{
+    rq->held = true;
+    rq->conn->held_since_us = clock_now_us(rq->node->o.clock);
+}
+
+bool request_hold(struct request *rq)
+{
+    struct node *node = rq->node;
+    uint64_t now_us = clock_now_us(node->o.clock);
+
+    if (rq->conn == NULL ||
+        (rq->held_us != 0 && now_us - rq->held_us >= REQUEST_HELD_MS * UINT64_C(1000))) {
+        return false;
+    }
+    rq->held_us = rq->held_us != 0 ? rq->held_us : now_us;
+    hold(rq);
+    if (!timer_armed(&node->hold_timer)) {
+        timer_after_ms(node->o.clock, &node->hold_timer, HOLD_MS);
+    }
+    return true;
+}
+
 static void dispatch(struct request *rq, struct slice body, int header_status)
 {
     struct kafka_fault fault = {"", 0};
@@ -358,8 +382,7 @@ static void dispatch(struct request *rq, struct slice body, int header_status)
         return;
     }
     if (rq->api->key != 18 && !is_current(rq->node)) {
-        rq->held = true;
-        rq->conn->held_since_us = clock_now_us(rq->node->o.clock);
+        hold(rq);
         return;
     }
     int status =
@@ -412,7 +435,11 @@ void conn_frame(void *ctx, struct wire_client *client, struct blob *frame)
     queue_push(&node->requests, &rq->in_node);
     conn->request_count++;
     node->counters.requests++;
-    take(rq);
+    if (conn->held_since_us > 0) {
+        rq->held = true; /* in their order */
+    } else {
+        take(rq);
+    }
     /* The connection may be gone with its last request; pausing is judged by those that end, too.
      */
     conn = node->o.wire->ops->client_data(node->o.wire, client);
@@ -448,14 +475,31 @@ static void look_at_held(struct conn *conn)
         return;
     }
     conn->held_since_us = 0;
-    while ((rq = first_held(conn)) != NULL) {
+    while (conn->held_since_us == 0 && (rq = first_held(conn)) != NULL) {
         rq->held = false;
+        arena_fini(&rq->arena); /* it may have been decoded before */
+        arena_init(&rq->arena);
         take(rq);
         if (node->o.wire->ops->client_data(node->o.wire, client) == NULL) {
             return; /* it is gone with its last request */
         }
     }
     pause_or_resume(conn);
+}
+
+void conns_hold_fired(struct timer *timer)
+{
+    struct node *node = CONTAINER_OF(timer, struct node, hold_timer);
+
+    if (node->dead) {
+        return;
+    }
+    QUEUE_EACH (each, &node->conns) {
+        struct conn *conn = CONTAINER_OF(each, struct conn, link);
+        if (conn->held_since_us > 0) {
+            look_at_held(conn);
+        }
+    }
 }
 
 /* What paused them may have been others' requests, so their own ends do not wake them. */

@@ -328,6 +328,8 @@ struct node {
     uint32_t catch_up_reads;
     struct pace pace;            /* of these reads */
     struct timer catch_up_timer; /* armed: then the pace allows the next */
+    struct timer hold_timer;     /* armed: requests are held (request_hold) */
+    uint64_t roles_ms;           /* when a replica here last took another role */
     node_set reachable;
     struct peer peers[WIRE_NODES_MAX];
     struct partition *partitions; /* uthash */

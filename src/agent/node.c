@@ -452,6 +452,7 @@ int node_open(const struct node_options *options, struct node **out_node, char w
     node->tick.fire = tick;
     node->flush.fire = flush;
     node->catch_up_timer.fire = ship_catch_up_fired;
+    node->hold_timer.fire = conns_hold_fired;
     queue_init(&node->dirty);
     queue_init(&node->ticking);
     queue_init(&node->doubts);
@@ -499,6 +500,7 @@ void node_close(struct node *node)
     timer_stop(node->o.clock, &node->tick);
     timer_stop(node->o.clock, &node->flush);
     timer_stop(node->o.clock, &node->catch_up_timer);
+    timer_stop(node->o.clock, &node->hold_timer);
     timer_stop(node->o.clock, &node->stop_timer);
     controller_close(node);
     if (node->quorum != NULL) {

@@ -625,6 +625,7 @@ static void role_changed(struct partition *p)
     if (p->replica.producers_at != p->replica.leo) {
         rebuild_producers(p);
     }
+    p->node->roles_ms = node_now_ms(p->node);
     produce_role_changed(p);
     partition_poke(p);
 }

@@ -97,6 +97,7 @@ struct rig {
     struct dead_wire wire;
     struct node *node;
     struct uuid topic_id;
+    int32_t epoch; /* in which node 2 answers and acknowledges */
 };
 
 static void fatal(void *ctx, int error, const char *what)
@@ -147,6 +148,7 @@ static inline void rig_init(struct rig *rig)
     rig->wire.wire.ops = &dead_ops;
     rig_open(rig);
     memset(&rig->topic_id, 5, sizeof rig->topic_id);
+    rig->epoch = 1;
     (void)partition_host(rig->node, rig->topic_id, 0);
 }
 
@@ -235,7 +237,7 @@ static inline void rig_frame(struct rig *rig, uint16_t type, const ProtobufCMess
     rig_settle(rig);
 }
 
-/* Node 2 answers the fence of epoch 1: its log ends at `leo`, all of it of that epoch. */
+/* Node 2 answers the fence: its log ends at `leo`, all of it of that epoch. */
 static inline void rig_answer(struct rig *rig, int64_t leo)
 {
     Tern__Mesh__Answers__Answer answer = TERN__MESH__ANSWERS__ANSWER__INIT;
@@ -243,7 +245,7 @@ static inline void rig_answer(struct rig *rig, int64_t leo)
     Tern__Mesh__Answers answers = TERN__MESH__ANSWERS__INIT;
 
     answer.topic_id = (ProtobufCBinaryData){sizeof rig->topic_id.bytes, rig->topic_id.bytes};
-    answer.epoch = 1;
+    answer.epoch = rig->epoch;
     answer.incarnation = 1;
     answer.synced = leo > 0 ? 1 : 0;
     answer.leo = leo;
@@ -252,7 +254,7 @@ static inline void rig_answer(struct rig *rig, int64_t leo)
     rig_frame(rig, MESH_ANSWERS, &answers.base);
 }
 
-/* Node 2 acknowledges all below `leo` in epoch 1. */
+/* Node 2 acknowledges all below `leo`. */
 static inline void rig_ack(struct rig *rig, int64_t leo)
 {
     Tern__Mesh__Acks__Ack ack = TERN__MESH__ACKS__ACK__INIT;
@@ -260,7 +262,7 @@ static inline void rig_ack(struct rig *rig, int64_t leo)
     Tern__Mesh__Acks acks = TERN__MESH__ACKS__INIT;
 
     ack.topic_id = (ProtobufCBinaryData){sizeof rig->topic_id.bytes, rig->topic_id.bytes};
-    ack.epoch = 1;
+    ack.epoch = rig->epoch;
     ack.leo = leo;
     acks.incarnation = 1;
     acks.acks = list;

@@ -12,6 +12,9 @@
 /* A client that was throttled is asked to wait as long again, but not longer than this. */
 #define THROTTLE_MS_MAX 1000
 
+/* A recovery is a round trip to another region, and one more where a config is activated. */
+#define LEADS_SOON_MS 400
+
 /* compression.type: more than this is not decompressed of one batch. Kafka's producers fill batches to
  * batch.size, and requests to max.request.size (1 MiB), before they compress. */
 #define INFLATED_MAX ((size_t)16 << 20)
@@ -525,12 +528,46 @@ static void take_apart(struct produce *pr)
     }
 }
 
+static bool leads_soon(const struct partition *p, uint64_t now_ms)
+{
+    enum replica_role role = p->replica.role;
+    bool recovers = role == REPLICA_FENCING || role == REPLICA_BUILDING || role == REPLICA_PREPARED;
+
+    return recovers && now_ms - p->replica.role_since_ms < LEADS_SOON_MS;
+}
+
+/* After a failover clients come a round trip before their new leader has heard what the other regions
+ * hold. Refused, they would wait longer than that before they ask again (retry.backoff.ms, 100 ms). */
+static bool comes_too_early(const struct request *rq)
+{
+    const struct kafka_produce_request *m = rq->message;
+    uint64_t now_ms = node_now_ms(rq->node);
+
+    if (now_ms - rq->node->roles_ms >= LEADS_SOON_MS) {
+        return false; /* nearly always */
+    }
+    for (uint32_t t = 0; t < m->topics_count; t++) {
+        const struct control_topic *topic = topic_by_slice(rq->node, m->topics[t].name);
+        for (uint32_t i = 0; topic != NULL && i < m->topics[t].partitions_count; i++) {
+            const struct partition *p =
+                partition_find(rq->node, topic->id, m->topics[t].partitions[i].index);
+            if (p != NULL && leads_soon(p, now_ms)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void api_produce(struct request *rq)
 {
     const struct kafka_produce_request *m = rq->message;
-    struct produce *pr = arena_take(&rq->arena, sizeof *pr);
     struct node *node = rq->node;
 
+    if (comes_too_early(rq) && request_hold(rq)) {
+        return;
+    }
+    struct produce *pr = arena_take(&rq->arena, sizeof *pr);
     memset(pr, 0, sizeof *pr);
     pr->rq = rq;
     pr->bytes = rq->frame->len;
