@@ -175,7 +175,9 @@ struct partition *partition_host(struct node *node, struct uuid topic_id, int32_
     queue_init(&p->verifying);
     queue_init(&p->watchers);
     queue_init(&p->reads);
-    erase_doomed(node, &p->key);
+    if (store_find(node->store, topic_id, partition) != NULL) {
+        erase_doomed(node, &p->key); /* only then can it be one: there may be ten thousand */
+    }
     int32_t tombstone = store_tombstone(node->store, topic_id, partition); /* creating ends it */
     p->log = store_find(node->store, topic_id, partition);
     if (p->log == NULL) {
