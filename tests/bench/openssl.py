@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A newer OpenSSL than Debian 12 has, as libssl.so.3 and libcrypto.so.3: the same interface, so a node takes it by LD_LIBRARY_PATH. From 3.1 on AES-GCM uses AVX-512 where the
-processor has it. The source is that of the Rust registry's crate, which stays where it is."""
+processor has it. The source is that of Debian 13's package."""
 import hashlib
 import io
 import os
@@ -10,10 +10,10 @@ import urllib.request
 
 import toolchain
 
-VERSION = '3.5.5'
-CRATE = f'openssl-src-300.5.5+{VERSION}'
-SHA256 = '3f1787d533e03597a7934fd0a765f0d28e94ecc5fb7789f8053b1e699a56f709'
-URL = f'https://static.crates.io/crates/openssl-src/{CRATE}.crate'
+VERSION = '3.5.7'
+SOURCE = f'openssl-{VERSION}'
+SHA256 = 'a8c0d28a529ca480f9f36cf5792e2cd21984552a3c8e4aa11a24aa31aeac98e8'
+URL = f'http://deb.debian.org/debian/pool/main/o/openssl/openssl_{VERSION}.orig.tar.gz'
 OPTIONS = ('shared', 'no-tests', 'no-docs', 'no-apps')
 
 
@@ -33,14 +33,14 @@ def libraries():
     toolchain.need('perl', 'make', 'cc')
 
     def make(folder):
-        with tarfile.open(fileobj=io.BytesIO(fetch())) as crate:
-            crate.extractall(folder, filter='data')
-        source = os.path.join(folder, CRATE, 'openssl')
+        with tarfile.open(fileobj=io.BytesIO(fetch())) as packed:
+            packed.extractall(folder, filter='data')
+        source = os.path.join(folder, SOURCE)
         toolchain.sh('perl', 'Configure', 'linux-x86_64', *OPTIONS, cwd=source)
         toolchain.sh('make', f'-j{os.cpu_count()}', 'build_libs', cwd=source)
         for name in ('libcrypto.so.3', 'libssl.so.3'):
             subprocess.run(['install', '-s', os.path.join(source, name), folder], check=True)
-        subprocess.run(['rm', '-rf', os.path.join(folder, CRATE)], check=True)
+        subprocess.run(['rm', '-rf', source], check=True)
     return toolchain.once(f'openssl-{VERSION}', [], [SHA256, *OPTIONS], make)
 
 
