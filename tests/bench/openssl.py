@@ -4,6 +4,7 @@ processor has it. The source is that of Debian 13's package."""
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 import urllib.request
@@ -40,7 +41,7 @@ def libraries():
         toolchain.sh('make', f'-j{os.cpu_count()}', 'build_libs', cwd=source)
         for name in ('libcrypto.so.3', 'libssl.so.3'):
             subprocess.run(['install', '-s', os.path.join(source, name), folder], check=True)
-        subprocess.run(['rm', '-rf', source], check=True)
+        shutil.rmtree(source)
     return toolchain.once(f'openssl-{VERSION}', [], [SHA256, *OPTIONS], make)
 
 

@@ -224,6 +224,37 @@ batches_that_come_too_early_are_taken_in_their_order_when_the_leader_is_ready(vo
     end(&s);
 }
 
+static void what_comes_when_it_is_ready_does_not_overtake_what_is_held(void **state)
+{
+    struct kafka_produce_response *response;
+    struct arena arena;
+    struct slice body;
+    struct story s;
+    void *message;
+    int32_t correlation;
+
+    (void)state;
+    arena_init(&arena);
+    begin(&s);
+    produce(&s);
+    rig_answer(&s.rig, 0);
+    assert_int_equal(s.p->replica.role, REPLICA_SERVING);
+    assert_int_equal(taken(&s), 0); /* it has not been looked at again yet */
+    produce(&s);
+    pass_ms(&s, 10);
+    assert_int_equal(taken(&s), 2);
+    rig_ack(&s.rig, 2);
+    assert_int_equal(client.answers, 2);
+    assert_int_equal(
+        kafka_decode_response_header(0, 9, buf_slice(&client.last), &correlation, &body), 0);
+    assert_int_equal(kafka_decode_response(0, 9, body, &arena, &message, NULL), 0);
+    response = message;
+    assert_int_equal(correlation, 2);
+    assert_int_equal(response->topics[0].partitions[0].base_offset, 1);
+    end(&s);
+    arena_fini(&arena);
+}
+
 static void they_are_refused_where_it_takes_longer(void **state)
 {
     struct arena arena;
@@ -265,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             batches_that_come_too_early_are_taken_in_their_order_when_the_leader_is_ready),
+        cmocka_unit_test(what_comes_when_it_is_ready_does_not_overtake_what_is_held),
         cmocka_unit_test(they_are_refused_where_it_takes_longer),
         cmocka_unit_test(a_client_that_goes_meanwhile_takes_its_request_with_it),
     };

@@ -530,8 +530,7 @@ static void take_apart(struct produce *pr)
 
 static bool leads_soon(const struct partition *p, uint64_t now_ms)
 {
-    enum replica_role role = p->replica.role;
-    bool recovers = role == REPLICA_FENCING || role == REPLICA_BUILDING || role == REPLICA_PREPARED;
+    bool recovers = p->replica.role != REPLICA_FOLLOWING && !replica_serves(&p->replica);
 
     return recovers && now_ms - p->replica.role_since_ms < LEADS_SOON_MS;
 }
