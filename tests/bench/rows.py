@@ -329,11 +329,12 @@ ROWS = [
         'one way + 5 ms p50, + 20 ms p99', default=True),
     Row('conns', 'metro', KAFKAS, conns, [('all_s', '5,000 connections usable after', 's'), ('p99_ms', 'requests on them, p99', 'ms'), ('rss_mib', 'peak RSS of a node', 'MiB'),
                                           ('kib_per_connection', 'memory of a connection, at most', 'KiB')], 'RSS 160 MiB', default=True),
-    Row('tput-us-100', 'us', EVERYBODY, throughput, TPUT, 'at least 100 MB/s; at least 5 x Kafka', partitions=100, default=True),
     Row('tput-1', 'metro', EVERYBODY, throughput, TPUT, 'at least 300 MB/s; at least 2 x Kafka with flush, 1 x without', partitions=1, default=True),
     Row('tput-100', 'metro', (*EVERYBODY, 'kafka-ssl'), throughput, TPUT, 'the same; at most 3.5 s/GB; RSS 256 MiB', partitions=100, default=True),
     Row('tput-1000', 'metro', KAFKAS, throughput, TPUT, 'within 20 % of one partition', partitions=1000, default=True),
     Row('cpu-paced', 'metro', WITH_SSL, paced, [('cpu_s_per_gb', 'processor of all nodes at 30 MB/s', 's/GB'), ('p99_ms', 'ack p99', 'ms')], 'a third of Kafka', default=True),
+    # After those of full load without distance, before which everybody was warmed up.
+    Row('tput-us-100', 'us', EVERYBODY, throughput, TPUT, 'at least 100 MB/s; at least 5 x Kafka', partitions=100, default=True),
     # After those without loss: connections that lost packets are under another congestion control for half a minute (net/congestion.h).
     Row('ack-us-loss', 'us', EVERYBODY, ack, ACK, 'p99 at most 3 x the floor at 1 % loss', loss=1.0),
     Row('idle-10000', 'metro', KAFKAS, idle, [('rss_mib', 'RSS of a node with 10,000 idle partitions', 'MiB'), ('cpu_percent', 'processor of it', '% of a core')],
