@@ -287,20 +287,23 @@ def cold_start(system, raw, partitions=10000, gigabytes=10):
     return with_topic(system, 'bench-cold', partitions, go)
 
 
-def catch_up(system, raw, rate=100000, cut_s=60, partitions=100):
-    """eu-north is cut off for a while under load and comes back; the time until it has everything, and the producers' p99 meanwhile over that before."""
+def catch_up(system, raw, rate=100000, cut_s=60, partitions=100, seconds=20):
+    """eu-north is cut off for a while under load and comes back; the time until it has everything, and the producers' p99 meanwhile over that before: 20 seconds of each, after 3
+    seconds to get going."""
     def go():
         load = {'batch': '64KiB', 'linger': '5ms', **LOAD}
-        alone = checked(system.bench('produce', 'bench-catch', rate=rate, warmup='3s', duration='10s', timeout=200, **load))
+        measured = {'warmup': '3s', 'duration': f'{seconds}s'}
+        alone = checked(system.bench('produce', 'bench-catch', rate=rate, timeout=200, **measured, **load))
         system.cut(3)
         time.sleep(4)
         checked(system.bench('produce', 'bench-catch', rate=rate, warmup='1ms', duration=f'{cut_s}s', timeout=600, **load))
-        system.heal()
-        began = time.monotonic()
         found = {}
         beside = threading.Thread(target=lambda: found.update(
-            system.bench('produce', 'bench-catch', rate=rate, warmup='1ms', duration='10s', out=raw, timeout=200, **load)))
+            system.bench('produce', 'bench-catch', rate=rate, out=raw, timeout=200, **measured, **load)))
         beside.start()
+        time.sleep(3)
+        system.heal()
+        began = time.monotonic()
         while not system.whole('bench-catch'):
             if time.monotonic() > began + 300:
                 raise Failed('it did not catch up within 300 s')
