@@ -84,26 +84,27 @@ def _scale(most, by_decades, least=0.0):
     return (lambda v: LEFT + v / end * (RIGHT - LEFT)), [step * n for n in range(round(end / step) + 1)]
 
 
+def _axis(x_of, marks, height):
+    return [part for mark in marks for part in (_line(x_of(mark), 40, x_of(mark), height - 24, GREY), _text(x_of(mark), height - 8, f'{mark:,g}', 'middle'))]
+
+
 def bars(results, title, unit, shown, by_decades=False):
     """`shown`: (row, key, target) each with a bar for every system that has it, and from least to most of its rounds; the target, or None, is dashed. By decades a bar would
     have no beginning: a dot."""
     groups = []
     for row, key, target in shown:
         found = [(name, [x[key] for x in results.good(row.name, name).values() if x.get(key)]) for name in row.systems]
-        groups.append((row.name, target, [(name, values) for name, values in found if values]))
+        found = [(name, values) for name, values in found if values]
+        groups += [(row.name, target, found)] if found else []
     everything = [v for _, _, found in groups for _, values in found for v in values]
     if not everything:
         return None
-    targets = [target for _, target, found in groups if target and found]
+    targets = [target for _, target, _ in groups if target]
     x_of, marks = _scale(max(everything + targets), by_decades, min(everything + targets))
-    height = 70 + sum(STEP * len(found) + 14 for _, _, found in groups if found)
-    out = [_text(20, 26, f'{title}, {unit}')]
-    for mark in marks:
-        out += [_line(x_of(mark), 40, x_of(mark), height - 24, GREY), _text(x_of(mark), height - 8, f'{mark:,g}', 'middle')]
+    height = 70 + sum(STEP * len(found) + 14 for _, _, found in groups)
+    out = [_text(20, 26, f'{title}, {unit}'), *_axis(x_of, marks, height)]
     y = 50
     for name, target, found in groups:
-        if not found:
-            continue
         out.append(_text(20, y + 12, name))
         top = y
         for system, values in found:
@@ -129,9 +130,7 @@ def dots(results, title, unit, shown):
     everything = [v for *_, values in found for v in values]
     x_of, marks = _scale(max(everything), True, min(everything))
     height = 70 + STEP * len(found)
-    out = [_text(20, 26, f'{title}, {unit}: each fault a dot, dashed what the longest may be')]
-    for mark in marks:
-        out += [_line(x_of(mark), 40, x_of(mark), height - 24, GREY), _text(x_of(mark), height - 8, f'{mark:,g}', 'middle')]
+    out = [_text(20, 26, f'{title}, {unit}: each fault a dot, dashed what the longest may be'), *_axis(x_of, marks, height)]
     for i, (row, system, target, values) in enumerate(found):
         y = 50 + STEP * i
         if i == 0 or found[i - 1][0] is not row:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The systems that are compared: each three nodes, one in each region of tests/wan, one system at a time."""
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -50,6 +51,9 @@ def until(what, seconds, question):
         time.sleep(0.1)
 
 
+PLACES = os.path.join(OUT, 'places')
+
+
 def make_fresh(path):
     """An empty directory at path, which is a link to another place each time. ext4 looks through the inodes that were deleted within the last minutes before it gives one of
     their group to a new file: where a system of 10,000 partitions had just been wiped, making as many took both cores for ten seconds (`find_inode_bit`), whoever made them.
@@ -57,10 +61,9 @@ def make_fresh(path):
     shutil.rmtree(os.path.realpath(path), ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    places = os.path.join(os.path.dirname(path), 'places')
-    os.makedirs(places, exist_ok=True)
-    run(['chattr', '+T', places], good=None)
-    place = os.path.join(places, f'{os.path.basename(path)}-{time.time_ns()}')
+    os.makedirs(PLACES, exist_ok=True)
+    run(['chattr', '+T', PLACES], good=None)
+    place = os.path.join(PLACES, f'{os.path.basename(path)}-{time.time_ns()}')
     os.mkdir(place)
     os.symlink(place, path)
 
@@ -196,7 +199,13 @@ class System:
         self.wait_up()
 
     def warm_up(self, load):
-        """For who is slower until it has run for a while; before the first row of full load without distance."""
+        """For who is slower until it has run for a while; without distance, before the first row of full load."""
+
+    def wipe_others(self):
+        """What systems that are down have stored, and what is left of calls that were killed: tens of GB. Of this one `up` does it, which ends its processes first."""
+        for place in glob.glob(os.path.join(PLACES, '*')):
+            if os.path.realpath(place) != os.path.realpath(self.dir):
+                shutil.rmtree(place, ignore_errors=True)
 
     def beside(self, n):
         """Another cluster of the same kind."""
