@@ -73,10 +73,18 @@ def metadata(address, topic=None):
     return {'brokers': brokers, 'leaders': [leaders[p] for p in sorted(leaders)], 'isr': [isr[p] for p in sorted(isr)], 'error': error}
 
 
+# More records than this in one request and the controller refuses it; a partition is one of them.
+PARTITIONS_AT_ONCE = 5000
+
+
+def nodes_of(assignment):
+    return [array([struct.pack('>i', n) for n in nodes]) for nodes in assignment]
+
+
 def create_topic(address, name, assignment, configs=()):
     """assignment: the nodes of each partition, the leader first."""
-    parts = [struct.pack('>i', p) + array([struct.pack('>i', n) for n in nodes]) for p, nodes in enumerate(assignment)]
-    topic = text(name) + struct.pack('>ih', -1, -1) + array(parts) + array([text(k) + text(v) for k, v in configs])
+    at_once = nodes_of(assignment[:PARTITIONS_AT_ONCE])
+    topic = text(name) + struct.pack('>ih', -1, -1) + array([struct.pack('>i', p) + nodes for p, nodes in enumerate(at_once)]) + array([text(k) + text(v) for k, v in configs])
     r = ask(address, 19, 2, array([topic]) + struct.pack('>ib', 60000, 0), timeout=120)
     r.take('i')
     for _ in range(r.take('i')):
@@ -84,6 +92,22 @@ def create_topic(address, name, assignment, configs=()):
         error = r.take('h')
         if error not in (0, 36):  # 36: it exists, for an answer was late
             raise Refused(f'topic {name}: error {error}: {r.text()}')
+    have = max(len(at_once), len(metadata(address, name)['leaders']) if len(assignment) > len(at_once) else 0)
+    while have < len(assignment):
+        more = assignment[have:have + PARTITIONS_AT_ONCE]
+        add_partitions(address, name, have + len(more), more)
+        have += len(more)
+
+
+def add_partitions(address, name, count, assignment):
+    """Until the topic has count; assignment: the nodes of each new one."""
+    r = ask(address, 37, 0, array([text(name) + struct.pack('>i', count) + array(nodes_of(assignment))]) + struct.pack('>ib', 60000, 0), timeout=120)
+    r.take('i')
+    for _ in range(r.take('i')):
+        r.text()
+        error = r.take('h')
+        if error:
+            raise Refused(f'topic {name}, {count} partitions: error {error}: {r.text()}')
 
 
 def delete_topic(address, name):

@@ -207,6 +207,9 @@ class System:
             if os.path.realpath(place) != os.path.realpath(self.dir):
                 shutil.rmtree(place, ignore_errors=True)
 
+    def wipe(self):
+        shutil.rmtree(os.path.realpath(self.dir), ignore_errors=True)
+
     def beside(self, n):
         """Another cluster of the same kind."""
         other = type(self)()
