@@ -227,73 +227,6 @@ static const char *write_name(enum replica_effect_kind kind)
 
 /* ---- effects --------------------------------------------------------------------------------- */
 
-static void forget_snapshots(struct world_node *n, int64_t above)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < n->snapshot_count; i++) {
-        if (n->snapshots[i].offset <= above) {
-            n->snapshots[kept++] = n->snapshots[i];
-        } else {
-            buf_fini(&n->snapshots[i].bytes);
-        }
-    }
-    n->snapshot_count = kept;
-    n->save_void = n->save_void || (n->saving && n->save.offset > above);
-}
-
-static void save_drop(struct world_node *n)
-{
-    buf_fini(&n->save.bytes);
-    n->saving = n->save_void = false;
-}
-
-static void snapshot_add(struct world_node *n, struct world_snapshot snapshot)
-{
-    if (n->snapshot_count == WORLD_SNAPSHOTS) {
-        /* As the store, never the one that a log start may rest on (walk 51672): the newest that no cut
-         * can reach; nor, while the high watermark of a new epoch is not known, the one that was (82779). */
-        bool needed = n->snapshots[1].offset > n->replica.leader_hw;
-        size_t oldest = needed || n->snapshots[0].offset == n->replica.producers_safe ? 1 : 0;
-        oldest += oldest == 1 && n->snapshots[1].offset == n->replica.producers_safe;
-        buf_fini(&n->snapshots[oldest].bytes);
-        n->snapshot_count--;
-        memmove(&n->snapshots[oldest], &n->snapshots[oldest + 1],
-                sizeof n->snapshots[0] * (n->snapshot_count - oldest));
-    }
-    n->snapshots[n->snapshot_count++] = snapshot;
-}
-
-/* A second one while the first is on its way takes its place. */
-static void save_begin(struct world *w, struct world_node *n, int64_t offset)
-{
-    struct replica *r = &n->replica;
-
-    CHECK(r->producers_at == r->leo && r->leo == offset && !r->truncating);
-    rworld_story(w, "  node %u saves what producers came to at %lld", n->id, (long long)offset);
-    save_drop(n);
-    n->saving = true;
-    n->save.offset = offset;
-    producers_pack(r->producers, &n->save.bytes);
-}
-
-static void save_done(struct world *w, struct world_node *n)
-{
-    struct replica_out out = {0};
-    struct world_snapshot save = n->save;
-
-    rworld_story(w, "node %u: durable: producers at %lld", n->id, (long long)save.offset);
-    if (n->save_void) {
-        buf_fini(&save.bytes); /* it is known by its epoch for one of another log */
-    } else {
-        snapshot_add(n, save);
-    }
-    n->save.bytes = (struct buf){0};
-    n->saving = n->save_void = false;
-    replica_written(&n->replica, w->now_ms, EFFECT_PRODUCERS, save.offset, &out);
-    rworld_perform(w, n, &out, NULL, 0);
-}
-
 /* INVARIANTS 36 */
 static void judge_log_start(struct world *w, const struct world_node *n,
                             const struct replica_effect *effect)
@@ -353,7 +286,7 @@ static void perform_write(struct world *w, struct world_node *n,
         n->had = n->had > value && n->had < INT64_MAX ? value : n->had;
         CHECK(value < n->log.end && value >= n->log.start);
         n->log.end = value;
-        forget_snapshots(n, value);
+        rworld_forget_snapshots(n, value);
         w->counters.truncations++;
         break;
     case EFFECT_RESTART:
@@ -435,7 +368,7 @@ static void perform_one(struct world *w, struct world_node *n, const struct repl
         perform_write(w, n, effect, batches, batch_count);
         break;
     case EFFECT_PRODUCERS:
-        save_begin(w, n, effect->offset);
+        rworld_save_begin(w, n, effect->offset);
         break;
     case EFFECT_FENCE:
         n->fence_to |= NODE_BIT(effect->node);
@@ -588,7 +521,7 @@ void rworld_init(struct world *w, uint64_t seed, uint32_t count, const int8_t *r
 static void stop(struct world *w, struct world_node *n)
 {
     replica_fini(&n->replica);
-    save_drop(n);
+    rworld_save_drop(n);
     n->up = false;
     n->registered = false;
     n->down_due = 0;
@@ -616,7 +549,7 @@ void rworld_fini(struct world *w)
                 free(w->queues[id][peer][c].messages);
             }
         }
-        forget_snapshots(n, -1);
+        rworld_forget_snapshots(n, -1);
         buf_fini(&n->given.bytes);
         history_fini(&n->disk.history);
         history_fini(&n->image.history);
@@ -633,9 +566,9 @@ static void write_lands(struct world *w, struct world_node *n)
 
     disk_apply(w, &n->disk, write);
     if (write->kind == EFFECT_RESTART) {
-        forget_snapshots(n, -1);
+        rworld_forget_snapshots(n, -1);
         CHECK(n->given.offset == write->value);
-        snapshot_add(n, n->given);
+        rworld_snapshot_add(n, n->given);
         n->given.bytes = (struct buf){0};
     }
 }
@@ -655,7 +588,7 @@ bool rworld_write_done(struct world *w, uint32_t node)
     struct world_node *n = &w->nodes[node];
 
     if (n->up && n->saving && (n->write_first == n->write_count || prng_chance(&w->prng, 1, 2))) {
-        save_done(w, n);
+        rworld_save_done(w, n);
         return true;
     }
     if (!n->up || n->write_first == n->write_count) {
@@ -705,7 +638,7 @@ void rworld_wipe(struct world *w, uint32_t node)
     CHECK(!n->up);
     rworld_story(w, "node %u loses its disk", node);
     w->counters.wipes++;
-    forget_snapshots(n, -1);
+    rworld_forget_snapshots(n, -1);
     history_fini(&n->disk.history);
     memset(&n->disk, 0, sizeof n->disk);
     memset(n->lost, 0, sizeof n->lost);
@@ -741,7 +674,7 @@ void rworld_put_back(struct world *w, uint32_t node)
                  n->disk.promised, n->disk.synced, (long long)n->disk.log.start,
                  (long long)n->disk.log.end);
     w->counters.wipes++;
-    forget_snapshots(n, -1);
+    rworld_forget_snapshots(n, -1);
     n->must_forget = true;
 }
 
@@ -797,7 +730,7 @@ void rworld_start(struct world *w, uint32_t node)
     CHECK(!n->up);
     rworld_story(w, "node %u starts", node);
     n->applied = 0;
-    forget_snapshots(n, n->disk.log.end);
+    rworld_forget_snapshots(n, n->disk.log.end);
     load(w, n);
 }
 
@@ -821,59 +754,4 @@ void rworld_raise_log_start(struct world *w, uint32_t node, int64_t offset)
         replica_raise_log_start(&n->replica, offset, &out);
         rworld_perform(w, n, &out, NULL, 0);
     }
-}
-
-/* ---- producer state -------------------------------------------------------------------------- */
-
-/* From one of the snapshots that the log start can rest on (not always the newest), or from nothing where
- * that is the same. */
-void rworld_node_start_snapshot(struct world *w, struct world_node *n)
-{
-    struct replica *r = &n->replica;
-    int64_t at = r->log_start;
-    struct world_snapshot *usable[WORLD_SNAPSHOTS];
-    size_t count = 0;
-
-    for (size_t i = 0; i < n->snapshot_count; i++) {
-        if (n->snapshots[i].offset >= r->log_start && n->snapshots[i].offset <= r->leo) {
-            usable[count++] = &n->snapshots[i];
-        }
-    }
-    producers_clear(r->producers);
-    if (count > 0 && (r->log_start > 0 || prng_chance(&w->prng, 3, 4))) {
-        struct world_snapshot *s = usable[prng_below(&w->prng, count)];
-        CHECK(producers_unpack(r->producers, buf_slice(&s->bytes)) == 0);
-        at = s->offset > at ? s->offset : at;
-    }
-    replica_producers_restart(r, at);
-}
-
-void rworld_feed_producers(struct world *w, uint32_t node)
-{
-    struct world_node *n = &w->nodes[node];
-    struct replica *r = &n->replica;
-
-    if (!n->up || r->producers_at < 0 || r->producers_at >= n->log.end) {
-        return;
-    }
-    int64_t offset = r->producers_at > n->log.start ? r->producers_at : n->log.start;
-    if (offset < n->log.end && !n->lost[offset]) {
-        struct replica_out out = {0};
-        replica_producers_feed(r, &w->batches[n->log.at[offset]].info);
-        replica_producers_fed(r, &out);
-        rworld_perform(w, n, &out, NULL, 0);
-    }
-}
-
-void rworld_save_producers(struct world *w, uint32_t node)
-{
-    struct world_node *n = &w->nodes[node];
-    struct replica *r = &n->replica;
-
-    if (!n->up || r->producers_at != r->leo || r->leo_durable != r->leo || r->truncating) {
-        return;
-    }
-    struct world_snapshot s = {.offset = r->leo};
-    producers_pack(r->producers, &s.bytes);
-    snapshot_add(n, s);
 }

@@ -362,8 +362,16 @@ void rworld_touch(struct world *w, struct world_node *n);
 int64_t rworld_common(const struct world_log *a, const struct world_log *b);
 struct world_message *rworld_send_message(struct world *w, uint32_t from, uint32_t to,
                                           enum world_message_kind kind);
-void rworld_node_start_snapshot(struct world *w, struct world_node *n);
 void rworld_answer_clients(struct world *w, struct world_node *n);
+
+/* producers */
+/* Those above `above` are of records that are gone; one that is on its way there, too. */
+void rworld_forget_snapshots(struct world_node *n, int64_t above);
+void rworld_snapshot_add(struct world_node *n, struct world_snapshot snapshot);
+void rworld_save_begin(struct world *w, struct world_node *n, int64_t offset);
+void rworld_save_done(struct world *w, struct world_node *n);
+void rworld_save_drop(struct world_node *n);
+void rworld_node_start_snapshot(struct world *w, struct world_node *n);
 
 /* judge */
 void rworld_judge_write(struct world *w, const struct world_node *n,
