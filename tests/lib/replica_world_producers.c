@@ -107,7 +107,9 @@ void rworld_feed_producers(struct world *w, uint32_t node)
         return;
     }
     int64_t offset = r->producers_at > n->log.start ? r->producers_at : n->log.start;
-    if (offset < n->log.end && !n->lost[offset]) {
+    if (offset >= n->log.end) {
+        rworld_node_start_snapshot(w, n); /* the log start was raised over all that was to be read */
+    } else if (!n->lost[offset]) {
         struct replica_out out = {0};
         replica_producers_feed(r, &w->batches[n->log.at[offset]].info);
         replica_producers_fed(r, &out);

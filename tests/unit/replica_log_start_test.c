@@ -298,6 +298,32 @@ static void producers_are_void_when_the_log_start_rises_over_their_rebuild(void 
     replica_fini(&r);
 }
 
+/* What a leader was still reading for its producers is lost, and all of its log deleted. (Walk 147387:
+ * the world had only ever gone on where there is a batch to read, so the leader refused everybody.) */
+static void who_deletes_all_that_it_had_to_read_serves_from_there_on(void **state)
+{
+    (void)state;
+    begin_with(2, rworld_rule(N1, 1, -1), 1);
+    append(1);
+    append(1);
+    rworld_settle(&w);
+    restart(1);
+    rworld_register(&w, 1, 1);
+    learn(1);
+    assert_true(replica_serves(&w.nodes[1].replica));
+    rworld_damage(&w, 1, 0);
+    rworld_feed_producers(&w, 1);
+    assert_int_equal(w.nodes[1].replica.producers_at, 0);
+    rworld_raise_log_start(&w, 1, w.committed.end);
+    rworld_settle(&w);
+    assert_int_equal(w.nodes[1].disk.log.start, log_end(1));
+    rworld_feed_producers(&w, 1);
+    assert_int_equal(w.nodes[1].replica.producers_at, log_end(1));
+    append(1);
+    rworld_settle(&w);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +337,7 @@ int main(void)
         cmocka_unit_test(
             a_follower_whose_next_push_is_deleted_restarts_though_it_had_the_initial_log),
         cmocka_unit_test(a_follower_that_restarts_beyond_the_initial_log_holds_all_of_it),
+        cmocka_unit_test(who_deletes_all_that_it_had_to_read_serves_from_there_on),
         cmocka_unit_test(an_emptied_log_takes_the_first_record_of_a_new_epoch),
     };
 
