@@ -24,7 +24,7 @@ CRASH_MUTANTS := $(CRASH_PLANTS:%=$(B)/tests/crash/mutant-%)
 $(B)/tests/crash/mutant-%: $(CRASH_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)
 	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(CRASH_SRC) $(LIBS)
 # What flipped bits find.
-FLIPS_SRC     := $(filter-out tests/crash/store_crash.c,$(CRASH_SRC)) tests/crash/flips/store_bitflips.c
+FLIPS_SRC     := $(filter-out tests/crash/%,$(CRASH_SRC)) tests/crash/model.c tests/crash/flips/store_bitflips.c
 FLIPS_MUTANTS := $(B)/tests/crash/flips-epoch_unread
 $(B)/tests/crash/flips-%: $(FLIPS_SRC) $(wildcard src/base/*.h src/store/*.h tests/lib/*.h tests/crash/*.h)
 	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CFLAGS) $(INC) -DTERN_MUTANT=MUTANT_$* -o $@ $(FLIPS_SRC) $(LIBS)

@@ -339,3 +339,31 @@ const char *model_quarantine_lacks(const struct model_state *before, const struc
     store_quarantine_each(store, look_at, &looking);
     return looking.found ? NULL : "a cut was made whose bytes are not in quarantine";
 }
+
+const char *model_match(const struct model_state *base, const struct model_op *ops, size_t count,
+                        struct store *store, struct disk *disk, void (*pump_reads)(void *ctx),
+                        void *ctx, struct model_state *out_state, size_t *out_count)
+{
+    struct model_state state;
+    const char *first_wrong = NULL;
+    const char *lacks = NULL;
+
+    model_state_copy(&state, base);
+    for (size_t i = 0; i <= count; i++) {
+        const char *wrong = model_differs(&state, store, pump_reads, ctx);
+        if (wrong == NULL) {
+            *out_state = state;
+            *out_count = i;
+            return lacks;
+        }
+        first_wrong = first_wrong == NULL ? wrong : first_wrong;
+        if (i < count) {
+            if (lacks == NULL && ops[i].quarantine) {
+                lacks = model_quarantine_lacks(&state, &ops[i], store, disk);
+            }
+            model_apply(&state, &ops[i]);
+        }
+    }
+    model_state_fini(&state);
+    return first_wrong;
+}

@@ -70,3 +70,8 @@ const char *model_differs(const struct model_state *state, struct store *store,
 /* NULL if what `op` cut off `before` is in a quarantine file, whole. */
 const char *model_quarantine_lacks(const struct model_state *before, const struct model_op *op,
                                    struct store *store, struct disk *disk);
+/* Finds how many of the calls the store holds, beyond `base`. NULL if it is some number of them,
+ * and then the state and the number; else what differs. */
+const char *model_match(const struct model_state *base, const struct model_op *ops, size_t count,
+                        struct store *store, struct disk *disk, void (*pump_reads)(void *ctx),
+                        void *ctx, struct model_state *out_state, size_t *out_count);

@@ -9,413 +9,16 @@
 #include <string.h>
 
 #include "base/trace.h"
-#include "tests/crash/model.h"
-#include "tests/lib/fake_clock.h"
-#include "tests/lib/mem_disk.h"
+#include "tests/crash/copy.h"
+#include "tests/crash/roster.h"
+#include "tests/crash/run.h"
 
-#define VARIANTS    2 /* copies that lose power (or only their process) at each point */
-#define USES        2 /* and again so often */
-#define OPS_MAX     4096
-#define APPENDS_MAX 48
-
-struct run;
-struct save;
-
-struct call {
-    struct store_req req;
-    struct run *run;
-    size_t index;       /* of its op; NOT_YET while it is held back behind a cut; NEVER */
-    struct save *given; /* the snapshot of producers that comes with a restart; NULL: none */
-};
-
-#define NOT_YET SIZE_MAX
-#define NEVER   (SIZE_MAX - 1)
-
-/* A cut whose bytes are being saved, and what was called on the log since: they take their place in
- * the order of all writes when the store's state shows the cut. */
-struct held {
-    struct model_op ops[16];
-    struct call *calls[16];
-    size_t count; /* 0: no cut is under way */
-};
-
-#define SAVES_MAX 256
-
-struct save {
-    struct store_req req;
-    struct run *run;
-    unsigned log;
-    int64_t offset;
-    bool void_;
-};
-
-struct run {
-    uint64_t seed;
-    struct fake_clock clock;
-    struct disk *disk;
-    struct store *store;
-    struct prng prng;
-    /* Acknowledged (or found after a restart) and what was called since, in order. */
-    struct model_state acked_state;
-    struct model_op ops[OPS_MAX];
-    size_t op_count;
-    size_t acked; /* of ops */
-    /* The called-for state, to choose the next call by. */
-    struct model_state called;
-    /* Cuts that were acknowledged: their quarantine must be there for ever. */
-    struct {
-        struct model_state before;
-        struct model_op op;
-    } cuts[64];
-    size_t cut_count;
-    uint64_t points;
-    uint64_t checks;
-    const char *wrong;
-    uint64_t wrong_point;
-    char why[256];
-    struct call calls[OPS_MAX];
-    size_t call_count;
-    struct held held[MODEL_LOGS];
-    /* Epochs of each log: the newest, and the least of the next batch. What was cut or lost is not
-     * written anew in the same epoch (replication.md, recovery). */
-    int32_t newest[MODEL_LOGS];
-    int32_t least[MODEL_LOGS];
-    bool matching; /* it was just opened, and `called` is of before */
-    /* Snapshots of producers: called for; and the newest of each log that is durable, -1: none. */
-    struct save saves[SAVES_MAX];
-    unsigned save_count;
-    int64_t saved[MODEL_LOGS];
-};
+#define VARIANTS 2 /* copies that lose power (or only their process) at each point */
 
 static void quiet(enum trace_level level, const char *line)
 {
     (void)level;
     (void)line;
-}
-
-static void died(void *ctx, int error, const char *what)
-{
-    struct run *run = ctx;
-
-    (void)snprintf(run->why, sizeof run->why, "%s: %s", what, error_name(error));
-    run->wrong = "the store gave up";
-}
-
-/* ---- what the roster says -------------------------------------------------------------------- */
-
-/* The batch that ends there; NULL: none does. */
-static const struct model_batch *batch_before(const struct model_log *log, int64_t offset)
-{
-    for (size_t i = 0; i < log->count; i++) {
-        if (log->batches[i].base + log->batches[i].records == offset) {
-            return &log->batches[i];
-        }
-    }
-    return NULL;
-}
-
-/* Which of its logs the store means. */
-static unsigned log_of(const struct store_log *log)
-{
-    const struct store_log_state *state = store_state(log);
-
-    for (unsigned i = 0; i < MODEL_LOGS; i++) {
-        if (state->partition == model_partition(i) && uuid_equal(state->topic_id, model_topic(i))) {
-            return i;
-        }
-    }
-    return MODEL_LOGS;
-}
-
-/* Of what the last batch is, which no other batch has: so it can be seen later whether this is said
- * of the log that is there then. Not of every log, for then the roster before counts. */
-static bool tell(const struct model_state *called, const struct store_log *log, struct buf *out)
-{
-    int64_t leo = store_state(log)->leo;
-    const struct model_batch *last = batch_before(&called->logs[log_of(log)], leo);
-
-    if (last != NULL) {
-        buf_printf(out, "told at %lld of %u", (long long)leo, last->seed);
-    }
-    return last != NULL && (store_state(log)->partition % 2 == 0 || leo % 3 > 0);
-}
-
-/* What producers are loaded from a roster must be said of this very log. */
-static const char *roster_lies(const struct model_state *state, struct store *store)
-{
-    const char *lie = NULL;
-
-    for (unsigned i = 0; i < MODEL_LOGS && lie == NULL; i++) {
-        struct store_log *log = store_find(store, model_topic(i), model_partition(i));
-        struct buf out = {0};
-        long long offset = -1;
-        int64_t loaded = -1;
-        unsigned seed = 0;
-        if (log != NULL && store_producers_load(log, INT64_MAX, &loaded, &out)) {
-            buf_put(&out, slice_of("", 1));
-            if (sscanf((const char *)out.base, "told at %lld of %u", &offset, &seed) == 2) {
-                const struct model_batch *last = batch_before(&state->logs[i], offset);
-                if (offset != loaded || last == NULL || last->seed != seed) {
-                    lie = "a roster is believed of a log that was cut since";
-                }
-            }
-        }
-        buf_fini(&out);
-    }
-    return lie;
-}
-
-static struct store_options options_of(struct run *run)
-{
-    struct store_options options = store_defaults();
-
-    options.journal_file_bytes = 64u << 10;
-    options.journal_files_max = 3;
-    options.segment_bytes = 12000;
-    options.reserve_bytes = 0;
-    options.cache_bytes = 0; /* written to segments at once; what is compared comes from there */
-    options.blocks_from =
-        run->seed % 3 == 0 ? 16384 : 600; /* some of a workload's writes, or none */
-    options.idle_marker_ms = 20;
-    options.apply_wait_ms = 100; /* so that crashes meet segments */
-    options.checkpoint_ms = 50;
-    options.compact_every_ms = 20;
-    options.compact_bytes_per_s = 0;
-    options.compact_map_bytes = 0;
-    options.fatal = died;
-    options.fatal_ctx = run;
-    return options;
-}
-
-/* ---- checking a copy ------------------------------------------------------------------------- */
-
-struct copy {
-    struct fake_clock clock;
-    struct disk *disk;
-    struct store *store;
-    const struct model_state *called; /* NULL: not known yet */
-};
-
-static bool copy_tell(void *ctx, struct store_log *log, struct buf *out)
-{
-    struct copy *copy = ctx;
-
-    return copy->called != NULL && tell(copy->called, log, out);
-}
-
-static void pump(void *ctx)
-{
-    struct copy *copy = ctx;
-
-    fake_clock_run(&copy->clock, 2000);
-}
-
-static int copy_open(struct run *run, struct copy *copy, uint64_t seed)
-{
-    struct store_options options = options_of(run);
-
-    options.producers = copy_tell;
-    options.producers_ctx = copy;
-    fake_clock_init(&copy->clock, seed);
-    return store_open(copy->disk, &copy->clock.clock, &options, &copy->store, run->why);
-}
-
-/* The power fails, or only the process ends and the page cache stays. */
-static void copy_close(struct copy *copy, bool power)
-{
-    if (power) {
-        mem_disk_crash(copy->disk);
-    } else {
-        mem_disk_kill(copy->disk);
-    }
-    store_close(copy->store);
-    fake_clock_fini(&copy->clock);
-}
-
-/* Finds how many of the calls the store holds, beyond `base`. NULL if it is some number of them,
- * and then the state and the number; else what differs. */
-static const char *match(const struct model_state *base, const struct model_op *ops, size_t count,
-                         struct store *store, struct disk *disk, void (*pump_reads)(void *ctx),
-                         void *ctx, struct model_state *out_state, size_t *out_count)
-{
-    struct model_state state;
-    const char *first_wrong = NULL;
-    const char *lacks = NULL;
-
-    model_state_copy(&state, base);
-    for (size_t i = 0; i <= count; i++) {
-        const char *wrong = model_differs(&state, store, pump_reads, ctx);
-        if (wrong == NULL) {
-            *out_state = state;
-            *out_count = i;
-            return lacks;
-        }
-        first_wrong = first_wrong == NULL ? wrong : first_wrong;
-        if (i < count) {
-            if (lacks == NULL && ops[i].quarantine) {
-                lacks = model_quarantine_lacks(&state, &ops[i], store, disk);
-            }
-            model_apply(&state, &ops[i]);
-        }
-    }
-    model_state_fini(&state);
-    return first_wrong;
-}
-
-static const char *cuts_lack(struct run *run, struct store *store, struct disk *disk)
-{
-    for (size_t i = 0; i < run->cut_count; i++) {
-        const char *lacks =
-            model_quarantine_lacks(&run->cuts[i].before, &run->cuts[i].op, store, disk);
-        if (lacks != NULL) {
-            return lacks;
-        }
-    }
-    return NULL;
-}
-
-struct appended {
-    struct store_req req;
-    size_t *acked;
-};
-
-static void append_acked(struct store_req *req, int status)
-{
-    struct appended *appended = CONTAINER_OF(req, struct appended, req);
-
-    *appended->acked += status == 0;
-}
-
-/* The recovered store must work: append to every log, lose power again, maybe before the appends
- * are acknowledged, and compare again. */
-static const char *use_and_crash(struct run *run, struct copy *copy, struct model_state *state,
-                                 int use, struct prng *prng)
-{
-    struct appended appended[APPENDS_MAX];
-    struct model_op ops[APPENDS_MAX];
-    struct model_state after = {0};
-    struct model_state called = {0};
-    size_t count = 0;
-    size_t acked = 0;
-    size_t held = 0;
-    /* Now and then so much that the journal goes on to another file. */
-    unsigned wanted = prng_chance(prng, 1, 10) ? APPENDS_MAX : MODEL_LOGS;
-
-    model_state_copy(&called, state);
-    copy->called = &called;
-    for (unsigned i = 0; i < wanted; i++) {
-        const struct model_log *log = &called.logs[i % MODEL_LOGS];
-        struct model_op op = {.kind = MODEL_APPEND, .log = i % MODEL_LOGS};
-        if (!log->exists) {
-            continue;
-        }
-        op.batch =
-            (struct model_batch){log->leo, 1, log->synced + 100 + use,
-                                 (uint32_t)prng_between(prng, 61, 3000), (uint32_t)prng_next(prng)};
-        struct chunk bytes = model_batch_bytes(&op.batch);
-        appended[count] = (struct appended){.req = {.done = append_acked}, .acked = &acked};
-        store_append(store_find(copy->store, model_topic(op.log), model_partition(op.log)), bytes,
-                     &appended[count].req);
-        chunk_drop(&bytes);
-        model_apply(&called, &op);
-        ops[count++] = op;
-    }
-    bool wait = prng_chance(prng, 1, 3);
-    fake_clock_run(&copy->clock, wait ? 40000 : prng_below(prng, 600));
-    copy->called = NULL;
-    model_state_fini(&called);
-    if (wait && acked < count) {
-        return "an append after recovery is not acknowledged";
-    }
-    copy_close(copy, prng_chance(prng, 3, 4));
-    copy->store = NULL;
-    if (copy_open(run, copy, prng_next(prng)) != 0) {
-        copy->store = NULL;
-        return "it does not open again";
-    }
-    for (size_t i = 0; i < acked; i++) {
-        model_apply(state, &ops[i]);
-    }
-    const char *wrong = match(state, ops + acked, count - acked, copy->store, copy->disk, pump,
-                              copy, &after, &held);
-    if (wrong == NULL) {
-        model_state_fini(state);
-        *state = after;
-        wrong = roster_lies(state, copy->store);
-    } else {
-        model_state_fini(&after);
-    }
-    return wrong;
-}
-
-/* What was told as durable is found again, as long as the log reaches so far. */
-static const char *saved_lacks(const struct run *run, struct store *store)
-{
-    const char *lacks = NULL;
-
-    for (unsigned i = 0; i < MODEL_LOGS && lacks == NULL; i++) {
-        struct store_log *log = store_find(store, model_topic(i), model_partition(i));
-        struct buf out = {0};
-        int64_t offset = -1;
-        if (log != NULL && run->saved[i] >= 0 && store_state(log)->leo >= run->saved[i] &&
-            (!store_producers_load(log, INT64_MAX, &offset, &out) || offset < run->saved[i])) {
-            lacks = "a durable snapshot of producers is gone";
-        }
-        buf_fini(&out);
-    }
-    return lacks;
-}
-
-static const char *check_copy(struct run *run, struct copy *copy, struct prng *prng)
-{
-    struct model_state state = {0};
-    size_t held = 0;
-    const char *wrong = match(&run->acked_state, run->ops + run->acked, run->op_count - run->acked,
-                              copy->store, copy->disk, pump, copy, &state, &held);
-
-    if (wrong == NULL) {
-        wrong = cuts_lack(run, copy->store, copy->disk);
-    }
-    if (wrong == NULL) {
-        wrong = saved_lacks(run, copy->store);
-    }
-    if (wrong == NULL) {
-        wrong = roster_lies(&state, copy->store);
-    }
-    for (int i = 0; i < USES && wrong == NULL; i++) {
-        wrong = use_and_crash(run, copy, &state, i, prng);
-    }
-    model_state_fini(&state);
-    return wrong;
-}
-
-static const char *check_variant(struct run *run, uint64_t seed)
-{
-    struct copy copy = {0};
-    struct prng prng;
-    const char *wrong = "it does not open";
-
-    prng_init(&prng, seed);
-    copy.disk = mem_disk_copy(run->disk, &copy.clock.clock, seed);
-    fake_clock_init(&copy.clock, seed);
-    if (prng_chance(&prng, 3, 4)) {
-        mem_disk_crash(copy.disk);
-    } else {
-        mem_disk_kill(copy.disk);
-    }
-    fake_clock_fini(&copy.clock);
-    if (copy_open(run, &copy, seed) == 0) {
-        wrong = check_copy(run, &copy, &prng);
-    } else {
-        copy.store = NULL;
-    }
-    if (copy.store != NULL) {
-        copy_close(&copy, true);
-    } else {
-        fake_clock_fini(&copy.clock);
-    }
-    mem_disk_free(copy.disk);
-    return wrong;
 }
 
 static struct store_log *stored(struct run *run, unsigned log)
@@ -460,7 +63,7 @@ static void visit(void *ctx)
     settle(run);
     run->points++;
     for (uint64_t i = 0; i < VARIANTS && run->wrong == NULL; i++) {
-        run->wrong = check_variant(run, run->seed * 1000003 + run->points * VARIANTS + i);
+        run->wrong = copy_check_variant(run, run->seed * 1000003 + run->points * VARIANTS + i);
         run->wrong_point = run->points;
         run->checks++;
     }
@@ -791,13 +394,13 @@ static bool run_tell(void *ctx, struct store_log *log, struct buf *out)
     struct run *run = ctx;
 
     settle(run);
-    return !run->matching && tell(&run->called, log, out);
+    return !run->matching && roster_tell(&run->called, log, out);
 }
 
 /* Every second workload leaves appends in memory for a while, as a store with a cache does. */
 static struct store_options main_options(struct run *run)
 {
-    struct store_options options = options_of(run);
+    struct store_options options = run_options(run);
 
     options.cache_bytes = run->seed % 2 == 0 ? 0 : 100000;
     options.producers = run_tell;
@@ -835,8 +438,9 @@ static void start_again(struct run *run, bool power)
         return;
     }
     mem_disk_on_point(run->disk, NULL, NULL);
-    const char *wrong = match(&run->acked_state, run->ops + run->acked, run->op_count - run->acked,
-                              run->store, run->disk, run_pump, run, &state, &held);
+    const char *wrong =
+        model_match(&run->acked_state, run->ops + run->acked, run->op_count - run->acked,
+                    run->store, run->disk, run_pump, run, &state, &held);
     if (wrong == NULL) {
         wrong = roster_lies(&state, run->store);
     }
@@ -855,35 +459,6 @@ static void start_again(struct run *run, bool power)
     run->acked = 0;
     run->matching = false;
     mem_disk_on_point(run->disk, visit, run);
-}
-
-static struct run *run_new(uint64_t seed)
-{
-    struct run *run = mem_new(sizeof *run);
-
-    run->seed = seed;
-    memset(run->saved, 0xff, sizeof run->saved); /* -1 */
-    fake_clock_init(&run->clock, seed);
-    prng_init(&run->prng, seed);
-    run->disk = mem_disk_new(&run->clock.clock, seed);
-    return run;
-}
-
-static void run_free(struct run *run)
-{
-    mem_disk_on_point(run->disk, NULL, NULL);
-    if (run->store != NULL) {
-        mem_disk_kill(run->disk);
-        store_close(run->store);
-    }
-    mem_disk_free(run->disk);
-    fake_clock_fini(&run->clock);
-    model_state_fini(&run->acked_state);
-    model_state_fini(&run->called);
-    for (size_t i = 0; i < run->cut_count; i++) {
-        model_state_fini(&run->cuts[i].before);
-    }
-    free(run);
 }
 
 /* One workload; every seed is another one. */
