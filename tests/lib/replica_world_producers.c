@@ -108,7 +108,8 @@ void rworld_feed_producers(struct world *w, uint32_t node)
     }
     int64_t offset = r->producers_at > n->log.start ? r->producers_at : n->log.start;
     if (offset >= n->log.end) {
-        rworld_node_start_snapshot(w, n); /* the log start was raised over all that was to be read */
+        /* The log start was raised over all that was to be read. */
+        rworld_node_start_snapshot(w, n);
     } else if (!n->lost[offset]) {
         struct replica_out out = {0};
         replica_producers_feed(r, &w->batches[n->log.at[offset]].info);

@@ -509,7 +509,7 @@ static void flip(struct box *box, struct prng *prng, struct target *out, uint64_
     /* Most of a journal is not in use: half of the flips go where something is. */
     uint64_t room = out->size;
     if (!out->by_size && strncmp(out->path, "journal/", 8) == 0 && room > 16384) {
-        room = 16384 << prng_below(prng, 3);
+        room = (uint64_t)16384 << prng_below(prng, 3);
         room = room < out->size ? room : out->size;
     }
     *out_pos = prng_below(prng, room);
