@@ -1,25 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A topic's configs and partitions while it is in use; and bytes of older nodes. */
 #include "base/error.h"
-#include "tests/unit/control_fixture.h"
+#include "tests/unit/control_cluster.h"
 #include "tests/unit/control_old_bytes.h"
-
-static int setup(void **state)
-{
-    struct control_fixture *f = mem_new(sizeof *f);
-
-    control_fixture_init(f);
-    control_fixture_found(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    control_fixture_fini(*state);
-    free(*state);
-    return 0;
-}
 
 static struct topic_config_change change(enum topic_config_op op, const char *name,
                                          const char *value)
@@ -627,7 +610,6 @@ static void old_bytes_are_read_the_same(void **state)
 
 int main(void)
 {
-#define WITH_CLUSTER(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_CLUSTER(a_config_is_set_and_unset_and_says_what_it_means),
         WITH_CLUSTER(a_config_that_kafka_refuses_changes_nothing),
