@@ -7,6 +7,14 @@ import statistics
 KAFKAS = ('kafka', 'kafka-best')
 
 
+def are_alike(a, b):
+    """Results of machines of one speed; a ratio of others would be that of their machines. Older results do not tell the speed, but the kernel."""
+    x, y = a.get('machine', {}), b.get('machine', {})
+    if 'sha256_mb_s' in x and 'sha256_mb_s' in y:
+        return 0.8 <= x['sha256_mb_s'] / y['sha256_mb_s'] <= 1.25
+    return x.get('kernel') == y.get('kernel')
+
+
 class Goal:
     """`key` of `row` as tern has it; with `to`: how many times better than those systems, the nearest of them; with `beside`: over that of another row of tern."""
 
@@ -19,7 +27,8 @@ class Goal:
 
     def values(self, results, system='tern'):
         """One per round."""
-        own = {n: x[self.key] for n, x in results.good(self.row, system).items() if x.get(self.key) is not None}
+        measured = results.good(self.row, system)
+        own = {n: x[self.key] for n, x in measured.items() if x.get(self.key) is not None}
         if self.beside:
             others = [x[self.key] for x in results.good(self.beside, system).values() if x.get(self.key)]
             return [v / statistics.median(others) for v in own.values()] if others else []
@@ -27,7 +36,7 @@ class Goal:
             return list(own.values())
         best = []
         for system in self.to:
-            theirs = {n: x[self.key] for n, x in results.good(self.row, system).items() if x.get(self.key)}
+            theirs = {n: x[self.key] for n, x in results.good(self.row, system).items() if x.get(self.key) and n in own and are_alike(x, measured[n])}
             ratios = [own[n] / theirs[n] if self.more_is_better else theirs[n] / own[n] for n in own if n in theirs and own[n]]
             if ratios and (not best or statistics.median(ratios) < statistics.median(best)):
                 best = ratios
