@@ -30,8 +30,9 @@ class Goal:
         measured = results.good(self.row, system)
         own = {n: x[self.key] for n, x in measured.items() if x.get(self.key) is not None}
         if self.beside:
-            others = [x[self.key] for x in results.good(self.beside, system).values() if x.get(self.key)]
-            return [v / statistics.median(others) for v in own.values()] if others else []
+            others = [x for x in results.good(self.beside, system).values() if x.get(self.key)]
+            alike = {n: [x[self.key] for x in others if are_alike(x, measured[n])] for n in own}
+            return [v / statistics.median(alike[n]) for n, v in own.items() if alike[n]]
         if not self.to:
             return list(own.values())
         best = []

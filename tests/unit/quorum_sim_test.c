@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <malloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/error.h"
-#include "base/trace.h"
 #include "store/raft_log_format.h"
 #include "tests/lib/mem_disk.h"
-#include "tests/lib/quorum_world.h"
-#include "tests/lib/test.h"
-
-static bool has_controller(struct world *world)
-{
-    return world_controller(world) != 0;
-}
+#include "tests/unit/quorum_fixture.h"
 
 static void three_voters_elect_a_controller_and_apply_a_command(void **state)
 {
@@ -355,13 +347,6 @@ static void random_faults_lose_nothing_that_was_acknowledged(void **state)
     printf("seeds %llu..%llu: %llu acked, %llu reads, %llu changes\n", (unsigned long long)first,
            (unsigned long long)(first + seeds - 1), (unsigned long long)total.acked,
            (unsigned long long)total.reads, (unsigned long long)total.changes);
-}
-
-/* Faults are what these tests are about: their error lines only disturb. */
-static void quiet(enum trace_level level, const char *line)
-{
-    (void)level;
-    (void)line;
 }
 
 int main(void)
